@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <khive/version.hpp>
+
+/// Define KHIVE_SEPARATE_COMPILATION for every translation unit and include `khive/src.hpp` in exactly one of
+/// them (the CMake target `khive::compiled` does both) to compile the bodies of non-templates once.
+#if defined(KHIVE_SEPARATE_COMPILATION)
+#define KHIVE_DECL
+#define KHIVE_ABI v0_1_compiled
+#else
+#define KHIVE_DECL inline
+#define KHIVE_ABI v0_1
+#endif
+
+/// `KHIVE_ABI` is an inline namespace: translation units that disagree on a macro which changes the meaning of a
+/// type fail to link instead of breaking the one-definition rule in silence.
+namespace khive::inline KHIVE_ABI {
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <khive/core/config.hpp>
+#include <khive/core/error_kind.hpp>
+#include <khive/core/outcome.hpp>
+#include <khive/core/time.hpp>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace khive::inline KHIVE_ABI {
+
+/// The address of the other side, without a dependency on sockets.
+struct PeerAddress {
+    std::array<std::uint8_t, 16> bytes{}; ///< network order; IPv4 uses the first four
+    std::uint16_t port = 0;
+    std::uint8_t family = 0; ///< 4, 6, or 0 where there was no connection
+
+    /// `127.0.0.1:80`, `[::1]:80`, or `-`.
+    [[nodiscard]] KHIVE_DECL std::string to_string() const;
+};
+
+/// One attempt of a call: what it waited for, where it went, how long each phase took, how it ended.
+///
+/// Durations of phases that did not happen are zero. A call that was refused before an attempt could start has one record
+/// that says so.
+struct Attempt {
+    TimePoint started{};        ///< when the attempt began, before any waiting
+    Duration backoff{};         ///< slept before this attempt by the retry policy
+    Duration rate_wait{};       ///< waited for a rate token
+    Duration slot_wait{};       ///< waited for an executor slot
+    Duration pool_wait{};       ///< waited for a connection, dialling not counted
+    Duration resolve{};         ///< host name lookup
+    Duration connect{};         ///< TCP connect, all addresses tried
+    Duration tls{};             ///< TLS handshake
+    Duration write{};           ///< from the first byte of the request until the last was accepted
+    Duration first_byte{};      ///< from there to the first byte of the answer
+    Duration body{};            ///< from there to the last byte of the answer
+    Duration elapsed{};         ///< all of the attempt, waits included, backoff not
+    std::uint64_t bytes_sent = 0;
+    std::uint64_t bytes_received = 0;
+    PeerAddress peer{};
+    std::uint16_t status = 0;   ///< 0 where no answer came
+    ErrorKind error{};          ///< zero where there was none; `status` for 400 and more
+    Timer timer = Timer::none;  ///< which timer, where `error` is a timeout
+    Verdict verdict = Verdict::neutral; ///< what the circuit breaker was told
+    bool reused = false;        ///< the connection had served a request before
+    bool replayed = false;      ///< a stale connection was found and the request sent again on a fresh one
+    bool maybe_processed = false; ///< the server may have acted on it although there is no answer
+};
+
+/// Why a call stopped trying.
+enum class StopReason : std::uint8_t {
+    done,           ///< the last attempt succeeded, or there is nothing to repeat
+    not_retryable,  ///< the same again would end the same
+    not_replayable, ///< the server may have acted on it and the request is not idempotent
+    attempts,       ///< the maximum number of attempts is reached
+    deadline,       ///< the next attempt would not fit in the total time
+    retry_after,    ///< the server asks for a longer pause than the policy allows
+    refused,        ///< refused locally, nothing was sent
+    cancelled,      ///< by the caller or by closing the client
+};
+
+[[nodiscard]] KHIVE_DECL std::string_view to_string(StopReason reason) noexcept;
+
+/// Every attempt of a call in order. The first costs no allocation.
+class Ledger {
+public:
+    [[nodiscard]] std::size_t size() const noexcept { return count_; }
+    [[nodiscard]] bool empty() const noexcept { return count_ == 0; }
+    [[nodiscard]] const Attempt& operator[](std::size_t index) const { return index == 0 ? first_ : more_[index - 1]; }
+    [[nodiscard]] const Attempt& back() const { return (*this)[count_ - 1]; }
+    /// Starts the record of a new attempt.
+    KHIVE_DECL Attempt& begin_attempt(TimePoint now);
+    /// The record being written.
+    [[nodiscard]] Attempt& current() { return count_ == 1 ? first_ : more_.back(); }
+    void clear() noexcept;
+
+    /// Why the call stopped trying.
+    [[nodiscard]] StopReason stop_reason() const noexcept { return stop_; }
+    void stop(StopReason reason) noexcept { stop_ = reason; }
+
+    /// One line: attempts, statuses or errors, waits.
+    [[nodiscard]] KHIVE_DECL std::string summary() const;
+
+private:
+    Attempt first_;
+    std::vector<Attempt> more_;
+    std::size_t count_ = 0;
+    StopReason stop_ = StopReason::done;
+};
+
+inline void Ledger::clear() noexcept
+{
+    more_.clear();
+    count_ = 0;
+    stop_ = StopReason::done;
+}
+
+} // namespace khive::inline KHIVE_ABI
+
+#if !defined(KHIVE_SEPARATE_COMPILATION)
+#include <khive/core/impl/ledger.ipp>
+#endif

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <khive/core/config.hpp>
+#include <khive/core/time.hpp>
+
+#include <cstdint>
+#include <optional>
+
+namespace khive::inline KHIVE_ABI {
+
+/// What an attempt says about the health of the other side.
+enum class Verdict : std::uint8_t {
+    success,   ///< it works: an answer, also one that says the request was wrong (4xx)
+    failure,   ///< it does not: connect, TLS or reset error, attempt timeout, 5xx except 501 and 505
+    throttled, ///< it works but wants less: 429. A signal for limiters, not for breakers
+    neutral,   ///< says nothing: cancelled by the caller, refused locally, invalid argument
+};
+
+/// May the attempt be repeated without doing something twice?
+enum class ReplaySafety : std::uint8_t {
+    unsafe, ///< the server may have acted on it, and acting twice is not the same as once
+    safe,   ///< the method is idempotent, a key makes it so, or the server never saw it
+};
+
+/// What policies need to know about an attempt that ended; it knows nothing of HTTP.
+struct Outcome {
+    Verdict verdict = Verdict::success;
+    bool retryable = false;                              ///< the same attempt later may end differently
+    ReplaySafety replay = ReplaySafety::safe;            ///< may it be repeated
+    std::optional<Duration> retry_after = std::nullopt;  ///< what the other side asks for; never negative
+};
+
+} // namespace khive::inline KHIVE_ABI
