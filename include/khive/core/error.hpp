@@ -33,6 +33,8 @@ struct ErrorDetails;
 /// - Thread safety: as a standard value; copies share immutable details.
 class Error {
 public:
+    /// No error: what `Result<T>::error()` gives for a value.
+    Error() noexcept = default;
     explicit Error(ErrorKind kind) noexcept : kind_(kind) {}
 
     /// \name What is known
@@ -91,7 +93,7 @@ private:
 
     std::shared_ptr<detail::ErrorDetails> details_;
     Duration retry_after_{-1};
-    ErrorKind kind_;
+    ErrorKind kind_{};
     bool retryable_ = false;
     bool maybe_processed_ = false;
 };

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <khive/async/time_service.hpp>
+
+#include <boost/asio/dispatch.hpp>
+
+namespace khive::inline KHIVE_ABI::async {
+
+KHIVE_DECL TimeService& time_service(const asio::any_io_executor& executor)
+{
+    auto& service = asio::use_service<TimeService>(asio::query(executor, asio::execution::context));
+    service.attach(executor);
+    return service;
+}
+
+KHIVE_DECL TimeService::TimeService(asio::execution_context& context) : asio::execution_context::service(context) {}
+
+KHIVE_DECL void TimeService::attach(const asio::any_io_executor& executor)
+{
+    const std::lock_guard lock(mutex_);
+    if (timer_ || shut_down_) return;
+    executor_ = executor;
+    background_ = UntrackedWork{executor};
+    timer_.emplace(executor_);
+}
+
+KHIVE_DECL void TimeService::arm(TimerNode& node, TimePoint due)
+{
+    const auto armed = node.due_rep_.load(std::memory_order_acquire);
+    if (armed != TimerNode::not_armed && armed <= due.time_since_epoch().count()) return;
+    const std::lock_guard lock(mutex_);
+    if (shut_down_) return;
+    if (node.is_linked() && node.due_ <= due) return;
+    erase(node);
+    insert(node, due);
+    schedule_wakeup();
+}
+
+KHIVE_DECL void TimeService::disarm(TimerNode& node) noexcept
+{
+    const std::lock_guard lock(mutex_);
+    erase(node);
+}
+
+KHIVE_DECL void TimeService::insert(TimerNode& node, TimePoint due)
+{
+    node.due_ = due;
+    node.due_rep_.store(due.time_since_epoch().count(), std::memory_order_release);
+    nodes_.insert(node);
+}
+
+KHIVE_DECL void TimeService::erase(TimerNode& node) noexcept
+{
+    if (!node.is_linked()) return;
+    nodes_.erase(nodes_.iterator_to(node));
+    node.due_rep_.store(TimerNode::not_armed, std::memory_order_release);
+}
+
+KHIVE_DECL void TimeService::run_due(TimePoint now)
+{
+    while (!nodes_.empty() && nodes_.begin()->due_ <= now) {
+        TimerNode& node = *nodes_.begin();
+        // Unlinked before the call: who arms it meanwhile sees that, waits for the lock and is not lost.
+        erase(node);
+        const TimePoint next = node.on_time(now);
+        if (next == no_deadline || shut_down_) continue;
+        erase(node);
+        insert(node, next > now ? next : now + Duration{1});
+    }
+}
+
+KHIVE_DECL void TimeService::schedule_wakeup()
+{
+    if (virtual_.load(std::memory_order_relaxed) || nodes_.empty()) return;
+    const TimePoint due = nodes_.begin()->due_;
+    if (due == no_deadline || due >= wakeup_) return;
+    wakeup_ = due;
+    asio::dispatch(executor_, [this] {
+        const std::lock_guard lock(mutex_);
+        if (!shut_down_ && wakeup_ != no_deadline) start_timer(wakeup_);
+    });
+}
+
+KHIVE_DECL void TimeService::start_timer(TimePoint due)
+{
+    timer_->expires_at(due);
+    timer_->async_wait([this](boost::system::error_code error) {
+        background_.retake();
+        if (!error) on_timer();
+    });
+    background_.release();
+}
+
+KHIVE_DECL void TimeService::on_timer()
+{
+    const std::lock_guard lock(mutex_);
+    if (shut_down_) return;
+    wakeup_ = no_deadline;
+    run_due(Clock::now());
+    schedule_wakeup();
+}
+
+KHIVE_DECL void TimeService::use_virtual_time(TimePoint start)
+{
+    const std::lock_guard lock(mutex_);
+    virtual_now_.store(start.time_since_epoch().count());
+    virtual_.store(true);
+}
+
+KHIVE_DECL std::optional<TimePoint> TimeService::next_due() const
+{
+    const std::lock_guard lock(mutex_);
+    if (nodes_.empty() || nodes_.begin()->due_ == no_deadline) return std::nullopt;
+    return nodes_.begin()->due_;
+}
+
+KHIVE_DECL void TimeService::advance_to(TimePoint now)
+{
+    const std::lock_guard lock(mutex_);
+    virtual_now_.store(now.time_since_epoch().count());
+    run_due(now);
+}
+
+KHIVE_DECL void TimeService::shutdown() noexcept
+{
+    const std::lock_guard lock(mutex_);
+    shut_down_ = true;
+    while (!nodes_.empty()) {
+        TimerNode& node = *nodes_.begin();
+        erase(node);
+        node.on_shutdown();
+    }
+    timer_.reset();
+}
+
+} // namespace khive::inline KHIVE_ABI::async

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <khive/async/wait_queue.hpp>
+
+#include <algorithm>
+#include <iterator>
+#include <string>
+
+namespace khive::inline KHIVE_ABI::async {
+namespace detail {
+
+inline Error wait_timeout(const WaitRequest& request, TimePoint since)
+{
+    return Error{request.timeout_kind}.with_timer(request.timer, request.deadline - since);
+}
+
+} // namespace detail
+
+KHIVE_DECL Waiter::Waiter(std::shared_ptr<WaitQueue> queue, const WaitRequest& request, TimeService& time,
+                          asio::any_io_executor executor)
+    : queue_(std::move(queue)), request_(request), since_(time.now()), time_(&time), executor_(std::move(executor))
+{
+    if (request_.arrived == no_deadline) request_.arrived = since_;
+}
+
+KHIVE_DECL Waiter::~Waiter()
+{
+    if (time_ != nullptr) time_->disarm(*this);
+}
+
+KHIVE_DECL void Waiter::cancel() noexcept
+{
+    if (const auto left = queue_->leave(*this, time_->now(), nullptr)) left->deliver(Error{ErrorKind::cancelled});
+}
+
+KHIVE_DECL TimePoint Waiter::on_time(TimePoint now) noexcept
+{
+    return queue_->on_waiter_time(*this, now);
+}
+
+KHIVE_DECL void Waiter::on_shutdown() noexcept
+{
+    const auto left = queue_->leave(*this, time_->now(), time_);
+    if (left) abandon();
+    time_ = nullptr; // the service outlives its shutdown, but not every waiter
+}
+
+KHIVE_DECL TimePoint WaitQueue::next_grant(const WaitRequest&, TimePoint) noexcept
+{
+    return no_deadline;
+}
+
+KHIVE_DECL std::optional<Error> WaitQueue::refuse(const WaitRequest&, TimePoint)
+{
+    return std::nullopt;
+}
+
+KHIVE_DECL std::size_t WaitQueue::waiting() const
+{
+    const std::lock_guard lock(mutex_);
+    return waiters_.size();
+}
+
+KHIVE_DECL std::optional<Error> WaitQueue::refusal(const WaitRequest& request, TimePoint now)
+{
+    if (closed_) return Error{ErrorKind::closed};
+    if (auto refused = refuse(request, now)) return refused;
+    if (waiters_.size() >= max_waiting_)
+        return Error{ErrorKind::queue_full}.with_message(std::to_string(max_waiting_) + " callers wait already");
+    if (request.deadline <= now) return detail::wait_timeout(request, now);
+    return std::nullopt;
+}
+
+KHIVE_DECL void WaitQueue::start(std::shared_ptr<Waiter> waiter)
+{
+    const TimePoint now = waiter->time().now();
+    const WaitRequest request = waiter->request();
+    std::unique_lock lock(mutex_);
+    if (!closed_ && waiters_.empty() && try_grant(request, now)) {
+        lock.unlock();
+        return waiter->deliver(std::nullopt);
+    }
+    if (auto refused = refusal(request, now)) {
+        lock.unlock();
+        return waiter->deliver(std::move(refused));
+    }
+    join(waiter);
+    const bool is_head = &waiters_.front() == waiter.get();
+    const TimePoint turn = is_head ? next_grant(request, now) : no_deadline;
+    lock.unlock();
+    // Armed even if it never ends by itself: the time service lets go of it when the context ends.
+    waiter->time().arm(*waiter, std::min(turn, request.deadline));
+}
+
+KHIVE_DECL void WaitQueue::join(std::shared_ptr<Waiter> waiter) noexcept
+{
+    auto place = waiters_.end();
+    while (place != waiters_.begin() && std::prev(place)->request().arrived > waiter->request().arrived) --place;
+    waiting_cost_ = waiting_cost() + waiter->request().cost;
+    Waiter& node = *waiter;
+    node.self_ = std::move(waiter);
+    node.queued_ = true;
+    waiters_.insert(place, node);
+}
+
+KHIVE_DECL void WaitQueue::unlink(Waiter& waiter, WaiterList& into) noexcept
+{
+    waiters_.erase(waiters_.iterator_to(waiter));
+    waiting_cost_ -= waiter.request().cost;
+    waiter.queued_ = false;
+    into.push_back(waiter);
+}
+
+KHIVE_DECL WaitQueue::Wakeup WaitQueue::grant_heads(TimePoint now, WaiterList& granted) noexcept
+{
+    while (!waiters_.empty() && try_grant(waiters_.front().request(), now)) unlink(waiters_.front(), granted);
+    if (waiters_.empty()) return {};
+    return {waiters_.front().shared_from_this(), next_grant(waiters_.front().request(), now)};
+}
+
+KHIVE_DECL void WaitQueue::pump(std::unique_lock<std::mutex> lock, TimePoint now) noexcept
+{
+    finish(std::move(lock), now, nullptr);
+}
+
+namespace detail {
+
+/// Ends each, in order, outside the queue's lock.
+template <class List, class End>
+void drain(List& list, End end) noexcept
+{
+    while (!list.empty()) {
+        auto& waiter = list.front();
+        list.pop_front();
+        end(waiter);
+    }
+}
+
+} // namespace detail
+
+KHIVE_DECL void WaitQueue::finish(std::unique_lock<std::mutex> lock, TimePoint now, TimeService* held) noexcept
+{
+    if (waiters_.empty()) return;
+    WaiterList granted;
+    const Wakeup next = grant_heads(now, granted);
+    lock.unlock();
+    detail::drain(granted, [](Waiter& waiter) { std::exchange(waiter.self_, nullptr)->deliver(std::nullopt); });
+    if (next.due == no_deadline) return;
+    if (held == nullptr || held == next.head->time_)
+        next.head->time_->arm(*next.head, next.due);
+    else // two time services' locks taken in either order could deadlock
+        asio::post(next.head->executor_, [next] { next.head->time_->arm(*next.head, next.due); });
+}
+
+KHIVE_DECL std::shared_ptr<Waiter> WaitQueue::leave(Waiter& waiter, TimePoint now, TimeService* held) noexcept
+{
+    std::unique_lock lock(mutex_);
+    if (!waiter.queued_) return nullptr;
+    WaiterList left;
+    unlink(waiter, left);
+    left.clear();
+    auto self = std::exchange(waiter.self_, nullptr);
+    finish(std::move(lock), now, held);
+    return self;
+}
+
+KHIVE_DECL TimePoint WaitQueue::on_waiter_time(Waiter& waiter, TimePoint now) noexcept
+{
+    const auto alive = waiter.weak_from_this().lock();
+    if (!alive) return no_deadline;
+    {
+        std::unique_lock lock(mutex_);
+        finish(std::move(lock), now, waiter.time_);
+    }
+    const TimePoint deadline = waiter.request().deadline;
+    if (deadline <= now) {
+        if (const auto late = leave(waiter, now, waiter.time_)) late->deliver(detail::wait_timeout(late->request(), late->since_));
+        return no_deadline;
+    }
+    const std::lock_guard lock(mutex_);
+    if (!waiter.queued_) return no_deadline;
+    const bool is_head = &waiters_.front() == &waiter;
+    return is_head ? std::min(next_grant(waiter.request(), now), deadline) : deadline;
+}
+
+KHIVE_DECL void WaitQueue::close() noexcept
+{
+    WaiterList all;
+    {
+        const std::lock_guard lock(mutex_);
+        closed_ = true;
+        while (!waiters_.empty()) unlink(waiters_.front(), all);
+    }
+    detail::drain(all, [](Waiter& waiter) {
+        std::exchange(waiter.self_, nullptr)->deliver(Error{ErrorKind::closed});
+    });
+}
+
+} // namespace khive::inline KHIVE_ABI::async

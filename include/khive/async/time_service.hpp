@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <khive/async/asio.hpp>
+#include <khive/async/untracked_work.hpp>
+#include <khive/core/time.hpp>
+
+#include <boost/asio/execution_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/intrusive/set.hpp>
+
+#include <atomic>
+#include <mutex>
+#include <optional>
+
+namespace khive::inline KHIVE_ABI::async {
+
+class TimeService;
+
+/// Something that wants to be told when a time has come: a sleep, the head of a queue, the deadline of a connection.
+///
+/// It is a node of the time service's tree, so being armed costs no allocation. It must be disarmed before it is destroyed
+/// unless the service has let go of it.
+class TimerNode : public boost::intrusive::set_base_hook<> {
+public:
+    TimerNode(const TimerNode&) = delete;
+    TimerNode& operator=(const TimerNode&) = delete;
+
+protected:
+    TimerNode() = default;
+    ~TimerNode() = default;
+
+    /// The time has come, or came for an earlier wish that is out of date. Returns when to call again; `no_deadline` for never,
+    /// after which the service does not touch the node. Short; completions are posted, never run here.
+    virtual TimePoint on_time(TimePoint now) noexcept = 0;
+    /// The execution context ends: let go of every handler. The service does not touch the node afterwards.
+    virtual void on_shutdown() noexcept {}
+
+private:
+    friend class TimeService;
+    friend bool operator<(const TimerNode& a, const TimerNode& b) noexcept { return a.due_ < b.due_; }
+
+    /// `not_armed` when the service does not hold it. Read without the lock by `arm`'s fast path.
+    std::atomic<TimePoint::rep> due_rep_{not_armed};
+    TimePoint due_{};
+    static constexpr TimePoint::rep not_armed = TimePoint::min().time_since_epoch().count();
+};
+
+/// Time, for everything in one execution context: `now()`, and one timer that serves every wait and deadline.
+///
+/// Found with `time_service(executor)`. Tests call `use_virtual_time` and then move time by hand; nothing else changes.
+///
+/// - Time: never fires early. `arm` means "no later than", so a node that is armed already for an earlier time is left alone
+///   and asked then; a connection re-arms for each request at the price of one atomic load.
+/// - Thread safety: safe. `on_time` runs under the service's (recursive) lock, so after `disarm` returns it does not run any
+///   more. Hence the rule: never call the service while holding a lock that an `on_time` takes.
+/// - Complexity: O(log n), no allocation.
+class TimeService final : public asio::execution_context::service {
+public:
+    inline static asio::execution_context::id id;
+
+    KHIVE_DECL explicit TimeService(asio::execution_context& context);
+
+    [[nodiscard]] TimePoint now() const noexcept;
+    /// Calls `on_time` at `due` or earlier. `no_deadline` keeps the node only for `on_shutdown`.
+    KHIVE_DECL void arm(TimerNode& node, TimePoint due);
+    /// Takes the node back; `on_time` is not running and will not run once this returns, unless it is the caller.
+    KHIVE_DECL void disarm(TimerNode& node) noexcept;
+
+    /// \name Virtual time
+    /// @{
+    /// From now on time stands still at `start` and moves only by `advance_to`.
+    KHIVE_DECL void use_virtual_time(TimePoint start);
+    /// When the next node is due.
+    [[nodiscard]] KHIVE_DECL std::optional<TimePoint> next_due() const;
+    /// Moves virtual time forward and calls whatever is due by then, in order.
+    KHIVE_DECL void advance_to(TimePoint now);
+    /// @}
+
+private:
+    friend TimeService& time_service(const asio::any_io_executor& executor);
+
+    KHIVE_DECL void attach(const asio::any_io_executor& executor);
+    KHIVE_DECL void shutdown() noexcept override;
+    KHIVE_DECL void insert(TimerNode& node, TimePoint due);
+    KHIVE_DECL void erase(TimerNode& node) noexcept;
+    KHIVE_DECL void run_due(TimePoint now);
+    KHIVE_DECL void schedule_wakeup();
+    KHIVE_DECL void start_timer(TimePoint due);
+    KHIVE_DECL void on_timer();
+
+    mutable std::recursive_mutex mutex_;
+    boost::intrusive::multiset<TimerNode> nodes_;
+    std::optional<asio::steady_timer> timer_;
+    asio::any_io_executor executor_;
+    UntrackedWork background_;
+    TimePoint wakeup_ = no_deadline; ///< what the timer is set to
+    std::atomic<TimePoint::rep> virtual_now_{};
+    std::atomic<bool> virtual_{false};
+    bool shut_down_ = false;
+};
+
+/// The time service of the executor's context, made on first use.
+[[nodiscard]] KHIVE_DECL TimeService& time_service(const asio::any_io_executor& executor);
+
+inline TimePoint TimeService::now() const noexcept
+{
+    if (virtual_.load(std::memory_order_relaxed))
+        return TimePoint{Duration{virtual_now_.load(std::memory_order_relaxed)}};
+    return Clock::now();
+}
+
+} // namespace khive::inline KHIVE_ABI::async
+
+#if !defined(KHIVE_SEPARATE_COMPILATION)
+#include <khive/async/impl/time_service.ipp>
+#endif

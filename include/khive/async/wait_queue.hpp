@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <khive/async/completion.hpp>
+#include <khive/async/time_service.hpp>
+#include <khive/core/result.hpp>
+
+#include <boost/asio/cancellation_type.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/intrusive/list.hpp>
+
+#include <concepts>
+#include <cstddef>
+#include <memory>
+#include <mutex>
+#include <optional>
+
+namespace khive::inline KHIVE_ABI::async {
+
+class WaitQueue;
+
+/// How long a caller will wait, and for how much.
+struct WaitRequest {
+    double cost = 1;                            ///< what the owner charges at the grant
+    TimePoint deadline = no_deadline;           ///< refuse when it has not been granted by then
+    TimePoint arrived = no_deadline;            ///< place in the queue; `no_deadline` is now. Keeps one's place when re-queueing
+    Timer timer = Timer::queue;                 ///< named in the error when the deadline passes
+    ErrorKind timeout_kind = ErrorKind::timeout; ///< kind of that error
+};
+
+/// One suspended caller in a `WaitQueue`. Made on the slow path only.
+class Waiter : public TimerNode, public boost::intrusive::list_base_hook<>, public std::enable_shared_from_this<Waiter> {
+public:
+    KHIVE_DECL Waiter(std::shared_ptr<WaitQueue> queue, const WaitRequest& request, TimeService& time,
+                      asio::any_io_executor executor);
+    KHIVE_DECL virtual ~Waiter();
+
+    [[nodiscard]] const WaitRequest& request() const noexcept { return request_; }
+    [[nodiscard]] TimeService& time() const noexcept { return *time_; }
+    /// Leaves the queue if it is still there; its caller gets the error `cancelled`.
+    KHIVE_DECL void cancel() noexcept;
+
+protected:
+    /// Posts the end to the caller: the grant, or why there is none. Called once and outside the queue's lock.
+    virtual void deliver(std::optional<Error> refusal) noexcept = 0;
+    /// Destroys the caller's handler without a call.
+    virtual void abandon() noexcept = 0;
+    /// Takes the node back from the time service; called on the caller's own executor, before it resumes.
+    void settle() noexcept { time_->disarm(*this); }
+
+    std::shared_ptr<WaitQueue> queue_;
+
+private:
+    friend class WaitQueue;
+    KHIVE_DECL TimePoint on_time(TimePoint now) noexcept override;
+    KHIVE_DECL void on_shutdown() noexcept override;
+
+    WaitRequest request_;
+    TimePoint since_;
+    TimeService* time_;
+    asio::any_io_executor executor_;
+    std::shared_ptr<Waiter> self_; ///< set until delivered: the queue owns it so
+    bool queued_ = false;          ///< under the queue's mutex
+};
+
+/// A strict FIFO of suspended callers in front of something that its owner hands out: tokens, slots, connections.
+///
+/// The owner derives from it, keeps its own state under `mutex_`, and says in `try_grant` whether the head may go. The head
+/// blocks everyone behind it, so large requests do not starve. Only the head is woken for a grant; every waiter keeps its own
+/// deadline. Waiters of several execution contexts may share a queue.
+///
+/// Grant and cancel are decided under `mutex_`: whoever unlinks the waiter decides how it ends. The grant travels as a value
+/// inside the posted completion, so a caller that is destroyed before it resumes gives it back.
+///
+/// - Cancellation: O(1); those behind move up.
+/// - Errors: `cancelled`, `closed`, `queue_full`, the request's `timeout_kind`, and what `refuse` says.
+/// - Thread safety: safe. Rule for owners: never call the time service or a waiter's `deliver` under `mutex_`.
+class WaitQueue : public std::enable_shared_from_this<WaitQueue> {
+public:
+    virtual ~WaitQueue() = default;
+    WaitQueue(const WaitQueue&) = delete;
+    WaitQueue& operator=(const WaitQueue&) = delete;
+
+    /// How many wait.
+    [[nodiscard]] KHIVE_DECL std::size_t waiting() const;
+    /// Ends every wait with the error `closed`; later waits are refused at once.
+    KHIVE_DECL void close() noexcept;
+    /// Grants at once if nobody waits and it goes, else joins the queue, or refuses.
+    KHIVE_DECL void start(std::shared_ptr<Waiter> waiter);
+
+protected:
+    explicit WaitQueue(std::size_t max_waiting) noexcept : max_waiting_(max_waiting) {}
+
+    /// May the head go now? Takes what it needs if so. Called under `mutex_`.
+    virtual bool try_grant(const WaitRequest& head, TimePoint now) noexcept = 0;
+    /// When the head may go by the passing of time alone. Called under `mutex_`.
+    virtual TimePoint next_grant(const WaitRequest& head, TimePoint now) noexcept;
+    /// Is it pointless to wait? Called under `mutex_` before a caller joins the queue.
+    virtual std::optional<Error> refuse(const WaitRequest& request, TimePoint now);
+
+    /// After a change of the owner's state: grants to the head as long as it goes, unlocks, completes those, and wakes the next
+    /// head in time. The lock must hold `mutex_`.
+    KHIVE_DECL void pump(std::unique_lock<std::mutex> lock, TimePoint now) noexcept;
+    [[nodiscard]] bool has_waiters() const noexcept { return !waiters_.empty(); }
+    [[nodiscard]] std::size_t waiting_locked() const noexcept { return waiters_.size(); }
+    /// The sum of the costs of all who wait. Under `mutex_`.
+    [[nodiscard]] double waiting_cost() const noexcept { return waiters_.empty() ? 0.0 : waiting_cost_; }
+    [[nodiscard]] bool is_closed() const noexcept { return closed_; }
+
+    mutable std::mutex mutex_;
+
+private:
+    friend class Waiter;
+    using WaiterList = boost::intrusive::list<Waiter>;
+    struct Wakeup {
+        std::shared_ptr<Waiter> head;
+        TimePoint due = no_deadline;
+    };
+
+    KHIVE_DECL std::optional<Error> refusal(const WaitRequest& request, TimePoint now);
+    KHIVE_DECL void join(std::shared_ptr<Waiter> waiter) noexcept;
+    KHIVE_DECL void unlink(Waiter& waiter, WaiterList& into) noexcept;
+    KHIVE_DECL Wakeup grant_heads(TimePoint now, WaiterList& granted) noexcept;
+    KHIVE_DECL TimePoint on_waiter_time(Waiter& waiter, TimePoint now) noexcept;
+    /// Takes one waiter out and lets those behind it move up; null if it had left already. `held` is the time service whose
+    /// lock the calling thread holds.
+    KHIVE_DECL std::shared_ptr<Waiter> leave(Waiter& waiter, TimePoint now, TimeService* held) noexcept;
+    KHIVE_DECL void finish(std::unique_lock<std::mutex> lock, TimePoint now, TimeService* held) noexcept;
+
+    WaiterList waiters_;
+    double waiting_cost_ = 0;
+    std::size_t max_waiting_;
+    bool closed_ = false;
+};
+
+/// A waiter whose caller gets a `Grant`, a move-only value made by `Owner::make_grant(request)` that gives back what it
+/// holds when it is destroyed.
+template <class Owner, class Grant>
+class GrantWaiter final : public Waiter {
+public:
+    GrantWaiter(std::shared_ptr<Owner> owner, const WaitRequest& request, TimeService& time,
+                Completion<Result<Grant>> completion)
+        : Waiter(owner, request, time, completion.executor()), owner_(*owner), completion_(std::move(completion))
+    {
+    }
+
+private:
+    void deliver(std::optional<Error> refusal) noexcept override
+    {
+        Result<Grant> result = refusal ? Result<Grant>(std::move(*refusal)) : Result<Grant>(owner_.make_grant(request()));
+        std::move(completion_).post(std::move(result), [self = this->shared_from_this()] {
+            static_cast<GrantWaiter&>(*self).settle();
+        });
+    }
+    void abandon() noexcept override { completion_.reset(); }
+
+    Owner& owner_;
+    Completion<Result<Grant>> completion_;
+};
+
+/// Waits in `owner`'s queue until `Owner::make_grant` has something to give. See `WaitQueue`.
+template <class Grant, std::derived_from<WaitQueue> Owner>
+asio::awaitable<Result<Grant>> wait_in(std::shared_ptr<Owner> owner, WaitRequest request)
+{
+    const asio::any_io_executor executor = co_await asio::this_coro::executor;
+    TimeService& time = time_service(executor);
+    auto wait = asio::async_initiate<const asio::deferred_t, void(Result<Grant>)>(
+        [](auto handler, const std::shared_ptr<Owner>* queue, WaitRequest what, TimeService* clock,
+           const asio::any_io_executor* fallback) {
+            auto slot = asio::get_associated_cancellation_slot(handler);
+            auto waiter = std::make_shared<GrantWaiter<Owner, Grant>>(
+                *queue, what, *clock, Completion<Result<Grant>>(std::move(handler), *fallback));
+            if (slot.is_connected())
+                slot.assign([weak = std::weak_ptr<Waiter>(waiter)](asio::cancellation_type) {
+                    if (const auto alive = weak.lock()) alive->cancel();
+                });
+            (*queue)->start(std::move(waiter));
+        },
+        asio::deferred, &owner, request, &time, &executor);
+    co_return co_await std::move(wait);
+}
+
+} // namespace khive::inline KHIVE_ABI::async
+
+#if !defined(KHIVE_SEPARATE_COMPILATION)
+#include <khive/async/impl/wait_queue.ipp>
+#endif
