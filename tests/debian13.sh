@@ -63,6 +63,9 @@ run_inside() {
 
 case "${1:-}" in
   "")
+    mkdir -p "$tree"
+    exec 9>"$tree.lock"
+    flock 9
     [ -x "$tree/usr/bin/apt-get" ] || make_tree
     exec unshare --mount --propagation private "$0" --enter
     ;;

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSL-1.0
 """Compiles a file that must not compile and looks for the texts that its `// expect: ...` lines name.
 
-usage: expect_failure.py file.cpp compiler flags...
+usage: expect_failure.py file.cpp compiler flags... file.cpp
 
 Every such line must be found; `one text || another` is found if either is, for compilers that word it differently. Runs of
 blanks count as one, because compilers break and indent lines as they like.
@@ -26,7 +26,7 @@ def main(path, command):
     texts = expected_texts(path)
     if not texts:
         return f"{path}: has no '// expect: text' line"
-    run = subprocess.run([*command, path], capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"})
+    run = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C"})
     output = " ".join((run.stdout + run.stderr).split())
     if run.returncode == 0:
         return f"{path}: compiles, and should not"

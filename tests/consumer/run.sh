@@ -33,7 +33,8 @@ consumer() {
 }
 
 pkg_config() {
-  export PKG_CONFIG_PATH=$(dirname "$(find "$prefix" -name khive.pc)")
+  local -x PKG_CONFIG_PATH
+  PKG_CONFIG_PATH=$(dirname "$(find "$prefix" -name khive.pc)")
   read -ra flags <<<"$(pkg-config --cflags khive)"
   read -ra libraries <<<"$(pkg-config --libs khive)"
   g++ -std=c++20 "${flags[@]}" "$here/main.cpp" -o "$work/pkg_config" "${libraries[@]}" && "$work/pkg_config"

@@ -26,6 +26,8 @@ struct WaitRequest {
     TimePoint arrived = no_deadline;            ///< place in the queue; `no_deadline` is now. Keeps one's place when re-queueing
     Timer timer = Timer::queue;                 ///< named in the error when the deadline passes
     ErrorKind timeout_kind = ErrorKind::timeout; ///< kind of that error
+    void* key = nullptr;                        ///< which of several things, where the owner has several
+    bool fresh = false;                         ///< only something that nobody has used, where the owner tells them apart
 };
 
 /// One suspended caller in a `WaitQueue`. Made on the slow path only.
@@ -97,6 +99,25 @@ protected:
     virtual TimePoint next_grant(const WaitRequest& head, TimePoint now) noexcept;
     /// Is it pointless to wait? Called under `mutex_` before a caller joins the queue.
     virtual std::optional<Error> refuse(const WaitRequest& request, TimePoint now);
+
+    /// Does a head that cannot go block those behind it? Yes by default, which is what keeps the order strict. Under `mutex_`.
+    virtual bool blocks(const WaitRequest& head) const noexcept;
+    /// Must a newcomer join the queue, even if it could be served? Yes if anyone waits. Under `mutex_`.
+    virtual bool has_to_queue(const WaitRequest& newcomer) const noexcept;
+    /// Told of every caller that joins or leaves. Under `mutex_`.
+    virtual void on_join(const WaitRequest&) noexcept {}
+    virtual void on_leave(const WaitRequest&) noexcept {}
+    /// Told after a caller has joined, outside every lock.
+    virtual void after_join(const WaitRequest&) {}
+    /// Ends the wait of the first caller that waits for `key`; unlocks. False if there is none.
+    KHIVE_DECL bool refuse_first(std::unique_lock<std::mutex> lock, const void* key, Error why) noexcept;
+    /// Calls `visit(request)` for everyone who waits, in order, until it returns false. Under `mutex_`.
+    template <class Visit>
+    void for_each_waiting(Visit visit) const
+    {
+        for (const Waiter& waiter : waiters_)
+            if (!visit(waiter.request())) return;
+    }
 
     /// After a change of the owner's state: grants to the head as long as it goes, unlocks, completes those, and wakes the next
     /// head in time. The lock must hold `mutex_`.

@@ -15,6 +15,17 @@ inline Error wait_timeout(const WaitRequest& request, TimePoint since)
     return Error{request.timeout_kind}.with_timer(request.timer, request.deadline - since);
 }
 
+/// Ends each, in order, outside the queue's lock.
+template <class List, class End>
+void drain(List& list, End end) noexcept
+{
+    while (!list.empty()) {
+        auto& waiter = list.front();
+        list.pop_front();
+        end(waiter);
+    }
+}
+
 } // namespace detail
 
 KHIVE_DECL Waiter::Waiter(std::shared_ptr<WaitQueue> queue, const WaitRequest& request, TimeService& time,
@@ -56,6 +67,30 @@ KHIVE_DECL std::optional<Error> WaitQueue::refuse(const WaitRequest&, TimePoint)
     return std::nullopt;
 }
 
+KHIVE_DECL bool WaitQueue::blocks(const WaitRequest&) const noexcept
+{
+    return true;
+}
+
+KHIVE_DECL bool WaitQueue::has_to_queue(const WaitRequest&) const noexcept
+{
+    return !waiters_.empty();
+}
+
+KHIVE_DECL bool WaitQueue::refuse_first(std::unique_lock<std::mutex> lock, const void* key, Error why) noexcept
+{
+    WaiterList refused;
+    for (Waiter& waiter : waiters_) {
+        if (waiter.request().key != key) continue;
+        unlink(waiter, refused);
+        break;
+    }
+    lock.unlock();
+    const bool found = !refused.empty();
+    detail::drain(refused, [&](Waiter& waiter) { std::exchange(waiter.self_, nullptr)->deliver(std::move(why)); });
+    return found;
+}
+
 KHIVE_DECL std::size_t WaitQueue::waiting() const
 {
     const std::lock_guard lock(mutex_);
@@ -75,9 +110,9 @@ KHIVE_DECL std::optional<Error> WaitQueue::refusal(const WaitRequest& request, T
 KHIVE_DECL void WaitQueue::start(std::shared_ptr<Waiter> waiter)
 {
     const TimePoint now = waiter->time().now();
-    const WaitRequest request = waiter->request();
+    const WaitRequest& request = waiter->request();
     std::unique_lock lock(mutex_);
-    if (!closed_ && waiters_.empty() && try_grant(request, now)) {
+    if (!closed_ && !has_to_queue(request) && try_grant(request, now)) {
         lock.unlock();
         return waiter->deliver(std::nullopt);
     }
@@ -91,6 +126,7 @@ KHIVE_DECL void WaitQueue::start(std::shared_ptr<Waiter> waiter)
     lock.unlock();
     // Armed even if it never ends by itself: the time service lets go of it when the context ends.
     waiter->time().arm(*waiter, std::min(turn, request.deadline));
+    after_join(request);
 }
 
 KHIVE_DECL void WaitQueue::join(std::shared_ptr<Waiter> waiter) noexcept
@@ -102,6 +138,7 @@ KHIVE_DECL void WaitQueue::join(std::shared_ptr<Waiter> waiter) noexcept
     node.self_ = std::move(waiter);
     node.queued_ = true;
     waiters_.insert(place, node);
+    on_join(node.request());
 }
 
 KHIVE_DECL void WaitQueue::unlink(Waiter& waiter, WaiterList& into) noexcept
@@ -109,12 +146,19 @@ KHIVE_DECL void WaitQueue::unlink(Waiter& waiter, WaiterList& into) noexcept
     waiters_.erase(waiters_.iterator_to(waiter));
     waiting_cost_ -= waiter.request().cost;
     waiter.queued_ = false;
+    on_leave(waiter.request());
     into.push_back(waiter);
 }
 
 KHIVE_DECL WaitQueue::Wakeup WaitQueue::grant_heads(TimePoint now, WaiterList& granted) noexcept
 {
-    while (!waiters_.empty() && try_grant(waiters_.front().request(), now)) unlink(waiters_.front(), granted);
+    for (auto at = waiters_.begin(); at != waiters_.end();) {
+        Waiter& waiter = *at++;
+        if (try_grant(waiter.request(), now))
+            unlink(waiter, granted);
+        else if (blocks(waiter.request()))
+            break;
+    }
     if (waiters_.empty()) return {};
     return {waiters_.front().shared_from_this(), next_grant(waiters_.front().request(), now)};
 }
@@ -123,21 +167,6 @@ KHIVE_DECL void WaitQueue::pump(std::unique_lock<std::mutex> lock, TimePoint now
 {
     finish(std::move(lock), now, nullptr);
 }
-
-namespace detail {
-
-/// Ends each, in order, outside the queue's lock.
-template <class List, class End>
-void drain(List& list, End end) noexcept
-{
-    while (!list.empty()) {
-        auto& waiter = list.front();
-        list.pop_front();
-        end(waiter);
-    }
-}
-
-} // namespace detail
 
 KHIVE_DECL void WaitQueue::finish(std::unique_lock<std::mutex> lock, TimePoint now, TimeService* held) noexcept
 {

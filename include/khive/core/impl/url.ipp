@@ -1,0 +1,443 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <khive/core/headers.hpp>
+#include <khive/core/url.hpp>
+
+#include <boost/url/ipv4_address.hpp>
+#include <boost/url/ipv6_address.hpp>
+#include <boost/url/parse.hpp>
+#include <boost/url/url_view.hpp>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <optional>
+#include <utility>
+
+namespace khive::inline KHIVE_ABI {
+namespace detail {
+
+using ByteTable = std::array<bool, 256>;
+
+constexpr ByteTable bytes_of(std::string_view more)
+{
+    ByteTable table{};
+    for (const char c : std::string_view{"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"})
+        table[static_cast<unsigned char>(c)] = true;
+    for (const char c : more) table[static_cast<unsigned char>(c)] = true;
+    return table;
+}
+
+inline constexpr ByteTable unreserved_bytes = bytes_of("");
+inline constexpr ByteTable path_bytes = bytes_of("!$&'()*+,;=:@/");
+inline constexpr ByteTable query_bytes = bytes_of("!$&'()*+,;=:@/?");
+
+inline Error bad_url(std::string_view rule, std::string_view text)
+{
+    return Error{ErrorKind::invalid_url}.with_message(std::string{rule} + ": '" + escape_untrusted(text) + "'");
+}
+
+/// The userinfo of a URL that is refused must not reach a log.
+inline Error bad_url(std::string_view rule)
+{
+    return Error{ErrorKind::invalid_url}.with_message(std::string{rule});
+}
+
+constexpr bool is_control(char c) noexcept
+{
+    return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+}
+
+constexpr int hex_value(char c) noexcept
+{
+    if (c >= '0' && c <= '9') return c - '0';
+    const char letter = lower(c);
+    return letter >= 'a' && letter <= 'f' ? letter - 'a' + 10 : -1;
+}
+
+constexpr bool is_escape(std::string_view text, std::size_t at) noexcept
+{
+    return text[at] == '%' && text.size() - at >= 3 && hex_value(text[at + 1]) >= 0 && hex_value(text[at + 2]) >= 0;
+}
+
+inline void append_escape(std::string& out, char c)
+{
+    constexpr std::string_view digits = "0123456789ABCDEF";
+    const auto byte = static_cast<unsigned char>(c);
+    out.append({'%', digits[byte >> 4], digits[byte & 15u]});
+}
+
+/// Encodes every byte that is not in `allowed`.
+inline void append_encoded(std::string& out, std::string_view text, const ByteTable& allowed)
+{
+    for (const char c : text) {
+        if (allowed[static_cast<unsigned char>(c)])
+            out += c;
+        else
+            append_escape(out, c);
+    }
+}
+
+/// The same, but a valid `%XX` is there already.
+inline void append_encoded_once(std::string& out, std::string_view text, const ByteTable& allowed)
+{
+    for (std::size_t i = 0; i < text.size(); ++i)
+        if (is_escape(text, i))
+            out += text[i];
+        else
+            append_encoded(out, text.substr(i, 1), allowed);
+}
+
+inline std::string decode(std::string_view text)
+{
+    std::string out;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        if (!is_escape(text, i)) {
+            out += text[i];
+            continue;
+        }
+        out += static_cast<char>(hex_value(text[i + 1]) * 16 + hex_value(text[i + 2]));
+        i += 2;
+    }
+    return out;
+}
+
+/// Calls `each(part)` for the parts of `text` between separators; none for an empty text.
+template <class F>
+void split(std::string_view text, char separator, F each)
+{
+    while (!text.empty()) {
+        const auto end = std::min(text.find(separator), text.size());
+        each(text.substr(0, end));
+        text.remove_prefix(std::min(end + 1, text.size()));
+    }
+}
+
+/// `http` and `https` in any case, with what follows the two slashes.
+struct SchemeAndRest {
+    bool tls;
+    std::string_view rest;
+};
+
+inline std::optional<SchemeAndRest> split_scheme(std::string_view text)
+{
+    for (const bool tls : {false, true}) {
+        const std::string_view scheme = tls ? "https://" : "http://";
+        if (iequals(text.substr(0, scheme.size()), scheme)) return SchemeAndRest{tls, text.substr(scheme.size())};
+    }
+    return std::nullopt;
+}
+
+/// Path, query and fragment of what follows the authority.
+struct TargetParts {
+    std::string_view path;
+    std::string_view query;
+    bool has_query;
+};
+
+inline TargetParts split_target(std::string_view text)
+{
+    text = text.substr(0, text.find('#'));
+    const auto mark = text.find('?');
+    if (mark == std::string_view::npos) return {text, {}, false};
+    return {text.substr(0, mark), text.substr(mark + 1), true};
+}
+
+/// Would a resolver take the name for a number in one of the old forms (127.1, 0x7f.1, 2130706433)?
+inline bool ends_in_number(std::string_view host)
+{
+    if (host.ends_with('.')) host.remove_suffix(1);
+    const auto last = host.substr(host.rfind('.') + 1);
+    const bool digits = std::all_of(last.begin(), last.end(), [](char c) { return c >= '0' && c <= '9'; });
+    return digits || iequals(last.substr(0, 2), "0x");
+}
+
+inline bool is_host_name(std::string_view host)
+{
+    if (host.ends_with('.')) host.remove_suffix(1);
+    if (host.empty() || host.size() > 253 || host.ends_with('.')) return false;
+    bool good = true;
+    split(host, '.', [&good](std::string_view label) {
+        const bool plain = std::all_of(label.begin(), label.end(), [](char c) {
+            return c != '~' && unreserved_bytes[static_cast<unsigned char>(c)];
+        });
+        good = good && plain && !label.empty() && label.size() <= 63;
+    });
+    return good;
+}
+
+inline Result<std::string> read_host(const boost::urls::url_view& url)
+{
+    const std::string_view encoded{url.encoded_host().data(), url.encoded_host().size()};
+    switch (url.host_type()) {
+    case boost::urls::host_type::ipv4: return std::string{encoded};
+    case boost::urls::host_type::ipv6: {
+        const auto canonical = url.host_ipv6_address().to_string();
+        return std::string{canonical.data(), canonical.size()};
+    }
+    case boost::urls::host_type::name: break;
+    default: return bad_url("the URL has no usable host", encoded);
+    }
+    if (encoded.empty()) return bad_url("the URL has no host");
+    if (!is_host_name(encoded)) return bad_url("not a host name (letters, digits, '-', '_' and '.')", encoded);
+    if (ends_in_number(encoded)) return bad_url("the host ends in a number but is no IPv4 address", encoded);
+    std::string host{encoded};
+    std::transform(host.begin(), host.end(), host.begin(), [](char c) { return lower(c); });
+    return host;
+}
+
+/// An empty port is the default one (RFC 3986 section 3.2.3).
+inline Result<std::uint16_t> read_port(std::string_view text, bool tls)
+{
+    if (text.empty()) return static_cast<std::uint16_t>(tls ? 443 : 80);
+    unsigned port = 0;
+    const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), port);
+    const bool good = failed == std::errc{} && end == text.data() + text.size() && text.size() <= 5;
+    if (!good || port < 1 || port > 65535) return bad_url("the port is not in 1..65535", text);
+    return static_cast<std::uint16_t>(port);
+}
+
+inline std::optional<Error> check_authority(std::string_view authority)
+{
+    for (const char c : authority) {
+        if (static_cast<unsigned char>(c) >= 0x80)
+            return bad_url("the host is not ASCII: write international names in their xn-- form");
+        if (c == '\\') return bad_url("a backslash stands before the path of the URL");
+    }
+    return std::nullopt;
+}
+
+inline bool has_control(std::string_view text)
+{
+    return std::any_of(text.begin(), text.end(), is_control);
+}
+
+/// How a segment looks to a server that decodes it.
+inline bool is_dots(std::string_view segment, std::size_t how_many)
+{
+    if (segment.size() > 6) return false;
+    const auto plain = decode(segment);
+    return plain.size() == how_many && plain.find_first_not_of('.') == std::string::npos;
+}
+
+/// Empty segments do not count: servers that merge slashes do not see them.
+inline bool climbs(std::string_view path)
+{
+    int depth = 0;
+    bool below = false;
+    split(path, '/', [&](std::string_view segment) {
+        if (is_dots(segment, 2))
+            --depth;
+        else if (!segment.empty() && !is_dots(segment, 1))
+            ++depth;
+        below = below || depth < 0;
+    });
+    return below;
+}
+
+inline std::string_view key_of(std::string_view pair)
+{
+    return pair.substr(0, pair.find('='));
+}
+
+inline bool has_key(std::string_view query, std::string_view key)
+{
+    bool found = false;
+    split(query, '&', [&](std::string_view pair) { found = found || decode(key_of(pair)) == key; });
+    return found;
+}
+
+inline void append_part(std::string& query, std::string_view part)
+{
+    if (!query.empty()) query += '&';
+    query.append(part);
+}
+
+/// The pairs of the base whose keys the request does not have, then those of the request.
+inline std::string merge_queries(std::string_view base, std::string_view request)
+{
+    if (base.empty()) return std::string{request};
+    std::string merged;
+    split(base, '&', [&](std::string_view pair) {
+        if (!has_key(request, decode(key_of(pair)))) append_part(merged, pair);
+    });
+    if (!request.empty()) append_part(merged, request);
+    return merged;
+}
+
+inline Error bad_pattern(std::string_view rule, std::string_view pattern)
+{
+    return Error{ErrorKind::invalid_argument}.with_message(std::string{rule} + ": '" + escape_untrusted(pattern) + "'");
+}
+
+inline std::optional<Error> check_count(std::string_view pattern, std::size_t places, std::size_t args)
+{
+    if (places == args) return std::nullopt;
+    return bad_pattern("the path has " + std::to_string(places) + " {} and " + std::to_string(args) + " arguments", pattern);
+}
+
+/// Was a segment that is only dots made by arguments? One that the pattern spells out is meant.
+inline bool dots_from_args(std::string_view pattern, std::string_view path)
+{
+    const auto count_dots = [](std::string_view text) {
+        std::size_t found = 0;
+        split(text.substr(0, text.find('?')), '/', [&found](std::string_view segment) {
+            found += is_dots(segment, 1) || is_dots(segment, 2) ? 1u : 0u;
+        });
+        return found;
+    };
+    return count_dots(path) != count_dots(pattern);
+}
+
+} // namespace detail
+
+KHIVE_DECL bool Origin::is_ip_literal() const noexcept
+{
+    return host.find(':') != std::string::npos || !boost::urls::parse_ipv4_address(host).has_error();
+}
+
+KHIVE_DECL std::string Origin::host_header() const
+{
+    std::string text = host.find(':') == std::string::npos ? host : "[" + host + "]";
+    if (port != (tls ? 443 : 80)) text += ":" + std::to_string(port);
+    return text;
+}
+
+KHIVE_DECL std::string Origin::to_string() const
+{
+    return (tls ? "https://" : "http://") + host_header();
+}
+
+KHIVE_DECL Result<Url> Url::parse(std::string_view text)
+{
+    if (detail::has_control(text)) return detail::bad_url("the URL has a control byte such as CR, LF or NUL");
+    if (text.find(' ') != std::string_view::npos) return detail::bad_url("the URL has a space");
+    const auto scheme = detail::split_scheme(text);
+    if (!scheme) return detail::bad_url("the URL does not start with http:// or https://");
+
+    const auto authority = scheme->rest.substr(0, scheme->rest.find_first_of("/?#"));
+    if (auto error = detail::check_authority(authority)) return *std::move(error);
+    const auto plain = "http://" + std::string{authority};
+    const auto parsed = boost::urls::parse_uri(plain);
+    if (parsed.has_error()) return detail::bad_url("user, host or port of the URL are malformed");
+    auto host = detail::read_host(*parsed);
+    if (!host) return host.error();
+    const auto port = detail::read_port({parsed->port().data(), parsed->port().size()}, scheme->tls);
+    if (!port) return port.error();
+
+    Url url;
+    url.origin_ = Origin{scheme->tls, *std::move(host), *port};
+    url.user_ = Secret{parsed->user()};
+    url.password_ = Secret{parsed->password()};
+    url.set_target(detail::split_target(scheme->rest.substr(authority.size())));
+    return url;
+}
+
+KHIVE_DECL std::string_view Url::query() const noexcept
+{
+    return std::string_view{target_}.substr(std::min(path_size_ + 1, target_.size()));
+}
+
+KHIVE_DECL std::string Url::redacted() const
+{
+    std::string text = origin_.to_string().append(path());
+    char separator = '?';
+    detail::split(query(), '&', [&](std::string_view pair) {
+        const auto key = detail::key_of(pair);
+        text += separator;
+        if (key.size() != pair.size()) text.append(key).append("=");
+        text += "***";
+        separator = '&';
+    });
+    return text;
+}
+
+KHIVE_DECL void Url::set_target(const detail::TargetParts& parts)
+{
+    target_.clear();
+    detail::append_encoded_once(target_, parts.path, detail::path_bytes);
+    if (target_.empty()) target_ = "/";
+    path_size_ = target_.size();
+    if (!parts.has_query) return;
+    target_ += '?';
+    detail::append_encoded_once(target_, parts.query, detail::query_bytes);
+}
+
+KHIVE_DECL void Url::append(const detail::TargetParts& parts)
+{
+    std::string path{this->path()};
+    if (!parts.path.empty()) {
+        if (!path.ends_with('/')) path += '/';
+        path.append(parts.path.substr(std::min(parts.path.find_first_not_of('/'), parts.path.size())));
+    }
+    const auto query = detail::merge_queries(this->query(), parts.query);
+    set_target({path, query, parts.has_query || !query.empty()});
+}
+
+KHIVE_DECL Result<Url> join(const Url& base, std::string_view reference)
+{
+    if (detail::split_scheme(reference)) return Url::parse(reference);
+    if (detail::has_control(reference)) return detail::bad_url("the path has a control byte such as CR, LF or NUL");
+    const auto parts = detail::split_target(reference);
+    const auto head = parts.path.substr(0, parts.path.find('/'));
+    const bool foreign = parts.path.substr(std::min(head.size(), parts.path.size())).starts_with("//") && head.ends_with(':');
+    if (foreign || iequals(head, "http:") || iequals(head, "https:"))
+        return detail::bad_url("only http:// and https:// URLs can be requested", reference);
+    if (detail::climbs(parts.path)) return detail::bad_url("'..' climbs above the base path", parts.path);
+
+    Url url = base;
+    url.append(parts);
+    return url;
+}
+
+KHIVE_DECL std::string encode_segment(std::string_view text)
+{
+    std::string out;
+    if (text == "." || text == "..")
+        for (const char dot : text) detail::append_escape(out, dot);
+    else
+        detail::append_encoded(out, text, detail::unreserved_bytes);
+    return out;
+}
+
+KHIVE_DECL void append_query(std::string& query, std::string_view key, std::string_view value)
+{
+    if (!query.empty()) query += '&';
+    detail::append_encoded(query, key, detail::unreserved_bytes);
+    query += '=';
+    detail::append_encoded(query, value, detail::unreserved_bytes);
+}
+
+KHIVE_DECL void append_form(std::string& form, std::string_view key, std::string_view value)
+{
+    std::string pair;
+    append_query(pair, key, value);
+    for (auto at = pair.find("%20"); at != std::string::npos; at = pair.find("%20", at)) pair.replace(at, 3, "+");
+    detail::append_part(form, pair);
+}
+
+KHIVE_DECL Result<std::string> expand_path(std::string_view pattern, std::span<const std::string> args)
+{
+    std::string path;
+    std::size_t places = 0;
+    for (std::size_t i = 0; i < pattern.size(); ++i) {
+        const auto two = pattern.substr(i, 2);
+        if (pattern[i] != '{' && pattern[i] != '}') {
+            path += pattern[i];
+            continue;
+        }
+        if (two != "{}" && two != "{{" && two != "}}")
+            return detail::bad_pattern("a brace stands alone in the path", pattern);
+        if (two != "{}")
+            path += pattern[i];
+        else if (++places <= args.size())
+            path += encode_segment(args[places - 1]);
+        ++i;
+    }
+    if (auto error = detail::check_count(pattern, places, args.size())) return *std::move(error);
+    if (detail::dots_from_args(pattern, path)) return detail::bad_pattern("an argument makes a segment '.' or '..'", path);
+    return path;
+}
+
+} // namespace khive::inline KHIVE_ABI

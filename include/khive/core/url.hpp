@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <khive/core/config.hpp>
+#include <khive/core/result.hpp>
+#include <khive/core/secret.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace khive::inline KHIVE_ABI {
+namespace detail {
+struct TargetParts;
+} // namespace detail
+
+/// Who is spoken to: the part of a URL that pool, `Host`, SNI and certificate check agree on.
+struct Origin {
+    bool tls = false;        ///< https
+    std::string host;        ///< lower case; an IPv6 literal stands without brackets
+    std::uint16_t port = 80; ///< the effective port, 1..65535
+
+    [[nodiscard]] bool operator==(const Origin&) const = default;
+    [[nodiscard]] KHIVE_DECL bool is_ip_literal() const noexcept;
+    /// What travels in `Host`: without the default port, IPv6 in brackets.
+    [[nodiscard]] KHIVE_DECL std::string host_header() const;
+    /// `https://example.com:8443`
+    [[nodiscard]] KHIVE_DECL std::string to_string() const;
+};
+
+/// An absolute http or https URL, checked once and split into what is sent and what is kept back.
+///
+/// - Errors: `parse` gives `invalid_url` for another scheme; a missing host; a host that is not ASCII (write `xn--`
+///   names), has percent-encoded bytes or is a number that is no plain IPv4 address; a port outside 1..65535; a control
+///   byte or space anywhere; a backslash before the path.
+/// - Source: RFC 3986; the host rules for numbers follow the WHATWG URL standard.
+class Url {
+public:
+    [[nodiscard]] KHIVE_DECL static Result<Url> parse(std::string_view text);
+
+    [[nodiscard]] const Origin& origin() const noexcept { return origin_; }
+    /// Path and query as sent: bytes that a URL may not have are percent-encoded, others are as given.
+    [[nodiscard]] const std::string& target() const noexcept { return target_; }
+    /// Never empty; starts with '/'.
+    [[nodiscard]] std::string_view path() const noexcept { return std::string_view{target_}.substr(0, path_size_); }
+    /// Without the '?'.
+    [[nodiscard]] KHIVE_DECL std::string_view query() const noexcept;
+    /// Decoded userinfo; empty where there was none. It is in no other part.
+    [[nodiscard]] const Secret& user() const noexcept { return user_; }
+    [[nodiscard]] const Secret& password() const noexcept { return password_; }
+
+    /// For logs and errors: no userinfo, each value of the query as `***`.
+    [[nodiscard]] KHIVE_DECL std::string redacted() const;
+
+private:
+    friend KHIVE_DECL Result<Url> join(const Url& base, std::string_view reference);
+
+    KHIVE_DECL void set_target(const detail::TargetParts& parts);
+    KHIVE_DECL void append(const detail::TargetParts& parts);
+
+    Origin origin_;
+    std::string target_ = "/";
+    std::size_t path_size_ = 1;
+    Secret user_;
+    Secret password_;
+};
+
+/// What a client with a base URL requests: `https://h/v1` and `/users?a=1` make `https://h/v1/users?a=1`.
+///
+/// The path is appended: the base always counts as ending in '/', leading slashes of the reference are dropped, so
+/// `//host` never names another host. A reference that is an absolute http or https URL is taken as it is, without the
+/// user and password of the base; an empty one is the base itself. The query of the base goes first, without the
+/// keys that the reference has. Bytes that a URL may not have are percent-encoded, valid `%XX` are kept.
+///
+/// - Errors: `invalid_url` for another scheme, control bytes, and `..` (also as `%2E%2E`) that climbs above the base.
+[[nodiscard]] KHIVE_DECL Result<Url> join(const Url& base, std::string_view reference);
+
+/// One path segment from any text: only unreserved bytes stay, so that '/' becomes `%2F`; `.` and `..` become `%2E` and
+/// `%2E%2E`.
+[[nodiscard]] KHIVE_DECL std::string encode_segment(std::string_view text);
+
+/// Adds `key=value` to a query, both encoded (a space as `%20`), after an '&' where something is there.
+KHIVE_DECL void append_query(std::string& query, std::string_view key, std::string_view value);
+
+/// The same for a body of type `application/x-www-form-urlencoded`, where a space is '+'.
+KHIVE_DECL void append_form(std::string& form, std::string_view key, std::string_view value);
+
+/// Replaces each `{}` of `pattern` by the next argument, encoded as a segment; `{{` and `}}` stand for braces.
+///
+/// - Errors: `invalid_argument` where the number of arguments differs, a brace stands alone, or an argument makes a whole
+///   path segment `.` or `..`, which a server would take for a step in the path even when it is encoded.
+[[nodiscard]] KHIVE_DECL Result<std::string> expand_path(std::string_view pattern, std::span<const std::string> args);
+
+} // namespace khive::inline KHIVE_ABI
+
+#if !defined(KHIVE_SEPARATE_COMPILATION)
+#include <khive/core/impl/url.ipp>
+#endif

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <khive/core/error.hpp>
+#include <khive/http/detail/list.hpp>
+#include <khive/http/method.hpp>
+#include <khive/http/request_head.hpp>
+
+#include <algorithm>
+
+namespace khive::inline KHIVE_ABI::http {
+namespace detail {
+
+inline Error bad_request(std::string_view rule, std::string_view text)
+{
+    return Error{ErrorKind::invalid_argument}.with_message(std::string{rule} + ": '" + escape_untrusted(text) + "'");
+}
+
+inline bool is_visible_ascii(std::string_view text) noexcept
+{
+    return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7f; });
+}
+
+inline bool says_only_persistence(std::string_view connection)
+{
+    bool good = true;
+    for_each_member(connection, [&good](std::string_view option) {
+        good = good && (iequals(option, "close") || iequals(option, "keep-alive"));
+    });
+    return good;
+}
+
+inline bool is_framing(std::string_view name) noexcept
+{
+    return iequals(name, "Transfer-Encoding") || iequals(name, "TE") || iequals(name, "Trailer") || iequals(name, "Upgrade");
+}
+
+/// The rule that the field breaks; empty for a good one.
+inline std::string_view broken_rule(HeaderField field, std::string_view true_length)
+{
+    if (!is_token(field.name)) return "header name is not a token";
+    if (!is_field_value(field.value)) return "header value has a control byte such as CR, LF or NUL";
+    if (is_framing(field.name)) return "header is the transport's to set";
+    if (iequals(field.name, "Content-Length") && field.value != true_length)
+        return "Content-Length is not the length of the body";
+    if (iequals(field.name, "Connection") && !says_only_persistence(field.value))
+        return "Connection may only say close or keep-alive";
+    if (iequals(field.name, "Host") && !is_visible_ascii(field.value)) return "Host has a space, control or non-ASCII byte";
+    return {};
+}
+
+inline void append_field(std::string& out, std::string_view name, std::string_view value)
+{
+    out.append(name).append(": ").append(value).append("\r\n");
+}
+
+} // namespace detail
+
+KHIVE_DECL Result<std::string> write_request_head(std::string_view method, std::string_view target,
+                                                  std::string_view host_header, const Headers& fields,
+                                                  std::optional<std::size_t> content_length)
+{
+    if (!is_valid_method(method)) return detail::bad_request("method is not a token", method);
+    if (!detail::is_visible_ascii(target)) return detail::bad_request("target has a space, control or non-ASCII byte", target);
+    if (!detail::is_visible_ascii(host_header)) return detail::bad_request("host has a space, control or non-ASCII byte", host_header);
+    if (!content_length && expects_body(method)) content_length = 0;
+    const auto length = content_length ? std::to_string(*content_length) : std::string{};
+
+    std::size_t hosts = 0;
+    for (const auto field : fields) {
+        if (const auto rule = detail::broken_rule(field, length); !rule.empty()) return detail::bad_request(rule, field.name);
+        if (!iequals(field.name, "Host")) continue;
+        host_header = field.value;
+        if (++hosts > 1) return detail::bad_request("more than one Host", field.value);
+    }
+
+    std::string head;
+    head.reserve(method.size() + target.size() + host_header.size() + fields.lines().size() + 64);
+    head.append(method).append(" ").append(target).append(" HTTP/1.1\r\n");
+    detail::append_field(head, "Host", host_header);
+    for (const auto field : fields)
+        if (!iequals(field.name, "Host") && !iequals(field.name, "Content-Length"))
+            detail::append_field(head, field.name, field.value);
+    if (content_length) detail::append_field(head, "Content-Length", length);
+    return head.append("\r\n");
+}
+
+} // namespace khive::inline KHIVE_ABI::http

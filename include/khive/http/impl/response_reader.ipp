@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <khive/http/impl/response_head.ipp>
+#include <khive/http/response_reader.hpp>
+
+#include <algorithm>
+#include <utility>
+
+namespace khive::inline KHIVE_ABI::http {
+namespace detail {
+
+inline constexpr std::size_t first_input_bytes = 8u << 10;
+inline constexpr std::size_t max_input_bytes = 64u << 10; // beyond it only a long head makes the buffer grow
+inline constexpr std::size_t max_reserved_bytes = 1u << 20;
+inline constexpr std::size_t first_body_bytes = 8u << 10;
+
+/// Can `text` be the beginning of a status line?
+inline bool starts_like_http(std::string_view text) noexcept
+{
+    constexpr std::string_view start = "HTTP/1.";
+    return start.starts_with(text.substr(0, start.size()));
+}
+
+inline bool is_bodiless(int status) noexcept
+{
+    return status == 204 || status == 304;
+}
+
+} // namespace detail
+
+KHIVE_DECL void ResponseReader::start(bool head_request) noexcept
+{
+    input_.clear();
+    body_.clear();
+    header_lines_.clear();
+    consumed_ = scanned_ = line_ = 0;
+    left_ = 0;
+    problem_ = {};
+    problem_kind_ = {};
+    keep_alive_timeout_.reset();
+    keep_alive_max_.reset();
+    status_ = 0;
+    interim_ = 0;
+    state_ = State::head;
+    head_request_ = head_request;
+    any_byte_ = keep_alive_ = left_over_ = false;
+    chunks_.start({});
+}
+
+KHIVE_DECL void ResponseReader::start(bool head_request, ByteBuffer body_memory, std::string headers_memory) noexcept
+{
+    body_ = std::move(body_memory);
+    header_lines_ = std::move(headers_memory);
+    start(head_request);
+}
+
+KHIVE_DECL std::span<char> ResponseReader::prepare()
+{
+    switch (state_) {
+    case State::head:
+    case State::chunked: return prepare_input();
+    case State::length:
+    case State::until_close: return prepare_body();
+    default: return {};
+    }
+}
+
+KHIVE_DECL std::span<char> ResponseReader::prepare_input()
+{
+    input_.consume(std::exchange(consumed_, 0));
+    const bool was_full = input_.size() == input_.capacity();
+    if (input_.capacity() == 0) input_.reserve(detail::first_input_bytes);
+    return input_.prepare(was_full ? std::max<std::size_t>(input_.size(), 1) : 1);
+}
+
+KHIVE_DECL std::span<char> ResponseReader::prepare_body()
+{
+    if (state_ == State::length) {
+        if (body_.size() == body_.capacity())
+            body_.reserve(body_.size() + static_cast<std::size_t>(std::min<std::uint64_t>(left_, body_.size() + 1)));
+        const auto room = body_.prepare(1);
+        return room.first(static_cast<std::size_t>(std::min<std::uint64_t>(left_, room.size())));
+    }
+    if (body_.capacity() == 0) body_.reserve(detail::first_body_bytes);
+    const auto room = body_.prepare(1);
+    // One byte more than allowed, to tell a body that ends at the limit from one that goes on.
+    const std::uint64_t allowed = limits_.max_body_bytes - body_.size();
+    return allowed < room.size() ? room.first(static_cast<std::size_t>(allowed) + 1) : room;
+}
+
+KHIVE_DECL ReadStep ResponseReader::commit(std::size_t count)
+{
+    any_byte_ = any_byte_ || count != 0;
+    switch (state_) {
+    case State::head:
+    case State::chunked:
+        input_.commit(count);
+        advance();
+        break;
+    case State::length:
+        body_.commit(count);
+        left_ -= count;
+        if (left_ == 0) finish();
+        break;
+    case State::until_close:
+        body_.commit(count);
+        took_body();
+        break;
+    default: break;
+    }
+    return step();
+}
+
+KHIVE_DECL ReadStep ResponseReader::end_of_stream(bool clean)
+{
+    if (state_ == State::head)
+        fail(ErrorKind::connection_lost, any_byte_ ? "the connection ended inside the head of the answer"
+                                                   : "the connection ended before any byte of the answer");
+    else if (state_ == State::until_close && clean)
+        finish();
+    else if (state_ == State::length || state_ == State::chunked || state_ == State::until_close)
+        fail(ErrorKind::truncated_body, "the connection ended before the body did");
+    return step();
+}
+
+KHIVE_DECL Error ResponseReader::error() const
+{
+    if (state_ != State::failed) return Error{};
+    const bool again = problem_kind_ == ErrorKind::connection_lost || problem_kind_ == ErrorKind::truncated_body;
+    return Error{problem_kind_}.with_message(std::string{problem_}).with_retryable(again);
+}
+
+KHIVE_DECL void ResponseReader::advance()
+{
+    while (state_ == State::head && !input().empty()) {
+        const auto before = consumed_;
+        read_head();
+        if (consumed_ == before) break;
+    }
+    if (state_ == State::chunked) read_chunks();
+}
+
+KHIVE_DECL void ResponseReader::read_head()
+{
+    const auto text = input();
+    const auto window = text.substr(0, limits_.max_header_bytes);
+    if (!detail::starts_like_http(window)) return fail(ErrorKind::protocol, "this is not an HTTP/1 answer");
+    if (!find_head_end(window)) {
+        if (state_ == State::head && window.size() != text.size())
+            fail(ErrorKind::header_too_large, "the head of the answer is over the limit");
+        return;
+    }
+    const auto size = std::exchange(scanned_, 0);
+    line_ = 0;
+    detail::HeadParser parser(limits_.max_header_count);
+    const auto head = parser.parse(text.substr(0, size));
+    if (!head.problem.empty())
+        return fail(head.fields > limits_.max_header_count ? ErrorKind::header_too_large : ErrorKind::protocol, head.problem);
+    consumed_ += size;
+    use_head(head);
+}
+
+/// True once `scanned_` is just behind the empty line.
+KHIVE_DECL bool ResponseReader::find_head_end(std::string_view window)
+{
+    for (;;) {
+        if (line_ != 0 && line_ < window.size() && (window[line_] == ' ' || window[line_] == '\t')) {
+            fail(ErrorKind::protocol, "a header line is folded");
+            return false;
+        }
+        const auto end = window.find('\n', scanned_);
+        if (end == std::string_view::npos) break;
+        if (end == 0 || window[end - 1] != '\r') {
+            fail(ErrorKind::protocol, "a line ends in a bare LF");
+            return false;
+        }
+        scanned_ = end + 1;
+        if (line_ + 1 == end) return true;
+        line_ = scanned_;
+    }
+    scanned_ = window.size();
+    return false;
+}
+
+KHIVE_DECL void ResponseReader::use_head(const detail::ResponseHead& head)
+{
+    if (head.status == 101) return fail(ErrorKind::protocol, "the server switches protocols unasked");
+    if (head.status < 200) {
+        if (++interim_ > limits_.max_interim) fail(ErrorKind::protocol, "too many interim answers");
+        return;
+    }
+    status_ = head.status;
+    header_lines_.assign(head.lines);
+    keep_alive_ = !head.says_close && (head.version == 11 || head.says_keep_alive);
+    keep_alive_timeout_ = head.keep_alive_timeout;
+    keep_alive_max_ = head.keep_alive_max;
+    begin_body(head);
+}
+
+KHIVE_DECL void ResponseReader::begin_body(const detail::ResponseHead& head)
+{
+    if (head_request_ || detail::is_bodiless(status_)) return finish();
+    if (head.length) return begin_length(*head.length);
+    if (head.chunked) {
+        state_ = State::chunked;
+        return chunks_.start({limits_.max_body_bytes, limits_.max_chunk_line_bytes, limits_.max_extension_bytes,
+                              limits_.max_trailer_bytes});
+    }
+    state_ = State::until_close;
+    keep_alive_ = false;
+    body_.append(input());
+    consumed_ = input_.size();
+    took_body();
+}
+
+KHIVE_DECL void ResponseReader::begin_length(std::uint64_t length)
+{
+    if (length > limits_.max_body_bytes) return fail(ErrorKind::body_too_large, "Content-Length is over the limit");
+    state_ = State::length;
+    const auto here = static_cast<std::size_t>(std::min<std::uint64_t>(length, input().size()));
+    body_.reserve(static_cast<std::size_t>(std::min<std::uint64_t>(length, detail::max_reserved_bytes)));
+    body_.append(input().substr(0, here));
+    consumed_ += here;
+    left_ = length - here;
+    if (left_ == 0) finish();
+}
+
+KHIVE_DECL void ResponseReader::read_chunks()
+{
+    auto rest = input();
+    const bool filled = input_.size() == input_.capacity();
+    const auto result = chunks_.decode(rest, body_);
+    consumed_ = input_.size() - rest.size();
+    switch (result) {
+    case ChunkStep::more: break;
+    case ChunkStep::done: return finish();
+    case ChunkStep::malformed: return fail(ErrorKind::protocol, chunks_.problem());
+    case ChunkStep::body_too_large: return fail(ErrorKind::body_too_large, chunks_.problem());
+    case ChunkStep::trailers_too_large: return fail(ErrorKind::header_too_large, chunks_.problem());
+    }
+    // A server that fills the buffer gets a larger one: fewer reads.
+    input_.consume(std::exchange(consumed_, 0));
+    if (filled && input_.capacity() < detail::max_input_bytes) input_.reserve(2 * input_.capacity());
+}
+
+KHIVE_DECL void ResponseReader::took_body()
+{
+    if (body_.size() > limits_.max_body_bytes) fail(ErrorKind::body_too_large, "body is over the limit");
+}
+
+KHIVE_DECL void ResponseReader::finish() noexcept
+{
+    state_ = State::done;
+    left_over_ = !input().empty();
+}
+
+KHIVE_DECL void ResponseReader::fail(ErrorKind kind, std::string_view problem) noexcept
+{
+    state_ = State::failed;
+    problem_kind_ = kind;
+    problem_ = problem;
+    keep_alive_ = false;
+}
+
+KHIVE_DECL ReadStep ResponseReader::step() const noexcept
+{
+    if (state_ == State::done) return ReadStep::done;
+    return state_ == State::failed ? ReadStep::failed : ReadStep::more;
+}
+
+} // namespace khive::inline KHIVE_ABI::http

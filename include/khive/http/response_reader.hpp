@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <khive/core/byte_buffer.hpp>
+#include <khive/core/error.hpp>
+#include <khive/core/headers.hpp>
+#include <khive/core/time.hpp>
+#include <khive/http/chunked.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+namespace khive::inline KHIVE_ABI::http {
+
+/// What one answer may cost. Whatever is over a limit is an error at once, not when a timer runs out.
+struct ReaderLimits {
+    std::size_t max_header_bytes = 64u << 10;    ///< status line and fields of one head. bytes. 1 or more.
+    std::size_t max_header_count = 256;          ///< fields of one head. 0: none are accepted.
+    std::uint64_t max_body_bytes = 64u << 20;    ///< body as it travels, without chunk framing. bytes. 0: no body at all.
+    unsigned max_interim = 16;                   ///< answers with status 1xx before the real one. 0: none are accepted.
+    std::size_t max_chunk_line_bytes = 4u << 10; ///< one chunk line. bytes. 1 or more.
+    std::size_t max_extension_bytes = 16u << 10; ///< chunk extensions of a body. bytes. 0: none are accepted.
+    std::size_t max_trailer_bytes = 16u << 10;   ///< trailer fields. bytes. 0: none are accepted.
+};
+static_assert(std::is_trivially_destructible_v<ReaderLimits>);
+
+/// What now?
+enum class ReadStep : std::uint8_t {
+    more,   ///< read into `prepare()`, then `commit`
+    done,   ///< the answer is complete
+    failed, ///< `error()` says why; the connection is of no more use
+};
+
+namespace detail {
+struct ResponseHead;
+} // namespace detail
+
+/// Reads one answer after another from the bytes of a connection: interim answers skipped, framing checked, body put
+/// straight into its place. It knows no socket.
+///
+/// `while (step == ReadStep::more) step = reader.commit(read_some(reader.prepare()));`
+///
+/// Stricter than it must be wherever two readers could disagree about where an answer ends: any `Transfer-Encoding` beside
+/// a `Content-Length`, codings other than a single `chunked`, lengths that are not digits, folded lines and bare
+/// CR or LF are errors. Reuse is earned at the last step: `reusable()` is false until the answer is complete.
+///
+/// - Errors: `protocol`, `header_too_large`, `body_too_large`, `truncated_body` (the stream ended inside a body) and
+///   `connection_lost` (it ended before a complete head). Whether the server may have acted is for the caller to say.
+/// - Complexity: linear in the bytes; no allocation where memory of earlier answers is large enough. An announced length
+///   reserves at most 1 MiB before its bytes come.
+/// - Source: RFC 9112.
+class ResponseReader {
+public:
+    explicit ResponseReader(ReaderLimits limits = {}) noexcept : limits_(limits) {}
+
+    /// \name Reading
+    /// @{
+
+    /// Ready for the answer to a request; `head_request` where its method was HEAD. Keeps all memory.
+    KHIVE_DECL void start(bool head_request) noexcept;
+    /// The same, with memory handed back from an earlier answer.
+    KHIVE_DECL void start(bool head_request, ByteBuffer body_memory, std::string headers_memory) noexcept;
+    /// Where the next bytes belong, valid until the next call; never empty while the step is `more`.
+    [[nodiscard]] KHIVE_DECL std::span<char> prepare();
+    /// The first `count` bytes of the prepared room have been read.
+    KHIVE_DECL ReadStep commit(std::size_t count);
+    /// No more bytes will come. `clean`: by FIN on a plain connection, by close_notify on TLS.
+    KHIVE_DECL ReadStep end_of_stream(bool clean);
+    /// Has any byte of this answer been seen, interim answers included?
+    [[nodiscard]] bool any_byte() const noexcept { return any_byte_; }
+    /// Is the final head complete?
+    [[nodiscard]] bool head_done() const noexcept { return status_ != 0; }
+    /// @}
+
+    /// \name The answer
+    /// @{
+    [[nodiscard]] int status() const noexcept { return status_; }
+    /// Can be taken once the head is complete, the body once all is.
+    [[nodiscard]] Headers take_headers() noexcept { return Headers::from_lines(std::move(header_lines_)); }
+    [[nodiscard]] ByteBuffer take_body() noexcept { return std::move(body_); }
+    /// What came after a chunked body, kept apart from the headers.
+    [[nodiscard]] Headers trailers() const { return Headers::from_lines(chunks_.trailers()); }
+    [[nodiscard]] KHIVE_DECL Error error() const;
+    /// @}
+
+    /// \name The connection
+    /// @{
+
+    /// May the next request use the connection: complete, framed, kept alive by both sides, nothing left over?
+    [[nodiscard]] bool reusable() const noexcept { return state_ == State::done && keep_alive_ && !left_over_; }
+    /// How long the server keeps an idle connection, from `Keep-Alive: timeout=`.
+    [[nodiscard]] std::optional<Duration> keep_alive_timeout() const noexcept { return keep_alive_timeout_; }
+    /// How many requests more it serves, from `Keep-Alive: max=`.
+    [[nodiscard]] std::optional<unsigned> keep_alive_max() const noexcept { return keep_alive_max_; }
+    /// Gives the read buffer's memory back, for a connection that idles.
+    void release_buffer() noexcept;
+    /// @}
+
+private:
+    enum class State : std::uint8_t { idle, head, length, chunked, until_close, done, failed };
+
+    [[nodiscard]] KHIVE_DECL std::span<char> prepare_input();
+    [[nodiscard]] KHIVE_DECL std::span<char> prepare_body();
+    [[nodiscard]] std::string_view input() const noexcept { return input_.view().substr(consumed_); }
+    KHIVE_DECL void advance();
+    KHIVE_DECL void read_head();
+    [[nodiscard]] KHIVE_DECL bool find_head_end(std::string_view window);
+    KHIVE_DECL void use_head(const detail::ResponseHead& head);
+    KHIVE_DECL void begin_body(const detail::ResponseHead& head);
+    KHIVE_DECL void begin_length(std::uint64_t length);
+    KHIVE_DECL void read_chunks();
+    KHIVE_DECL void took_body();
+    KHIVE_DECL void finish() noexcept;
+    KHIVE_DECL void fail(ErrorKind kind, std::string_view problem) noexcept;
+    [[nodiscard]] KHIVE_DECL ReadStep step() const noexcept;
+
+    ReaderLimits limits_;
+    ByteBuffer input_;         // bytes of head and chunks
+    std::size_t consumed_ = 0; // of them: belongs to earlier heads
+    std::size_t scanned_ = 0;  // of the head: searched for its end
+    std::size_t line_ = 0;     // of the head: where its last line begins
+    std::uint64_t left_ = 0;   // of a body of known length
+    ByteBuffer body_;
+    std::string header_lines_;
+    ChunkDecoder chunks_;
+    std::string_view problem_;
+    std::optional<Duration> keep_alive_timeout_;
+    std::optional<unsigned> keep_alive_max_;
+    int status_ = 0;
+    unsigned interim_ = 0;
+    State state_ = State::idle;
+    ErrorKind problem_kind_{};
+    bool head_request_ = false;
+    bool any_byte_ = false;
+    bool keep_alive_ = false;
+    bool left_over_ = false;
+};
+
+inline void ResponseReader::release_buffer() noexcept
+{
+    input_.release();
+    consumed_ = 0;
+}
+
+} // namespace khive::inline KHIVE_ABI::http
+
+#if !defined(KHIVE_SEPARATE_COMPILATION)
+#include <khive/http/impl/response_reader.ipp>
+#endif

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <khive/async/completion.hpp>
+#include <khive/async/time_service.hpp>
+#include <khive/core/ledger.hpp>
+#include <khive/core/url.hpp>
+#include <khive/http/response_reader.hpp>
+#include <khive/net/exchange.hpp>
+#include <khive/net/tls_context.hpp>
+#include <khive/net/tls_session.hpp>
+#include <khive/net/wire.hpp>
+
+#include <boost/intrusive/list.hpp>
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+namespace khive::inline KHIVE_ABI::net {
+
+class Connection;
+using ConnectionPtr = boost::intrusive_ptr<Connection>;
+
+/// Who keeps idle connections and wants to know when one of them is of no use any more.
+class ConnectionKeeper {
+public:
+    virtual void on_idle_ended(Connection& connection) noexcept = 0;
+
+protected:
+    ~ConnectionKeeper() = default;
+};
+
+/// What a connection is made with.
+struct ConnectionSetup {
+    Origin origin;
+    asio::any_io_executor executor;
+    std::shared_ptr<Network> network;
+    TlsContext tls; ///< used where `origin.tls`
+    http::ReaderLimits limits;
+};
+
+/// One HTTP/1.1 connection: plain or TLS by a branch, one exchange at a time.
+///
+/// A driver: the response reader and the TLS session decide, the wire moves bytes, this class lets each take its turn.
+///
+/// - Cancellation: of an exchange, at any point; the connection is of no use afterwards.
+/// - Errors: an exchange ends exactly once with `ExchangeEnd`; `maybe_processed` is set once a byte of the request was
+///   accepted.
+/// - Thread safety: safe; steps, deadline and cancellation exclude each other by a mutex that is uncontended in one thread.
+/// - Lifetime: pending operations keep it alive; an exchange ends only after its last operation has, so the caller's buffers are
+///   not touched afterwards.
+class Connection final : public WireListener, public async::TimerNode, public boost::intrusive::list_base_hook<> {
+public:
+    using Dialled = std::function<void(ConnectionPtr, Error)>;
+
+    KHIVE_DECL Connection(const ConnectionSetup& setup, std::weak_ptr<ConnectionKeeper> keeper);
+    KHIVE_DECL ~Connection() override;
+
+    /// \name Life
+    /// @{
+    /// Resolves, connects and shakes hands; `done` is called once, outside every lock, never from inside this call.
+    KHIVE_DECL void dial(const DialTimeouts& timeouts, Dialled done);
+    /// Says goodbye if that takes no waiting, and closes. Ends a running dial or exchange with `why`.
+    KHIVE_DECL void close(const Error& why = Error{ErrorKind::closed});
+    /// Watches for an end of the stream or unasked bytes while idle; the keeper is told once.
+    KHIVE_DECL void watch();
+    /// Leaves idleness; false if it has died meanwhile. `probe` looks at the socket when nobody has watched it.
+    [[nodiscard]] KHIVE_DECL bool wake(bool probe);
+    /// @}
+
+    /// \name Exchange
+    /// @{
+    /// Sends and reads one answer. `attempt` gets times and sizes and is kept by the caller like the views of `outgoing`.
+    KHIVE_DECL void exchange(const Outgoing& outgoing, const ExchangeTimeouts& timeouts, const Deadline& deadline,
+                             Attempt& attempt, async::Completion<ExchangeEnd> completion);
+    /// Ends the running exchange as cancelled if it is still the one that began as number `serial`.
+    KHIVE_DECL void cancel_exchange(std::uint64_t serial);
+    /// The number that the next exchange will have.
+    [[nodiscard]] std::uint64_t next_serial() const noexcept { return serial_.load(std::memory_order_relaxed) + 1; }
+    /// Takes memory for the next answer, and gives the answer after an exchange that went well.
+    [[nodiscard]] http::ResponseReader& reader() noexcept { return reader_; }
+    /// May it serve again? After an exchange.
+    [[nodiscard]] bool reusable() const noexcept { return reusable_; }
+    /// @}
+
+    /// \name Facts
+    /// @{
+    [[nodiscard]] const asio::any_io_executor& executor() const noexcept { return executor_; }
+    [[nodiscard]] std::uint64_t uses() const noexcept { return serial_.load(std::memory_order_relaxed); }
+    [[nodiscard]] const PeerAddress& peer() const noexcept { return peer_; }
+    [[nodiscard]] bool tls_resumed() const noexcept { return tls_ && tls_->resumed(); }
+    /// How long each stage of dialling took.
+    [[nodiscard]] const Attempt& dial_times() const noexcept { return dial_times_; }
+    /// @}
+
+    /// For the pool, under its lock.
+    struct Idle {
+        TimePoint since{};
+        TimePoint expires{};
+        bool watched = false;
+    } idle;
+    TimePoint retires = no_deadline; ///< not used again from then on
+    void* pool_entry = nullptr; ///< the pool's record of its origin
+
+private:
+    enum class Stage : std::uint8_t { fresh, resolving, connecting, handshaking, idle, exchanging, closed };
+    class Step;
+
+    void on_connected(boost::system::error_code error) override;
+    void on_written(boost::system::error_code error, std::size_t bytes) override;
+    void on_read(boost::system::error_code error, std::size_t bytes) override;
+    void on_readable(boost::system::error_code error) override;
+    void on_abandoned() noexcept override;
+    TimePoint on_time(TimePoint now) noexcept override;
+    void on_resolved(boost::system::error_code error, Endpoints endpoints);
+
+    void connect_next();
+    void handshake();
+    void dialled();
+    void pump_write();
+    void pump_read();
+    void start_read();
+    void flush_tls();
+    [[nodiscard]] Error encrypt();
+    void sent_all();
+    void received(std::size_t bytes);
+    void decrypt();
+    void step_to(http::ReadStep step);
+    void answered();
+    void watch_tls(boost::system::error_code error);
+    void end(Error error);
+    void stage_deadline(Timer timer, Duration value, TimePoint now);
+    [[nodiscard]] Error lost(boost::system::error_code error) const;
+    [[nodiscard]] Deadline nearest() const noexcept { return earlier(stage_, total_); }
+    [[nodiscard]] bool request_sent() const noexcept { return unsent_head_.empty() && unsent_body_.empty(); }
+    ListenerPtr self() noexcept { return ListenerPtr(this); }
+
+    async::TimeService& time_;
+    asio::any_io_executor executor_;
+    std::shared_ptr<Network> network_;
+    std::unique_ptr<Wire> wire_;
+    std::unique_ptr<TlsSession> tls_;
+    TlsContext tls_context_;
+    std::weak_ptr<ConnectionKeeper> keeper_;
+    Origin origin_;
+    http::ResponseReader reader_;
+
+    std::mutex mutex_;
+    Stage now_in_ = Stage::fresh;
+    unsigned pending_ = 0; ///< wire operations under way
+    bool reading_ = false;
+    bool writing_ = false;
+    bool watching_ = false;
+    bool ended_ = false;   ///< the exchange or dial has a result, which waits for `pending_` to be zero
+    bool reusable_ = false;
+
+    // Dialling.
+    Dialled dialled_;
+    DialTimeouts dial_timeouts_;
+    Endpoints endpoints_;
+    std::size_t next_endpoint_ = 0;
+    std::string connect_failures_;
+    boost::system::error_code last_failure_;
+    Attempt dial_times_;
+    TimePoint stage_began_{};
+    PeerAddress peer_;
+
+    // Exchange.
+    async::Completion<ExchangeEnd> completion_;
+    std::string_view unsent_head_;
+    std::string_view unsent_body_;
+    boost::system::error_code write_failure_;
+    ExchangeTimeouts timeouts_;
+    Deadline stage_;  ///< of the present stage
+    Deadline total_;  ///< of the whole exchange or dial
+    Attempt* attempt_ = nullptr;
+    TimePoint began_{};
+    ExchangeEnd end_;
+    std::atomic<std::uint64_t> serial_{0};
+};
+
+} // namespace khive::inline KHIVE_ABI::net
+
+#if !defined(KHIVE_SEPARATE_COMPILATION)
+#include <khive/net/impl/connection.ipp>
+#endif

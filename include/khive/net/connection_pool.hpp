@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <khive/async/wait_queue.hpp>
+#include <khive/core/random.hpp>
+#include <khive/net/connection.hpp>
+#include <khive/net/pool_machine.hpp>
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace khive::inline KHIVE_ABI::net {
+
+class ConnectionPool;
+
+/// Limits of a connection pool.
+struct PoolOptions {
+    std::size_t max_connections = 100;                       ///< open at once, all origins. >= 1
+    std::size_t max_per_origin = 0;                          ///< open at once to one origin; 0: as many as in all
+    std::size_t max_waiting = 1024;                          ///< callers in the queue; one more is refused
+    Duration idle_timeout = std::chrono::seconds{20};        ///< an idle connection is closed after it. > 0
+    Duration max_lifetime = std::chrono::minutes{10};        ///< a connection is not used again after it; jittered by 10 %. > 0
+    Duration pool_wait = std::chrono::seconds{5};            ///< longest wait for a free connection. > 0
+};
+static_assert(std::is_trivially_destructible_v<PoolOptions>);
+
+/// The right to use one connection for one exchange. Destroyed, it gives the connection back if that has earned it, and closes
+/// it otherwise.
+class Lease {
+public:
+    Lease() = default;
+    Lease(Lease&& other) noexcept = default;
+    KHIVE_DECL Lease& operator=(Lease&& other) noexcept;
+    KHIVE_DECL ~Lease();
+
+    [[nodiscard]] explicit operator bool() const noexcept { return connection_ != nullptr; }
+    [[nodiscard]] Connection& operator*() const noexcept { return *connection_; }
+    [[nodiscard]] Connection* operator->() const noexcept { return connection_.get(); }
+    /// Gives back or closes now.
+    KHIVE_DECL void reset() noexcept;
+
+private:
+    friend class ConnectionPool;
+    Lease(std::shared_ptr<ConnectionPool> pool, ConnectionPtr connection) noexcept
+        : pool_(std::move(pool)), connection_(std::move(connection))
+    {
+    }
+
+    std::shared_ptr<ConnectionPool> pool_;
+    ConnectionPtr connection_;
+};
+
+/// Connections to any number of origins, kept for reuse within two caps.
+///
+/// A caller gets the connection used last; if none is idle a new one is dialled, and whichever comes first, that one or one
+/// given back, serves the caller who waits longest. A dial outlives the caller it was begun for. With the pool full, an idle
+/// connection of another origin makes room; else callers wait in order, with a time limit and a length limit of their own.
+///
+/// Idle connections are watched: an end of the stream or a byte nobody asked for retires them. A connection reused within a
+/// few milliseconds is trusted without a look.
+///
+/// - Time: idle and life times are coarse, to within a tenth of a second.
+/// - Cancellation: of a wait, at once; nothing is lost.
+/// - Errors: `pool_timeout`, `queue_full`, `closed`, `no_trust_anchors`, and those of dialling.
+/// - Thread safety: safe; one short lock.
+class ConnectionPool final : public async::WaitQueue, public ConnectionKeeper {
+public:
+    struct OriginEntry;
+
+    /// \throws ConfigurationError for a limit of zero.
+    KHIVE_DECL ConnectionPool(asio::any_io_executor executor, const PoolOptions& options, const DialTimeouts& dial_timeouts,
+                              const http::ReaderLimits& limits, TlsContext tls);
+    KHIVE_DECL ~ConnectionPool() override;
+
+    /// The pool's record of an origin, for the pool's life.
+    [[nodiscard]] KHIVE_DECL OriginEntry& entry(const Origin& origin);
+    /// A connection that is idle and alive, without waiting. Nothing if others wait already.
+    [[nodiscard]] KHIVE_DECL std::optional<Lease> try_checkout(OriginEntry& entry, TimePoint now);
+    /// A connection, dialled or waited for until `deadline`; `fresh` insists on one that nobody has used.
+    [[nodiscard]] KHIVE_DECL asio::awaitable<Result<Lease>> checkout(OriginEntry& entry, Deadline deadline, bool fresh);
+    /// Closes what is idle for that origin: its server has gone away.
+    KHIVE_DECL void discard_idle(OriginEntry& entry) noexcept;
+    /// Ends every wait, dial and exchange with `closed`, and refuses what comes.
+    KHIVE_DECL void shut_down() noexcept;
+
+    /// How it stands now, in all and for one origin.
+    [[nodiscard]] KHIVE_DECL PoolCounts counts() const;
+    [[nodiscard]] KHIVE_DECL PoolCounts counts(const OriginEntry& entry) const;
+
+    /// For `wait_in`.
+    [[nodiscard]] KHIVE_DECL Lease make_grant(const async::WaitRequest& request) noexcept;
+
+private:
+    friend class Lease;
+    class Sweeper;
+
+    bool try_grant(const async::WaitRequest& head, TimePoint now) noexcept override;
+    bool blocks(const async::WaitRequest& head) const noexcept override;
+    bool has_to_queue(const async::WaitRequest& newcomer) const noexcept override;
+    void on_join(const async::WaitRequest& request) noexcept override;
+    void on_leave(const async::WaitRequest& request) noexcept override;
+    void after_join(const async::WaitRequest& request) override;
+    void on_idle_ended(Connection& connection) noexcept override;
+
+    [[nodiscard]] ConnectionPtr pop_idle(OriginEntry& entry, bool fresh, TimePoint now) noexcept;
+    [[nodiscard]] ConnectionPtr new_connection(OriginEntry& entry);
+    void forget_idle(OriginEntry& entry, std::size_t index) noexcept;
+    [[nodiscard]] OriginEntry* oldest_idle_but(const OriginEntry& entry) noexcept;
+    void dial_for_waiters() noexcept;
+    void on_dialled(OriginEntry& entry, const ConnectionPtr& connection, Error error) noexcept;
+    void give_back(ConnectionPtr connection) noexcept;
+    void make_idle(OriginEntry& entry, ConnectionPtr connection, TimePoint now) noexcept;
+    void bury() noexcept;
+    TimePoint sweep(TimePoint now) noexcept;
+    [[nodiscard]] std::shared_ptr<ConnectionPool> self() { return std::static_pointer_cast<ConnectionPool>(shared_from_this()); }
+
+    asio::any_io_executor executor_;
+    async::TimeService& time_;
+    std::shared_ptr<Network> network_;
+    PoolOptions options_;
+    DialTimeouts dial_timeouts_;
+    http::ReaderLimits limits_;
+    TlsContext tls_;
+    Random random_;
+
+    PoolMachine machine_;
+    std::deque<OriginEntry> entries_;
+    boost::intrusive::list<Connection> live_; ///< every connection, whoever holds it
+    std::vector<std::pair<const async::WaitRequest*, ConnectionPtr>> granted_;
+    std::vector<ConnectionPtr> graves_; ///< to be closed outside the lock
+    std::unique_ptr<Sweeper> sweeper_;
+};
+
+/// What a pool knows of one origin. Only the pool touches it.
+struct ConnectionPool::OriginEntry {
+    explicit OriginEntry(Origin which) : origin(std::move(which)) {}
+    Origin origin;
+    PoolCounts counts;
+    std::vector<ConnectionPtr> idle; ///< the one used last at the back
+    std::vector<ConnectionPtr> dialling;
+};
+
+} // namespace khive::inline KHIVE_ABI::net
+
+#if !defined(KHIVE_SEPARATE_COMPILATION)
+#include <khive/net/impl/connection_pool.ipp>
+#endif

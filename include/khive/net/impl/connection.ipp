@@ -1,0 +1,537 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <khive/net/connection.hpp>
+
+#include <boost/asio/error.hpp>
+
+#include <algorithm>
+#include <utility>
+
+namespace khive::inline KHIVE_ABI::net {
+namespace detail {
+
+inline PeerAddress to_peer(const Endpoint& endpoint)
+{
+    PeerAddress peer;
+    peer.port = endpoint.port();
+    peer.family = endpoint.address().is_v4() ? 4 : 6;
+    if (peer.family == 4)
+        std::ranges::copy(endpoint.address().to_v4().to_bytes(), peer.bytes.begin());
+    else
+        std::ranges::copy(endpoint.address().to_v6().to_bytes(), peer.bytes.begin());
+    return peer;
+}
+
+inline std::span<const char> bytes_of(std::string_view text)
+{
+    return {text.data(), text.size()};
+}
+
+} // namespace detail
+
+/// A turn of the connection: the lock, and what has to happen once it is let go.
+class Connection::Step {
+public:
+    explicit Step(Connection& connection) : c_(connection), lock_(connection.mutex_) {}
+
+    /// Lets go of the lock, sets the deadline, and calls whoever waits for an end that is due.
+    void finish(bool on_own_executor)
+    {
+        const bool due = c_.ended_ && c_.pending_ == 0;
+        if (due) c_.ended_ = false;
+        auto completion = due ? std::move(c_.completion_) : async::Completion<ExchangeEnd>{};
+        const Dialled dialled = due ? std::exchange(c_.dialled_, nullptr) : nullptr;
+        ExchangeEnd end = due ? std::move(c_.end_) : ExchangeEnd{};
+        const bool active = c_.now_in_ != Stage::idle && c_.now_in_ != Stage::closed && !c_.ended_;
+        const TimePoint deadline = active ? c_.nearest().at : no_deadline;
+        const auto keeper = tell_keeper_ ? c_.keeper_.lock() : nullptr;
+        lock_.unlock();
+        if (deadline != no_deadline) c_.time_.arm(c_, deadline);
+        if (keeper) keeper->on_idle_ended(c_);
+        if (dialled) dialled(&c_, std::move(end.error));
+        if (!completion) return;
+        if (on_own_executor && completion.executor() == c_.executor_)
+            std::move(completion).run(std::move(end));
+        else
+            std::move(completion).post(std::move(end));
+    }
+
+    void tell_keeper() noexcept { tell_keeper_ = true; }
+
+private:
+    Connection& c_;
+    std::unique_lock<std::mutex> lock_;
+    bool tell_keeper_ = false;
+};
+
+KHIVE_DECL Connection::Connection(const ConnectionSetup& setup, std::weak_ptr<ConnectionKeeper> keeper)
+    : time_(async::time_service(setup.executor)), executor_(setup.executor), network_(setup.network),
+      wire_(setup.network->open(setup.executor)), tls_context_(setup.tls), keeper_(std::move(keeper)),
+      origin_(setup.origin), reader_(setup.limits)
+{
+}
+
+KHIVE_DECL Connection::~Connection()
+{
+    time_.disarm(*this);
+}
+
+// --- Dialling ---------------------------------------------------------------------------------------------------------
+
+KHIVE_DECL void Connection::dial(const DialTimeouts& timeouts, Dialled done)
+{
+    Step step(*this);
+    dialled_ = std::move(done);
+    dial_timeouts_ = timeouts;
+    now_in_ = Stage::resolving;
+    stage_began_ = time_.now();
+    total_ = {};
+    stage_deadline(Timer::resolve, timeouts.resolve, stage_began_);
+    network_->resolve(executor_, origin_.host, origin_.port,
+                      [connection = ConnectionPtr(this)](boost::system::error_code error, Endpoints endpoints) {
+                          connection->on_resolved(error, std::move(endpoints));
+                      });
+    step.finish(false);
+}
+
+KHIVE_DECL void Connection::on_resolved(boost::system::error_code error, Endpoints endpoints)
+{
+    Step step(*this);
+    if (now_in_ == Stage::resolving && !ended_) {
+        const TimePoint now = time_.now();
+        dial_times_.resolve = now - stage_began_;
+        if (error || endpoints.empty()) {
+            end(Error{ErrorKind::resolve}
+                    .with_message("cannot resolve '" + origin_.host + "'")
+                    .with_cause(error)
+                    .with_retryable(true));
+        } else {
+            endpoints_ = std::move(endpoints);
+            now_in_ = Stage::connecting;
+            stage_began_ = now;
+            total_ = {saturating_add(now, dial_timeouts_.connect), Timer::connect, dial_timeouts_.connect};
+            connect_next();
+        }
+    }
+    step.finish(true);
+}
+
+KHIVE_DECL void Connection::connect_next()
+{
+    if (next_endpoint_ == endpoints_.size())
+        return end(Error{ErrorKind::connect}
+                       .with_message("cannot connect to " + origin_.to_string() + ": " + connect_failures_)
+                       .with_cause(last_failure_)
+                       .with_retryable(true));
+    // Every address gets its share of what is left, so that one black hole does not use up all of it.
+    const TimePoint now = time_.now();
+    const auto left = static_cast<Duration::rep>(endpoints_.size() - next_endpoint_);
+    const Duration share = time_left(total_.at, now) / left;
+    stage_ = {saturating_add(now, share), Timer::connect, dial_timeouts_.connect};
+    peer_ = detail::to_peer(endpoints_[next_endpoint_]);
+    ++pending_;
+    wire_->connect(endpoints_[next_endpoint_++], self());
+}
+
+KHIVE_DECL void Connection::on_connected(boost::system::error_code error)
+{
+    Step step(*this);
+    --pending_;
+    if (now_in_ == Stage::connecting && !ended_) {
+        const TimePoint now = time_.now();
+        dial_times_.connect = now - stage_began_;
+        if (error) {
+            last_failure_ = error == asio::error::operation_aborted ? asio::error::timed_out : error;
+            connect_failures_ += (connect_failures_.empty() ? "" : "; ") + peer_.to_string() + ": " + last_failure_.message();
+            connect_next();
+        } else if (origin_.tls) {
+            tls_ = std::make_unique<TlsSession>(tls_context_, origin_.host, origin_.to_string());
+            now_in_ = Stage::handshaking;
+            stage_began_ = now;
+            total_ = {};
+            stage_deadline(Timer::tls_handshake, dial_timeouts_.tls_handshake, now);
+            handshake();
+        } else {
+            dialled();
+        }
+    }
+    step.finish(true);
+}
+
+KHIVE_DECL void Connection::handshake()
+{
+    const TlsStep step = tls_->handshake();
+    flush_tls();
+    switch (step) {
+    case TlsStep::done: return dialled();
+    case TlsStep::read: return start_read();
+    case TlsStep::closed: return end(lost(asio::error::eof));
+    case TlsStep::failed: return end(tls_->error());
+    }
+}
+
+KHIVE_DECL void Connection::dialled()
+{
+    if (tls_) dial_times_.tls = time_.now() - stage_began_;
+    now_in_ = Stage::idle;
+    ended_ = true;
+    end_ = {};
+}
+
+// --- Exchange ---------------------------------------------------------------------------------------------------------
+
+KHIVE_DECL void Connection::exchange(const Outgoing& outgoing, const ExchangeTimeouts& timeouts, const Deadline& deadline,
+                                     Attempt& attempt, async::Completion<ExchangeEnd> completion)
+{
+    Step step(*this);
+    completion_ = std::move(completion);
+    attempt_ = &attempt;
+    unsent_head_ = outgoing.head;
+    unsent_body_ = outgoing.body;
+    timeouts_ = timeouts;
+    total_ = deadline;
+    write_failure_ = {};
+    reusable_ = false;
+    end_ = {};
+    end_.reused = serial_.fetch_add(1, std::memory_order_relaxed) > 0;
+    began_ = time_.now();
+    reader_.start(outgoing.head_method);
+    if (std::exchange(watching_, false)) wire_->cancel();
+    if (now_in_ == Stage::idle) {
+        now_in_ = Stage::exchanging;
+        stage_deadline(Timer::write_stall, timeouts_.write_stall, began_);
+        pump_write();
+    } else {
+        ended_ = true;
+        end_.error = lost(asio::error::not_connected);
+    }
+    step.finish(false);
+}
+
+KHIVE_DECL void Connection::pump_write()
+{
+    if (writing_ || ended_) return;
+    WriteBuffers out{detail::bytes_of(unsent_head_), detail::bytes_of(unsent_body_)};
+    if (tls_) {
+        if (auto failed = encrypt(); failed.kind() != ErrorKind{}) return end(std::move(failed));
+        out = {tls_->output(), {}};
+    }
+    writing_ = true;
+    ++pending_;
+    wire_->write_some(out, self());
+}
+
+KHIVE_DECL Error Connection::encrypt()
+{
+    constexpr std::size_t enough = 64 * 1024;
+    while (!request_sent() && tls_->output().size() < enough) {
+        std::string_view& part = unsent_head_.empty() ? unsent_body_ : unsent_head_;
+        std::size_t taken = 0;
+        if (tls_->write(detail::bytes_of(part), taken) != TlsStep::done) return tls_->error();
+        part.remove_prefix(taken);
+    }
+    return Error{};
+}
+
+KHIVE_DECL void Connection::on_written(boost::system::error_code error, std::size_t bytes)
+{
+    Step step(*this);
+    --pending_;
+    writing_ = false;
+    if (tls_ && !error) tls_->consume_output(bytes);
+    if (now_in_ == Stage::handshaking && !ended_) {
+        if (error)
+            end(lost(error));
+        else
+            flush_tls();
+    } else if (now_in_ == Stage::exchanging && !ended_) {
+        if (error) {
+            // The answer that explains it may be on its way: a 413, say. Read before giving up.
+            write_failure_ = error;
+            stage_deadline(Timer::read_stall, timeouts_.read_stall, time_.now());
+            pump_read();
+        } else {
+            end_.wrote = true;
+            attempt_->bytes_sent += bytes;
+            if (!tls_) {
+                const std::size_t of_head = std::min(bytes, unsent_head_.size());
+                unsent_head_.remove_prefix(of_head);
+                unsent_body_.remove_prefix(bytes - of_head);
+            }
+            sent_all();
+        }
+    }
+    step.finish(true);
+}
+
+KHIVE_DECL void Connection::sent_all()
+{
+    const TimePoint now = time_.now();
+    if (!request_sent() || (tls_ && !tls_->output().empty())) {
+        stage_deadline(Timer::write_stall, timeouts_.write_stall, now);
+        pump_write();
+        return pump_read(); // an early answer must be seen while a large body is still going out
+    }
+    attempt_->write = now - began_;
+    if (end_.any_answer)
+        stage_deadline(Timer::read_stall, timeouts_.read_stall, now);
+    else
+        stage_deadline(Timer::first_byte, timeouts_.first_byte, now);
+    pump_read();
+}
+
+KHIVE_DECL void Connection::pump_read()
+{
+    if (!reading_ && !ended_) start_read();
+}
+
+KHIVE_DECL void Connection::start_read()
+{
+    reading_ = true;
+    ++pending_;
+    wire_->read_some(tls_ ? tls_->prepare_input() : reader_.prepare(), self());
+}
+
+KHIVE_DECL void Connection::flush_tls()
+{
+    if (!tls_ || writing_ || tls_->output().empty()) return;
+    writing_ = true;
+    ++pending_;
+    wire_->write_some({tls_->output(), {}}, self());
+}
+
+KHIVE_DECL void Connection::on_read(boost::system::error_code error, std::size_t bytes)
+{
+    Step step(*this);
+    --pending_;
+    reading_ = false;
+    if (tls_) tls_->commit_input(bytes);
+    if (now_in_ == Stage::handshaking && !ended_) {
+        if (error)
+            end(lost(error));
+        else
+            handshake();
+    } else if (now_in_ == Stage::idle) {
+        watch_tls(error);
+        if (now_in_ == Stage::closed) step.tell_keeper();
+    } else if (now_in_ == Stage::exchanging && !ended_) {
+        if (error == asio::error::eof)
+            step_to(reader_.end_of_stream(!tls_));
+        else if (error)
+            end(lost(error));
+        else if (tls_)
+            decrypt();
+        else {
+            received(bytes);
+            step_to(reader_.commit(bytes));
+        }
+    }
+    step.finish(true);
+}
+
+KHIVE_DECL void Connection::received(std::size_t bytes)
+{
+    const TimePoint now = time_.now();
+    attempt_->bytes_received += bytes;
+    if (!std::exchange(end_.any_answer, true)) attempt_->first_byte = now - began_ - attempt_->write;
+    stage_deadline(Timer::read_stall, timeouts_.read_stall, now);
+}
+
+KHIVE_DECL void Connection::decrypt()
+{
+    for (;;) {
+        std::size_t bytes = 0;
+        const TlsStep step = tls_->read(reader_.prepare(), bytes);
+        if (step == TlsStep::read) break;
+        if (step == TlsStep::closed) return step_to(reader_.end_of_stream(true));
+        if (step == TlsStep::failed)
+            return end(Error{tls_->error()}.with_retryable(false).with_maybe_processed(end_.wrote));
+        received(bytes);
+        const auto read = reader_.commit(bytes);
+        if (read != http::ReadStep::more) return step_to(read);
+    }
+    flush_tls();
+    pump_read();
+}
+
+KHIVE_DECL void Connection::step_to(http::ReadStep step)
+{
+    switch (step) {
+    case http::ReadStep::more: return pump_read();
+    case http::ReadStep::done: return answered();
+    case http::ReadStep::failed: break;
+    }
+    Error error = reader_.error();
+    if (error.kind() == ErrorKind::connection_lost) return end(lost(write_failure_ ? write_failure_ : asio::error::eof));
+    const bool retryable = error.kind() == ErrorKind::truncated_body;
+    end(std::move(error).with_retryable(retryable).with_maybe_processed(true));
+}
+
+KHIVE_DECL void Connection::answered()
+{
+    attempt_->status = static_cast<std::uint16_t>(reader_.status());
+    attempt_->body = time_.now() - began_ - attempt_->write - attempt_->first_byte;
+    bool clean = reader_.reusable() && request_sent() && !write_failure_ && !writing_;
+    if (tls_ && clean) {
+        // Session tickets may follow the answer; anything else does not belong there.
+        char unasked = 0;
+        std::size_t bytes = 0;
+        clean = tls_->read({&unasked, 1}, bytes) == TlsStep::read && tls_->output().empty();
+    }
+    reusable_ = clean;
+    end(Error{});
+}
+
+KHIVE_DECL void Connection::end(Error error)
+{
+    if (ended_) return;
+    ended_ = true;
+    end_.error = std::move(error);
+    const bool keep = reusable_ && end_.ok();
+    now_in_ = keep ? Stage::idle : Stage::closed;
+    if (keep) return;
+    reusable_ = false;
+    wire_->close();
+}
+
+KHIVE_DECL Error Connection::lost(boost::system::error_code error) const
+{
+    const bool exchanging = now_in_ == Stage::exchanging;
+    std::string reason = exchanging ? "connection lost" : "connection lost during the TLS handshake";
+    if (error == asio::error::eof) reason += exchanging ? ": closed by the server before an answer" : ": closed by the server";
+    return Error{exchanging ? ErrorKind::connection_lost : ErrorKind::tls}
+        .with_message(std::move(reason))
+        .with_cause(error == asio::error::eof ? boost::system::error_code{} : error)
+        .with_retryable(true)
+        .with_maybe_processed(end_.wrote);
+}
+
+KHIVE_DECL void Connection::cancel_exchange(std::uint64_t serial)
+{
+    Step step(*this);
+    if (now_in_ == Stage::exchanging && serial_.load(std::memory_order_relaxed) == serial)
+        end(Error{ErrorKind::cancelled}.with_maybe_processed(end_.wrote));
+    step.finish(false);
+}
+
+// --- Life -------------------------------------------------------------------------------------------------------------
+
+KHIVE_DECL void Connection::close(const Error& why)
+{
+    Step step(*this);
+    switch (now_in_) {
+    case Stage::resolving:
+    case Stage::connecting:
+    case Stage::handshaking:
+    case Stage::exchanging: end(Error{why}.with_maybe_processed(end_.wrote)); break;
+    case Stage::idle:
+        if (tls_ && !writing_) {
+            tls_->shut_down();
+            (void)wire_->try_write(tls_->output());
+        }
+        [[fallthrough]];
+    case Stage::fresh:
+    case Stage::closed:
+        now_in_ = Stage::closed;
+        wire_->close();
+        break;
+    }
+    step.finish(false);
+}
+
+KHIVE_DECL void Connection::watch()
+{
+    Step step(*this);
+    if (now_in_ == Stage::idle && !watching_ && !reading_) {
+        watching_ = true;
+        ++pending_;
+        wire_->wait_readable(self());
+    }
+    step.finish(false);
+}
+
+KHIVE_DECL bool Connection::wake(bool probe)
+{
+    Step step(*this);
+    bool alive = now_in_ == Stage::idle;
+    if (alive && std::exchange(watching_, false)) {
+        wire_->cancel();
+        probe = true;
+    }
+    if (alive && probe && !reading_) alive = !wire_->readable_now();
+    step.finish(false);
+    return alive;
+}
+
+KHIVE_DECL void Connection::on_readable(boost::system::error_code error)
+{
+    Step step(*this);
+    --pending_;
+    if (now_in_ == Stage::idle && std::exchange(watching_, false)) {
+        if (tls_ && !error) {
+            start_read();
+        } else {
+            now_in_ = Stage::closed;
+            wire_->close();
+            step.tell_keeper();
+        }
+    }
+    step.finish(true);
+}
+
+KHIVE_DECL void Connection::watch_tls(boost::system::error_code error)
+{
+    char unasked = 0;
+    std::size_t bytes = 0;
+    if (!error && tls_->read({&unasked, 1}, bytes) == TlsStep::read) { // a session ticket
+        watching_ = true;
+        ++pending_;
+        return wire_->wait_readable(self());
+    }
+    now_in_ = Stage::closed;
+    wire_->close();
+}
+
+KHIVE_DECL void Connection::on_abandoned() noexcept
+{
+    async::Completion<ExchangeEnd> completion;
+    Dialled dialled;
+    {
+        const std::lock_guard lock(mutex_);
+        --pending_;
+        now_in_ = Stage::closed;
+        completion = std::move(completion_);
+        dialled = std::exchange(dialled_, nullptr);
+    }
+}
+
+KHIVE_DECL void Connection::stage_deadline(Timer timer, Duration value, TimePoint now)
+{
+    stage_ = {saturating_add(now, value), timer, value};
+}
+
+KHIVE_DECL TimePoint Connection::on_time(TimePoint now) noexcept
+{
+    Step step(*this);
+    TimePoint again = no_deadline;
+    if (now_in_ != Stage::idle && now_in_ != Stage::closed && !ended_) {
+        const Deadline due = nearest();
+        if (due.at > now) {
+            again = due.at;
+        } else if (now_in_ == Stage::connecting && total_.at > now) {
+            stage_ = {};
+            again = total_.at;
+            wire_->close(); // this address had its share; `on_connected` goes on with the next
+        } else {
+            end(Error{ErrorKind::timeout}
+                    .with_timer(due.timer, due.value)
+                    .with_retryable(due.timer != Timer::total)
+                    .with_maybe_processed(end_.wrote));
+        }
+    }
+    step.finish(false);
+    return again;
+}
+
+} // namespace khive::inline KHIVE_ABI::net

@@ -1,0 +1,419 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <khive/net/connection_pool.hpp>
+
+#include <algorithm>
+
+namespace khive::inline KHIVE_ABI::net {
+namespace detail {
+
+/// An idle connection is watched from this age on; before, watching would cost every request of a busy client a system call.
+inline constexpr Duration watch_after = std::chrono::milliseconds{50};
+/// A connection that has been idle for less is used without a look at its socket.
+inline constexpr Duration trusted_for = std::chrono::milliseconds{2};
+
+inline void check_positive(Duration value, const char* name)
+{
+    if (value <= Duration::zero())
+        Error{ErrorKind::configuration}.with_message(std::string("PoolOptions: ") + name + " must be > 0").raise();
+}
+
+inline const PoolOptions& checked(const PoolOptions& options)
+{
+    if (options.max_connections == 0)
+        Error{ErrorKind::configuration}.with_message("PoolOptions: max_connections is 0, must be >= 1").raise();
+    if (options.max_per_origin > options.max_connections)
+        Error{ErrorKind::configuration}
+            .with_message("PoolOptions: max_per_origin is " + std::to_string(options.max_per_origin) +
+                          ", must not be above max_connections, " + std::to_string(options.max_connections))
+            .raise();
+    check_positive(options.idle_timeout, "idle_timeout");
+    check_positive(options.max_lifetime, "max_lifetime");
+    check_positive(options.pool_wait, "pool_wait");
+    return options;
+}
+
+/// The server's own idle limit less a margin, since its clock starts earlier than ours.
+inline Duration trusted_keep_alive(Duration hint) noexcept
+{
+    constexpr Duration margin = std::chrono::seconds{1};
+    return hint > 2 * margin ? hint - margin : hint / 2;
+}
+
+template <class List>
+ConnectionPtr take_from(List& list, const Connection* connection) noexcept
+{
+    const auto at = std::ranges::find_if(list, [&](const ConnectionPtr& c) { return c.get() == connection; });
+    if (at == list.end()) return nullptr;
+    ConnectionPtr taken = std::move(*at);
+    list.erase(at);
+    return taken;
+}
+
+} // namespace detail
+
+// --- Lease ------------------------------------------------------------------------------------------------------------
+
+KHIVE_DECL Lease& Lease::operator=(Lease&& other) noexcept
+{
+    if (this != &other) {
+        reset();
+        pool_ = std::move(other.pool_);
+        connection_ = std::move(other.connection_);
+    }
+    return *this;
+}
+
+KHIVE_DECL Lease::~Lease()
+{
+    reset();
+}
+
+KHIVE_DECL void Lease::reset() noexcept
+{
+    if (!connection_) return;
+    const auto pool = std::move(pool_);
+    pool->give_back(std::move(connection_));
+}
+
+// --- Upkeep of idle connections ---------------------------------------------------------------------------------------
+
+/// Wakes up while anything is idle.
+class ConnectionPool::Sweeper final : public async::TimerNode {
+public:
+    Sweeper(ConnectionPool& pool, async::TimeService& time) : pool_(pool), time_(time) {}
+    ~Sweeper() { time_.disarm(*this); }
+    void arm(TimePoint due) { time_.arm(*this, due); }
+
+private:
+    TimePoint on_time(TimePoint now) noexcept override { return pool_.sweep(now); }
+
+    ConnectionPool& pool_;
+    async::TimeService& time_;
+};
+
+KHIVE_DECL TimePoint ConnectionPool::sweep(TimePoint now) noexcept
+{
+    TimePoint next = no_deadline;
+    std::vector<ConnectionPtr> to_watch;
+    {
+        const std::lock_guard lock(mutex_);
+        for (OriginEntry& entry : entries_) {
+            for (std::size_t i = entry.idle.size(); i-- > 0;) {
+                Connection& connection = *entry.idle[i];
+                if (connection.idle.expires <= now) {
+                    forget_idle(entry, i);
+                    continue;
+                }
+                const bool old = connection.idle.since + detail::watch_after <= now;
+                if (old && !std::exchange(connection.idle.watched, true)) to_watch.push_back(&connection);
+                next = std::min({next, connection.idle.expires, old ? no_deadline : connection.idle.since + detail::watch_after});
+            }
+        }
+    }
+    for (const auto& connection : to_watch) connection->watch();
+    bury();
+    return next;
+}
+
+KHIVE_DECL void ConnectionPool::on_idle_ended(Connection& connection) noexcept
+{
+    {
+        const std::lock_guard lock(mutex_);
+        auto& entry = *static_cast<OriginEntry*>(connection.pool_entry);
+        const auto at = std::ranges::find_if(entry.idle, [&](const ConnectionPtr& c) { return c.get() == &connection; });
+        if (at == entry.idle.end()) return; // leased meanwhile: the exchange will find out
+        forget_idle(entry, static_cast<std::size_t>(at - entry.idle.begin()));
+    }
+    bury();
+    dial_for_waiters();
+}
+
+KHIVE_DECL void ConnectionPool::forget_idle(OriginEntry& entry, std::size_t index) noexcept
+{
+    ConnectionPtr connection = std::move(entry.idle[index]);
+    entry.idle.erase(entry.idle.begin() + static_cast<std::ptrdiff_t>(index));
+    machine_.idle_closed(entry.counts);
+    live_.erase(live_.iterator_to(*connection));
+    graves_.push_back(std::move(connection));
+}
+
+KHIVE_DECL void ConnectionPool::bury() noexcept
+{
+    std::vector<ConnectionPtr> closing;
+    {
+        const std::lock_guard lock(mutex_);
+        closing.swap(graves_);
+    }
+    for (const auto& connection : closing) connection->close();
+}
+
+// --- Checkout ---------------------------------------------------------------------------------------------------------
+
+KHIVE_DECL ConnectionPool::ConnectionPool(asio::any_io_executor executor, const PoolOptions& options,
+                                          const DialTimeouts& dial_timeouts, const http::ReaderLimits& limits, TlsContext tls)
+    : WaitQueue(detail::checked(options).max_waiting), executor_(std::move(executor)), time_(async::time_service(executor_)),
+      network_(network_service(executor_).network()), options_(options), dial_timeouts_(dial_timeouts), limits_(limits),
+      tls_(std::move(tls)), machine_(options.max_connections, options.max_per_origin),
+      sweeper_(std::make_unique<Sweeper>(*this, time_))
+{
+}
+
+KHIVE_DECL ConnectionPool::~ConnectionPool()
+{
+    sweeper_.reset();
+    for (OriginEntry& entry : entries_)
+        for (const auto& connection : entry.idle) {
+            live_.erase(live_.iterator_to(*connection));
+            connection->close();
+        }
+    live_.clear();
+}
+
+KHIVE_DECL ConnectionPool::OriginEntry& ConnectionPool::entry(const Origin& origin)
+{
+    const std::lock_guard lock(mutex_);
+    const auto found = std::ranges::find_if(entries_, [&](const OriginEntry& e) { return e.origin == origin; });
+    return found != entries_.end() ? *found : entries_.emplace_back(origin);
+}
+
+KHIVE_DECL ConnectionPtr ConnectionPool::pop_idle(OriginEntry& entry, bool fresh, TimePoint now) noexcept
+{
+    for (std::size_t i = entry.idle.size(); i-- > 0;) {
+        Connection& connection = *entry.idle[i];
+        if (fresh && connection.uses() != 0) continue;
+        const bool probe = now - connection.idle.since >= detail::trusted_for && connection.uses() != 0;
+        if (connection.idle.expires <= now || !connection.wake(probe)) {
+            forget_idle(entry, i);
+            continue;
+        }
+        ConnectionPtr taken = std::move(entry.idle[i]);
+        entry.idle.erase(entry.idle.begin() + static_cast<std::ptrdiff_t>(i));
+        machine_.leased(entry.counts);
+        return taken;
+    }
+    return nullptr;
+}
+
+KHIVE_DECL std::optional<Lease> ConnectionPool::try_checkout(OriginEntry& entry, TimePoint now)
+{
+    ConnectionPtr connection;
+    bool graves = false;
+    {
+        const std::lock_guard lock(mutex_);
+        if (is_closed() || entry.counts.waiting != 0) return std::nullopt;
+        connection = pop_idle(entry, false, now);
+        graves = !graves_.empty();
+    }
+    if (graves) bury();
+    if (!connection) return std::nullopt;
+    return Lease(self(), std::move(connection));
+}
+
+KHIVE_DECL asio::awaitable<Result<Lease>> ConnectionPool::checkout(OriginEntry& entry, Deadline deadline, bool fresh)
+{
+    if (entry.origin.tls && !tls_.has_trust_anchors())
+        co_return Error{ErrorKind::no_trust_anchors}.with_message(
+            "no trust anchors: no certificate authority is loaded, so no server can be verified; install ca-certificates, set "
+            "SSL_CERT_FILE, or add one to the TlsContext");
+    const TimePoint now = time_.now();
+    async::WaitRequest request;
+    request.key = &entry;
+    request.fresh = fresh;
+    bool dials = false;
+    {
+        const std::lock_guard lock(mutex_);
+        dials = machine_.plan_for_newcomer(entry.counts) != DialPlan::wait;
+    }
+    const Deadline patience{saturating_add(now, options_.pool_wait), Timer::pool_wait, options_.pool_wait};
+    // With a dial under way the dial's own timers apply.
+    const Deadline until = dials ? deadline : earlier(deadline, patience);
+    request.deadline = until.at;
+    request.timer = until.timer;
+    request.timeout_kind = until.timer == Timer::pool_wait ? ErrorKind::pool_timeout : ErrorKind::timeout;
+    auto pool = self();
+    co_return co_await async::wait_in<Lease>(std::move(pool), request);
+}
+
+KHIVE_DECL bool ConnectionPool::try_grant(const async::WaitRequest& head, TimePoint now) noexcept
+{
+    auto& entry = *static_cast<OriginEntry*>(head.key);
+    ConnectionPtr connection = pop_idle(entry, head.fresh, now);
+    if (!connection) return false;
+    granted_.emplace_back(&head, std::move(connection));
+    return true;
+}
+
+KHIVE_DECL Lease ConnectionPool::make_grant(const async::WaitRequest& request) noexcept
+{
+    const std::lock_guard lock(mutex_);
+    const auto at = std::ranges::find_if(granted_, [&](const auto& grant) { return grant.first == &request; });
+    Lease lease(self(), std::move(at->second));
+    granted_.erase(at);
+    return lease;
+}
+
+KHIVE_DECL bool ConnectionPool::blocks(const async::WaitRequest&) const noexcept
+{
+    return machine_.total().idle == 0; // nobody behind it can be served either
+}
+
+KHIVE_DECL bool ConnectionPool::has_to_queue(const async::WaitRequest& newcomer) const noexcept
+{
+    return static_cast<const OriginEntry*>(newcomer.key)->counts.waiting != 0;
+}
+
+KHIVE_DECL void ConnectionPool::on_join(const async::WaitRequest& request) noexcept
+{
+    machine_.joined(static_cast<OriginEntry*>(request.key)->counts);
+}
+
+KHIVE_DECL void ConnectionPool::on_leave(const async::WaitRequest& request) noexcept
+{
+    machine_.left(static_cast<OriginEntry*>(request.key)->counts);
+}
+
+KHIVE_DECL void ConnectionPool::after_join(const async::WaitRequest&)
+{
+    dial_for_waiters();
+}
+
+// --- Dialling ---------------------------------------------------------------------------------------------------------
+
+KHIVE_DECL ConnectionPtr ConnectionPool::new_connection(OriginEntry& entry)
+{
+    ConnectionSetup setup{entry.origin, executor_, network_, tls_, limits_};
+    ConnectionPtr connection(new Connection(setup, std::static_pointer_cast<ConnectionPool>(shared_from_this())));
+    connection->pool_entry = &entry;
+    live_.push_back(*connection);
+    entry.dialling.push_back(connection);
+    machine_.dialling(entry.counts);
+    return connection;
+}
+
+KHIVE_DECL ConnectionPool::OriginEntry* ConnectionPool::oldest_idle_but(const OriginEntry& entry) noexcept
+{
+    OriginEntry* oldest = nullptr;
+    for (OriginEntry& other : entries_) {
+        if (&other == &entry || other.idle.empty()) continue;
+        if (oldest == nullptr || other.idle.front()->idle.since < oldest->idle.front()->idle.since) oldest = &other;
+    }
+    return oldest;
+}
+
+KHIVE_DECL void ConnectionPool::dial_for_waiters() noexcept
+{
+    std::vector<ConnectionPtr> dials;
+    {
+        const std::lock_guard lock(mutex_);
+        if (is_closed()) return;
+        for_each_waiting([&](const async::WaitRequest& request) {
+            auto& entry = *static_cast<OriginEntry*>(request.key);
+            const DialPlan plan = machine_.plan(entry.counts);
+            if (plan == DialPlan::make_room) forget_idle(*oldest_idle_but(entry), 0);
+            if (plan != DialPlan::wait) dials.push_back(new_connection(entry));
+            return machine_.total().connecting < machine_.total().waiting;
+        });
+    }
+    bury();
+    for (const auto& connection : dials)
+        connection->dial(dial_timeouts_, [weak = weak_from_this()](ConnectionPtr dialled, Error error) {
+            if (const auto pool = std::static_pointer_cast<ConnectionPool>(weak.lock()))
+                pool->on_dialled(*static_cast<OriginEntry*>(dialled->pool_entry), dialled, std::move(error));
+        });
+}
+
+KHIVE_DECL void ConnectionPool::on_dialled(OriginEntry& entry, const ConnectionPtr& connection, Error error) noexcept
+{
+    const TimePoint now = time_.now();
+    std::unique_lock lock(mutex_);
+    if (!detail::take_from(entry.dialling, connection.get())) return;
+    if (error.kind() == ErrorKind{}) {
+        machine_.dialled(entry.counts);
+        const double jitter = 1.0 - 0.1 * random_.uniform();
+        connection->retires = saturating_add(now, from_seconds(to_seconds(options_.max_lifetime) * jitter));
+        make_idle(entry, connection, now);
+        pump(std::move(lock), now);
+        sweeper_->arm(now + detail::watch_after);
+        return dial_for_waiters();
+    }
+    machine_.dial_failed(entry.counts);
+    live_.erase(live_.iterator_to(*connection));
+    const bool nobody_else_comes = entry.counts.waiting > entry.counts.connecting;
+    if (nobody_else_comes)
+        (void)refuse_first(std::move(lock), &entry, std::move(error));
+    else
+        lock.unlock();
+    dial_for_waiters();
+}
+
+KHIVE_DECL void ConnectionPool::make_idle(OriginEntry& entry, ConnectionPtr connection, TimePoint now) noexcept
+{
+    Duration keep = options_.idle_timeout;
+    if (const auto hint = connection->reader().keep_alive_timeout()) keep = std::min(keep, detail::trusted_keep_alive(*hint));
+    connection->idle = {now, std::min(saturating_add(now, keep), connection->retires), false};
+    entry.idle.push_back(std::move(connection));
+}
+
+// --- Return -----------------------------------------------------------------------------------------------------------
+
+KHIVE_DECL void ConnectionPool::give_back(ConnectionPtr connection) noexcept
+{
+    const TimePoint now = time_.now();
+    auto& entry = *static_cast<OriginEntry*>(connection->pool_entry);
+    std::unique_lock lock(mutex_);
+    if (connection->reusable() && !is_closed()) {
+        machine_.returned(entry.counts);
+        make_idle(entry, std::move(connection), now);
+        if (has_waiters())
+            pump(std::move(lock), now);
+        else
+            lock.unlock();
+        sweeper_->arm(now + detail::watch_after);
+        return;
+    }
+    machine_.lease_closed(entry.counts);
+    live_.erase(live_.iterator_to(*connection));
+    const bool wanted = has_waiters();
+    lock.unlock();
+    connection->close();
+    if (wanted) dial_for_waiters();
+}
+
+KHIVE_DECL void ConnectionPool::discard_idle(OriginEntry& entry) noexcept
+{
+    {
+        const std::lock_guard lock(mutex_);
+        while (!entry.idle.empty()) forget_idle(entry, entry.idle.size() - 1);
+    }
+    bury();
+}
+
+KHIVE_DECL void ConnectionPool::shut_down() noexcept
+{
+    WaitQueue::close();
+    std::vector<ConnectionPtr> all;
+    {
+        const std::lock_guard lock(mutex_);
+        for (OriginEntry& entry : entries_)
+            while (!entry.idle.empty()) forget_idle(entry, entry.idle.size() - 1);
+        for (Connection& connection : live_) all.emplace_back(&connection);
+    }
+    bury();
+    for (const auto& connection : all) connection->close();
+}
+
+KHIVE_DECL PoolCounts ConnectionPool::counts() const
+{
+    const std::lock_guard lock(mutex_);
+    return machine_.total();
+}
+
+KHIVE_DECL PoolCounts ConnectionPool::counts(const OriginEntry& entry) const
+{
+    const std::lock_guard lock(mutex_);
+    return entry.counts;
+}
+
+} // namespace khive::inline KHIVE_ABI::net

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <khive/core/url.hpp>
+#include <khive/net/tls_context.hpp>
+
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <mutex>
+#include <unordered_map>
+#include <utility>
+
+namespace khive::inline KHIVE_ABI::net {
+namespace detail {
+
+struct SslDeleter {
+    void operator()(SSL_CTX* p) const noexcept { SSL_CTX_free(p); }
+    void operator()(SSL* p) const noexcept { SSL_free(p); }
+    void operator()(SSL_SESSION* p) const noexcept { SSL_SESSION_free(p); }
+    void operator()(X509* p) const noexcept { X509_free(p); }
+    void operator()(EVP_PKEY* p) const noexcept { EVP_PKEY_free(p); }
+    void operator()(BIO* p) const noexcept { BIO_free_all(p); }
+};
+template <class T>
+using SslPtr = std::unique_ptr<T, SslDeleter>;
+
+/// Sessions to resume, the newest per origin. Bounded: a full cache forgets everything, which costs a few full handshakes.
+class SessionCache {
+public:
+    void store(const std::string& origin, SslPtr<SSL_SESSION> session)
+    {
+        const std::lock_guard lock(mutex_);
+        if (sessions_.size() >= max_origins) sessions_.clear();
+        sessions_[origin] = std::move(session);
+    }
+
+    /// Hands out a reference that the caller frees.
+    SslPtr<SSL_SESSION> find(const std::string& origin)
+    {
+        const std::lock_guard lock(mutex_);
+        const auto found = sessions_.find(origin);
+        if (found == sessions_.end()) return nullptr;
+        SSL_SESSION_up_ref(found->second.get());
+        return SslPtr<SSL_SESSION>(found->second.get());
+    }
+
+private:
+    static constexpr std::size_t max_origins = 256;
+    std::mutex mutex_;
+    std::unordered_map<std::string, SslPtr<SSL_SESSION>> sessions_;
+};
+
+struct TlsState {
+    SslPtr<SSL_CTX> context;
+    SessionCache sessions;
+    std::string server_name;
+    bool verify = true;
+    bool anchors = false;
+};
+
+inline std::string openssl_reason()
+{
+    char text[256] = "unknown reason";
+    if (const auto code = ERR_get_error(); code != 0) ERR_error_string_n(code, text, sizeof text);
+    ERR_clear_error();
+    return text;
+}
+
+[[noreturn]] inline void raise_tls_configuration(const std::string& what)
+{
+    Error{ErrorKind::configuration}.with_message("TlsContext: " + what + ": " + openssl_reason()).raise();
+}
+
+inline SslPtr<BIO> memory_bio(const std::string& text)
+{
+    return SslPtr<BIO>(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
+}
+
+/// How many certificates of a PEM text went into the store.
+inline int add_pem(X509_STORE* store, const std::string& pem)
+{
+    const auto bio = memory_bio(pem);
+    int added = 0;
+    while (const SslPtr<X509> certificate{PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)})
+        added += X509_STORE_add_cert(store, certificate.get()) == 1 ? 1 : 0;
+    ERR_clear_error();
+    return added;
+}
+
+inline bool has_file(const char* path)
+{
+    std::error_code ignored;
+    return path != nullptr && std::filesystem::file_size(path, ignored) > 0 && !ignored;
+}
+
+inline bool has_entries(const char* path)
+{
+    std::error_code ignored;
+    return path != nullptr && std::filesystem::is_directory(path, ignored) &&
+           std::filesystem::directory_iterator(path, ignored) != std::filesystem::directory_iterator{};
+}
+
+/// Loads the first place that really has something: OpenSSL's own call reports success for places that do not exist.
+inline bool load_system_anchors(SSL_CTX* context)
+{
+    const char* file = std::getenv("SSL_CERT_FILE");
+    const char* directory = std::getenv("SSL_CERT_DIR");
+    if (file != nullptr || directory != nullptr) {
+        const bool file_loaded = has_file(file) && SSL_CTX_load_verify_file(context, file) == 1;
+        const bool directory_loaded = has_entries(directory) && SSL_CTX_load_verify_dir(context, directory) == 1;
+        return file_loaded || directory_loaded;
+    }
+    for (const char* bundle : {X509_get_default_cert_file(), "/etc/ssl/certs/ca-certificates.crt",
+                               "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/ca-bundle.pem", "/etc/ssl/cert.pem"})
+        if (has_file(bundle) && SSL_CTX_load_verify_file(context, bundle) == 1) return true;
+    const char* hashed = X509_get_default_cert_dir();
+    return has_entries(hashed) && SSL_CTX_load_verify_dir(context, hashed) == 1;
+}
+
+inline int context_index()
+{
+    static const int index = SSL_CTX_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
+    return index;
+}
+
+/// Where an `SSL` keeps the name of its origin for the session cache.
+inline int origin_index()
+{
+    static const int index = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
+    return index;
+}
+
+inline int on_new_session(SSL* ssl, SSL_SESSION* session)
+{
+    auto* state = static_cast<TlsState*>(SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), context_index()));
+    const auto* origin = static_cast<const std::string*>(SSL_get_ex_data(ssl, origin_index()));
+    if (state == nullptr || origin == nullptr) return 0;
+    state->sessions.store(*origin, SslPtr<SSL_SESSION>(session));
+    return 1; // keeps the reference
+}
+
+} // namespace detail
+
+KHIVE_DECL TlsContext::TlsContext() : state_(std::make_shared<detail::TlsState>())
+{
+    state_->context.reset(SSL_CTX_new(TLS_client_method()));
+    SSL_CTX* context = native();
+    if (context == nullptr) detail::raise_tls_configuration("cannot create a context");
+    SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+    SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    SSL_CTX_set_options(context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
+    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_set_ex_data(context, detail::context_index(), state_.get());
+    SSL_CTX_sess_set_new_cb(context, &detail::on_new_session);
+    SSL_CTX_set_read_ahead(context, 1);
+    static constexpr unsigned char http1[] = {8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
+    SSL_CTX_set_alpn_protos(context, http1, sizeof http1);
+    state_->anchors = detail::load_system_anchors(context);
+    ERR_clear_error();
+}
+
+KHIVE_DECL TlsContext& TlsContext::add_ca_file(const std::string& path)
+{
+    if (SSL_CTX_load_verify_file(native(), path.c_str()) != 1)
+        detail::raise_tls_configuration("cannot load certificate authorities from '" + path + "'");
+    state_->anchors = true;
+    return *this;
+}
+
+KHIVE_DECL TlsContext& TlsContext::add_ca_pem(const std::string& pem)
+{
+    if (detail::add_pem(SSL_CTX_get_cert_store(native()), pem) == 0)
+        detail::raise_tls_configuration("the PEM text has no certificate");
+    state_->anchors = true;
+    return *this;
+}
+
+KHIVE_DECL TlsContext& TlsContext::trust_nothing()
+{
+    SSL_CTX_set_cert_store(native(), X509_STORE_new());
+    state_->anchors = false;
+    return *this;
+}
+
+KHIVE_DECL TlsContext& TlsContext::client_certificate_file(const std::string& chain, const std::string& key)
+{
+    if (SSL_CTX_use_certificate_chain_file(native(), chain.c_str()) != 1)
+        detail::raise_tls_configuration("cannot load the client certificate '" + chain + "'");
+    if (SSL_CTX_use_PrivateKey_file(native(), key.c_str(), SSL_FILETYPE_PEM) != 1)
+        detail::raise_tls_configuration("cannot use the private key '" + key + "'");
+    return *this;
+}
+
+KHIVE_DECL TlsContext& TlsContext::client_certificate_pem(const std::string& chain, const Secret& key)
+{
+    const auto bio = detail::memory_bio(chain);
+    const detail::SslPtr<X509> leaf{PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr)};
+    if (!leaf || SSL_CTX_use_certificate(native(), leaf.get()) != 1)
+        detail::raise_tls_configuration("the PEM text has no usable client certificate");
+    while (X509* issuer = PEM_read_bio_X509(bio.get(), nullptr, nullptr, nullptr))
+        SSL_CTX_add_extra_chain_cert(native(), issuer); // owned by the context from here on
+    ERR_clear_error();
+    const auto key_bio = detail::memory_bio(key.reveal());
+    const detail::SslPtr<EVP_PKEY> private_key{PEM_read_bio_PrivateKey(key_bio.get(), nullptr, nullptr, nullptr)};
+    if (!private_key || SSL_CTX_use_PrivateKey(native(), private_key.get()) != 1)
+        detail::raise_tls_configuration("the private key cannot be used");
+    return *this;
+}
+
+KHIVE_DECL TlsContext& TlsContext::server_name(std::string name)
+{
+    state_->server_name = std::move(name);
+    return *this;
+}
+
+KHIVE_DECL TlsContext& TlsContext::dangerously_skip_verification()
+{
+    state_->verify = false;
+    return *this;
+}
+
+KHIVE_DECL bool TlsContext::has_trust_anchors() const noexcept
+{
+    return state_->anchors || !state_->verify;
+}
+
+KHIVE_DECL SSL_CTX* TlsContext::native() const noexcept
+{
+    return state_->context.get();
+}
+
+KHIVE_DECL bool TlsContext::verifies() const noexcept
+{
+    return state_->verify;
+}
+
+KHIVE_DECL std::string TlsContext::name_for(const std::string& host) const
+{
+    return state_->server_name.empty() ? host : state_->server_name;
+}
+
+} // namespace khive::inline KHIVE_ABI::net

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <khive/net/tls_context.hpp>
+#include <khive/net/tls_session.hpp>
+
+#if defined(KHIVE_SEPARATE_COMPILATION)
+#include <khive/net/impl/tls_context.ipp>
+#endif
+
+#include <boost/asio/ip/address.hpp>
+
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+namespace khive::inline KHIVE_ABI::net {
+
+/// Bytes between the wire and OpenSSL. Input is one record's worth, compacted when it runs out; output grows as needed.
+struct TlsSession::Buffers {
+    static constexpr std::size_t input_size = 16 * 1024 + 512;
+    std::unique_ptr<char[]> input = std::make_unique_for_overwrite<char[]>(input_size);
+    std::size_t input_begin = 0;
+    std::size_t input_end = 0;
+    std::vector<char> output;
+    std::size_t output_begin = 0;
+};
+
+namespace detail {
+
+inline bool is_ip_literal(const std::string& host)
+{
+    boost::system::error_code error;
+    (void)boost::asio::ip::make_address(host, error);
+    return !error;
+}
+
+inline std::string subject_of(X509* certificate)
+{
+    if (certificate == nullptr) return "no certificate";
+    char text[256];
+    X509_NAME_oneline(X509_get_subject_name(certificate), text, sizeof text);
+    return escape_untrusted(text);
+}
+
+/// Remembers which certificate failed, for the error's text.
+struct VerifyFailure {
+    int depth = -1;
+    std::string subject;
+};
+
+inline int verify_index()
+{
+    static const int index = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
+    return index;
+}
+
+inline int on_verify(int ok, X509_STORE_CTX* store)
+{
+    if (ok == 1) return 1;
+    auto* ssl = static_cast<SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
+    if (auto* failure = static_cast<VerifyFailure*>(SSL_get_ex_data(ssl, verify_index()))) {
+        failure->depth = X509_STORE_CTX_get_error_depth(store);
+        failure->subject = subject_of(X509_STORE_CTX_get_current_cert(store));
+    }
+    return 0;
+}
+
+inline void expect_peer(SSL* ssl, const std::string& name)
+{
+    SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
+    if (is_ip_literal(name)) {
+        X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name.c_str());
+    } else {
+        SSL_set1_host(ssl, name.c_str());
+    }
+}
+
+} // namespace detail
+
+inline int TlsSession::bio_read(BIO* bio, char* into, int size)
+{
+    auto& buffers = *static_cast<Buffers*>(BIO_get_data(bio));
+    BIO_clear_retry_flags(bio);
+    const std::size_t there = buffers.input_end - buffers.input_begin;
+    if (there == 0) {
+        BIO_set_retry_read(bio);
+        return -1;
+    }
+    const std::size_t taken = std::min(there, static_cast<std::size_t>(size));
+    std::memcpy(into, buffers.input.get() + buffers.input_begin, taken);
+    buffers.input_begin += taken;
+    return static_cast<int>(taken);
+}
+
+inline int TlsSession::bio_write(BIO* bio, const char* from, int size)
+{
+    auto& buffers = *static_cast<Buffers*>(BIO_get_data(bio));
+    buffers.output.insert(buffers.output.end(), from, from + size);
+    return size;
+}
+
+inline long TlsSession::bio_control(BIO*, int command, long, void*)
+{
+    return command == BIO_CTRL_FLUSH ? 1 : 0;
+}
+
+inline const BIO_METHOD* TlsSession::bio_method()
+{
+    static BIO_METHOD* const method = [] {
+        BIO_METHOD* made = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "khive");
+        BIO_meth_set_read(made, &TlsSession::bio_read);
+        BIO_meth_set_write(made, &TlsSession::bio_write);
+        BIO_meth_set_ctrl(made, &TlsSession::bio_control);
+        return made;
+    }();
+    return method;
+}
+
+KHIVE_DECL TlsSession::TlsSession(TlsContext context, const std::string& host, std::string origin)
+    : context_(std::move(context)), origin_(std::move(origin)), buffers_(std::make_unique<Buffers>()),
+      ssl_(SSL_new(context_.native()))
+{
+    if (ssl_ == nullptr) throw std::bad_alloc();
+    BIO* bio = BIO_new(bio_method());
+    BIO_set_data(bio, buffers_.get());
+    BIO_set_init(bio, 1);
+    SSL_set_bio(ssl_, bio, bio);
+    SSL_set_connect_state(ssl_);
+    SSL_set_ex_data(ssl_, detail::origin_index(), &origin_);
+    const std::string name = context_.name_for(host);
+    if (!detail::is_ip_literal(name)) SSL_set_tlsext_host_name(ssl_, name.c_str());
+    if (context_.verifies()) {
+        detail::expect_peer(ssl_, name);
+        SSL_set_verify(ssl_, SSL_VERIFY_PEER, &detail::on_verify);
+    }
+    if (const auto session = context_.state()->sessions.find(origin_)) SSL_set_session(ssl_, session.get());
+}
+
+KHIVE_DECL TlsSession::~TlsSession()
+{
+    // OpenSSL marks the session of a connection that was not shut down as not resumable.
+    SSL_set_shutdown(ssl_, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+    SSL_set_ex_data(ssl_, detail::origin_index(), nullptr);
+    SSL_free(ssl_);
+}
+
+KHIVE_DECL TlsStep TlsSession::step_of(int result)
+{
+    switch (SSL_get_error(ssl_, result)) {
+    case SSL_ERROR_NONE: return TlsStep::done;
+    case SSL_ERROR_WANT_READ: return TlsStep::read;
+    case SSL_ERROR_ZERO_RETURN: return TlsStep::closed;
+    default: fail(); return TlsStep::failed;
+    }
+}
+
+KHIVE_DECL void TlsSession::fail()
+{
+    const long verdict = SSL_get_verify_result(ssl_);
+    const auto* failure = static_cast<const detail::VerifyFailure*>(SSL_get_ex_data(ssl_, detail::verify_index()));
+    std::string reason = "TLS failed: " + detail::openssl_reason();
+    if (context_.verifies() && verdict != X509_V_OK) {
+        reason = std::string{"certificate verification failed: "} + X509_verify_cert_error_string(verdict);
+        if (failure != nullptr && failure->depth >= 0)
+            reason += " (depth " + std::to_string(failure->depth) + ", subject '" + failure->subject + "')";
+    }
+    error_ = Error{ErrorKind::tls}.with_message(std::move(reason));
+}
+
+KHIVE_DECL TlsStep TlsSession::handshake()
+{
+    ERR_clear_error();
+    detail::VerifyFailure failure;
+    SSL_set_ex_data(ssl_, detail::verify_index(), &failure);
+    const TlsStep step = step_of(SSL_do_handshake(ssl_));
+    SSL_set_ex_data(ssl_, detail::verify_index(), nullptr);
+    return step;
+}
+
+KHIVE_DECL TlsStep TlsSession::read(std::span<char> into, std::size_t& bytes)
+{
+    ERR_clear_error();
+    bytes = 0;
+    const int result = SSL_read_ex(ssl_, into.data(), into.size(), &bytes);
+    return result == 1 ? TlsStep::done : step_of(result);
+}
+
+KHIVE_DECL TlsStep TlsSession::write(std::span<const char> from, std::size_t& bytes)
+{
+    ERR_clear_error();
+    bytes = 0;
+    const int result = SSL_write_ex(ssl_, from.data(), from.size(), &bytes);
+    return result == 1 ? TlsStep::done : step_of(result);
+}
+
+KHIVE_DECL void TlsSession::shut_down() noexcept
+{
+    ERR_clear_error();
+    if (SSL_is_init_finished(ssl_) == 1) (void)SSL_shutdown(ssl_);
+    ERR_clear_error();
+}
+
+KHIVE_DECL std::span<char> TlsSession::prepare_input()
+{
+    auto& b = *buffers_;
+    if (b.input_begin == b.input_end) {
+        b.input_begin = b.input_end = 0;
+    } else if (b.input_end == Buffers::input_size) {
+        std::memmove(b.input.get(), b.input.get() + b.input_begin, b.input_end - b.input_begin);
+        b.input_end -= b.input_begin;
+        b.input_begin = 0;
+    }
+    return {b.input.get() + b.input_end, Buffers::input_size - b.input_end};
+}
+
+KHIVE_DECL void TlsSession::commit_input(std::size_t bytes) noexcept
+{
+    buffers_->input_end += bytes;
+}
+
+KHIVE_DECL std::span<const char> TlsSession::output() const noexcept
+{
+    const auto& b = *buffers_;
+    return std::span<const char>(b.output).subspan(b.output_begin);
+}
+
+KHIVE_DECL void TlsSession::consume_output(std::size_t bytes) noexcept
+{
+    auto& b = *buffers_;
+    b.output_begin += bytes;
+    if (b.output_begin == b.output.size()) {
+        b.output.clear();
+        b.output_begin = 0;
+    }
+}
+
+KHIVE_DECL bool TlsSession::has_input() const noexcept
+{
+    return buffers_->input_begin != buffers_->input_end;
+}
+
+KHIVE_DECL bool TlsSession::resumed() const noexcept
+{
+    return SSL_session_reused(ssl_) == 1;
+}
+
+} // namespace khive::inline KHIVE_ABI::net

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <khive/core/config.hpp>
+
+#include <cstddef>
+#include <limits>
+#include <string>
+
+namespace khive::inline KHIVE_ABI::net {
+
+/// How many connections of one origin are in which state, and how many callers wait for one.
+struct PoolCounts {
+    std::size_t leased = 0;
+    std::size_t idle = 0;
+    std::size_t connecting = 0;
+    std::size_t waiting = 0;
+
+    [[nodiscard]] std::size_t open() const noexcept { return leased + idle + connecting; }
+};
+
+/// What to do for a caller that waits.
+enum class DialPlan {
+    wait,     ///< enough connections are on their way, or a cap is reached
+    dial,     ///< open one
+    make_room ///< close an idle connection of another origin, then open one
+};
+
+/// The arithmetic of a pool, for all origins: who may dial, and does it add up.
+///
+/// Invariant after every verb: `open() == leased + idle + connecting <= max_open`, and the same per origin.
+class PoolMachine {
+public:
+    /// `max_per_origin` zero means no limit within `max_open`.
+    PoolMachine(std::size_t max_open, std::size_t max_per_origin) noexcept
+        : max_open_(max_open),
+          max_per_origin_(max_per_origin == 0 ? std::numeric_limits<std::size_t>::max() : max_per_origin)
+    {
+    }
+
+    [[nodiscard]] DialPlan plan(const PoolCounts& origin) const noexcept
+    {
+        if (origin.waiting <= origin.connecting || origin.open() >= max_per_origin_) return DialPlan::wait;
+        if (total_.open() < max_open_) return DialPlan::dial;
+        return total_.idle > origin.idle ? DialPlan::make_room : DialPlan::wait;
+    }
+
+    /// Would a caller that joins now get a dial of its own?
+    [[nodiscard]] DialPlan plan_for_newcomer(PoolCounts origin) const noexcept
+    {
+        ++origin.waiting;
+        return plan(origin);
+    }
+
+    void dialling(PoolCounts& origin) noexcept { add(origin, &PoolCounts::connecting); }
+    void dial_failed(PoolCounts& origin) noexcept { remove(origin, &PoolCounts::connecting); }
+    void dialled(PoolCounts& origin) noexcept { move(origin, &PoolCounts::connecting, &PoolCounts::idle); }
+    void leased(PoolCounts& origin) noexcept { move(origin, &PoolCounts::idle, &PoolCounts::leased); }
+    void returned(PoolCounts& origin) noexcept { move(origin, &PoolCounts::leased, &PoolCounts::idle); }
+    void lease_closed(PoolCounts& origin) noexcept { remove(origin, &PoolCounts::leased); }
+    void idle_closed(PoolCounts& origin) noexcept { remove(origin, &PoolCounts::idle); }
+    void joined(PoolCounts& origin) noexcept { add(origin, &PoolCounts::waiting); }
+    void left(PoolCounts& origin) noexcept { remove(origin, &PoolCounts::waiting); }
+
+    [[nodiscard]] const PoolCounts& total() const noexcept { return total_; }
+    /// `leased 1, idle 2, connecting 0, waiting 0 of 100`
+    [[nodiscard]] std::string describe() const
+    {
+        return "leased " + std::to_string(total_.leased) + ", idle " + std::to_string(total_.idle) + ", connecting " +
+               std::to_string(total_.connecting) + ", waiting " + std::to_string(total_.waiting) + " of " +
+               std::to_string(max_open_);
+    }
+
+private:
+    using Member = std::size_t PoolCounts::*;
+    void add(PoolCounts& origin, Member state) noexcept
+    {
+        ++(origin.*state);
+        ++(total_.*state);
+    }
+    void remove(PoolCounts& origin, Member state) noexcept
+    {
+        --(origin.*state);
+        --(total_.*state);
+    }
+    void move(PoolCounts& origin, Member from, Member to) noexcept
+    {
+        remove(origin, from);
+        add(origin, to);
+    }
+
+    std::size_t max_open_;
+    std::size_t max_per_origin_;
+    PoolCounts total_;
+};
+
+} // namespace khive::inline KHIVE_ABI::net

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <khive/async/untracked_work.hpp>
+#include <khive/net/wire.hpp>
+
+namespace khive::inline KHIVE_ABI::net {
+
+/// Wires over TCP sockets, addresses from the system's resolver. No delay (Nagle) is off, keep-alive is on.
+class TcpNetwork final : public Network {
+public:
+    KHIVE_DECL std::unique_ptr<Wire> open(const asio::any_io_executor& executor) override;
+    KHIVE_DECL void resolve(const asio::any_io_executor& executor, const std::string& host, std::uint16_t port,
+                            Resolved done) override;
+};
+
+} // namespace khive::inline KHIVE_ABI::net
+
+#if !defined(KHIVE_SEPARATE_COMPILATION)
+#include <khive/net/impl/tcp_wire.ipp>
+#endif

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <khive/core/byte_buffer.hpp>
+#include <khive/core/result.hpp>
+#include <khive/net/tls_context.hpp>
+
+#include <memory>
+#include <span>
+#include <string>
+
+namespace khive::inline KHIVE_ABI::net {
+
+/// What a TLS session wants next.
+enum class TlsStep : std::uint8_t {
+    done,   ///< it went
+    read,   ///< feed it bytes from the wire first
+    closed, ///< the peer ended the session with close_notify
+    failed, ///< see `error()`
+};
+
+/// One TLS session as a machine: records from the wire go in, plain text comes out, and the other way round. No I/O.
+///
+/// Its BIO reads from and writes to buffers of its own, so OpenSSL's work is the only copy.
+///
+/// - Lifetime: freed as "shut down" in OpenSSL's eyes, or its session could not be resumed.
+/// - Thread safety: one call at a time.
+class TlsSession {
+public:
+    /// For `host`; `origin` names the session in the cache.
+    KHIVE_DECL TlsSession(TlsContext context, const std::string& host, std::string origin);
+    KHIVE_DECL ~TlsSession();
+    TlsSession(const TlsSession&) = delete;
+    TlsSession& operator=(const TlsSession&) = delete;
+
+    [[nodiscard]] KHIVE_DECL TlsStep handshake();
+    /// Decrypts into `into`; `bytes` says how much.
+    [[nodiscard]] KHIVE_DECL TlsStep read(std::span<char> into, std::size_t& bytes);
+    /// Encrypts a part of `from`; `bytes` says how much.
+    [[nodiscard]] KHIVE_DECL TlsStep write(std::span<const char> from, std::size_t& bytes);
+    /// Puts a close_notify into the output.
+    KHIVE_DECL void shut_down() noexcept;
+
+    /// Where the wire puts what it reads, then says how much.
+    [[nodiscard]] KHIVE_DECL std::span<char> prepare_input();
+    KHIVE_DECL void commit_input(std::size_t bytes) noexcept;
+    /// What the wire has to send, then says how much it sent.
+    [[nodiscard]] KHIVE_DECL std::span<const char> output() const noexcept;
+    KHIVE_DECL void consume_output(std::size_t bytes) noexcept;
+    /// Are there bytes from the wire that the session has not looked at?
+    [[nodiscard]] KHIVE_DECL bool has_input() const noexcept;
+
+    [[nodiscard]] KHIVE_DECL bool resumed() const noexcept;
+    /// Why it failed: verification with its reason, subject and depth, or OpenSSL's reason.
+    [[nodiscard]] const Error& error() const noexcept { return error_; }
+
+private:
+    struct Buffers;
+    [[nodiscard]] KHIVE_DECL TlsStep step_of(int result);
+    KHIVE_DECL void fail();
+    static int bio_read(struct bio_st* bio, char* into, int size);
+    static int bio_write(struct bio_st* bio, const char* from, int size);
+    static long bio_control(struct bio_st* bio, int command, long number, void* pointer);
+    static const struct bio_method_st* bio_method();
+
+    TlsContext context_;
+    std::string origin_;
+    std::unique_ptr<Buffers> buffers_;
+    SSL* ssl_ = nullptr;
+    Error error_;
+};
+
+} // namespace khive::inline KHIVE_ABI::net
+
+#if !defined(KHIVE_SEPARATE_COMPILATION)
+#include <khive/net/impl/tls_session.ipp>
+#endif

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <khive/async/asio.hpp>
+
+#include <boost/asio/execution_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/smart_ptr/intrusive_ptr.hpp>
+#include <boost/smart_ptr/intrusive_ref_counter.hpp>
+#include <boost/system/error_code.hpp>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace khive::inline KHIVE_ABI::net {
+
+using Endpoint = asio::ip::tcp::endpoint;
+using Endpoints = std::vector<Endpoint>;
+
+/// Who is told how operations on a wire ended. Kept alive by every pending operation.
+class WireListener : public boost::intrusive_ref_counter<WireListener, boost::thread_safe_counter> {
+public:
+    virtual ~WireListener() = default;
+    virtual void on_connected(boost::system::error_code error) = 0;
+    virtual void on_written(boost::system::error_code error, std::size_t bytes) = 0;
+    virtual void on_read(boost::system::error_code error, std::size_t bytes) = 0;
+    virtual void on_readable(boost::system::error_code error) = 0;
+    /// The execution context ends: the operation's handler was destroyed, not called.
+    virtual void on_abandoned() noexcept = 0;
+};
+
+using ListenerPtr = boost::intrusive_ptr<WireListener>;
+
+/// What to write: at most two pieces, sent as one.
+using WriteBuffers = std::array<std::span<const char>, 2>;
+
+/// One stream of bytes to one address: TCP, or a simulation of it. Knows nothing of TLS and HTTP.
+///
+/// Every started operation ends with exactly one call of its listener, on the wire's executor and never from inside the call
+/// that started it; after `cancel` or `close` with `operation_aborted`. An end of stream is `asio::error::eof`.
+///
+/// - Thread safety: one call at a time; `Connection` sees to that.
+class Wire {
+public:
+    virtual ~Wire() = default;
+    Wire(const Wire&) = delete;
+    Wire& operator=(const Wire&) = delete;
+
+    virtual void connect(const Endpoint& endpoint, ListenerPtr listener) = 0;
+    virtual void read_some(std::span<char> into, ListenerPtr listener) = 0;
+    virtual void write_some(const WriteBuffers& from, ListenerPtr listener) = 0;
+    /// Waits until there is something to read or the stream has ended, in the background: `io_context::run()` does not stay
+    /// for it.
+    virtual void wait_readable(ListenerPtr listener) = 0;
+    /// Writes what fits at once, without waiting; how much that was. Errors are swallowed.
+    virtual std::size_t try_write(std::span<const char> from) noexcept = 0;
+    /// Is there something to read, an end of stream, or an error, right now?
+    [[nodiscard]] virtual bool readable_now() noexcept = 0;
+    /// Ends pending operations with `operation_aborted`.
+    virtual void cancel() noexcept = 0;
+    /// Ends pending operations and the stream.
+    virtual void close() noexcept = 0;
+
+protected:
+    Wire() = default;
+};
+
+/// Where wires and addresses come from: the operating system, or a simulation.
+class Network {
+public:
+    using Resolved = std::function<void(boost::system::error_code, Endpoints)>;
+
+    virtual ~Network() = default;
+    /// A wire that is not connected yet, whose listeners run on `executor`.
+    virtual std::unique_ptr<Wire> open(const asio::any_io_executor& executor) = 0;
+    /// Looks up the addresses of `host`; `done` is called once on `executor`, never from inside this call. A lookup cannot be
+    /// cancelled: who does not want it any more ignores it.
+    virtual void resolve(const asio::any_io_executor& executor, const std::string& host, std::uint16_t port, Resolved done) = 0;
+};
+
+/// Holds the network of an execution context: TCP unless a test installs another before the first connection.
+class NetworkService final : public asio::execution_context::service {
+public:
+    inline static asio::execution_context::id id;
+
+    KHIVE_DECL explicit NetworkService(asio::execution_context& context);
+    [[nodiscard]] std::shared_ptr<Network> network() const;
+    void install(std::shared_ptr<Network> network);
+
+private:
+    void shutdown() noexcept override {}
+
+    mutable std::mutex mutex_;
+    std::shared_ptr<Network> network_;
+};
+
+[[nodiscard]] KHIVE_DECL NetworkService& network_service(const asio::any_io_executor& executor);
+
+inline std::shared_ptr<Network> NetworkService::network() const
+{
+    const std::lock_guard lock(mutex_);
+    return network_;
+}
+
+inline void NetworkService::install(std::shared_ptr<Network> network)
+{
+    const std::lock_guard lock(mutex_);
+    network_ = std::move(network);
+}
+
+} // namespace khive::inline KHIVE_ABI::net
+
+#if !defined(KHIVE_SEPARATE_COMPILATION)
+#include <khive/net/impl/wire.ipp>
+#endif

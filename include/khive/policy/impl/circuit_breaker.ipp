@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <khive/policy/circuit_breaker.hpp>
+
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+#include <vector>
+
+namespace khive::inline KHIVE_ABI {
+namespace detail {
+
+/// The machine under a lock, and what the lock must not be held for.
+class BreakerCore {
+public:
+    using Machine = machine::BreakerMachine;
+    using Callback = std::function<void(const BreakerTransition&)>;
+    using Classifier = std::function<Verdict(const Failure&)>;
+
+    BreakerCore(const CircuitBreakerOptions& options, const Random& random) : machine_(options), random_(random) {}
+
+    /// Runs a verb of the machine under the lock, then tells the world if it changed the state.
+    template <class Verb>
+    auto locked(Verb verb)
+    {
+        std::unique_lock lock(mutex_);
+        auto result = verb(machine_, random_);
+        const bool changed = note_change();
+        lock.unlock();
+        if (changed) deliver();
+        return result;
+    }
+
+    /// Certainly closed a moment ago: a peek needs no lock.
+    [[nodiscard]] bool passing() const noexcept { return passing_.load(std::memory_order_acquire); }
+
+    /// The error of a refusal that was just decided; called under the lock.
+    [[nodiscard]] Error refused(Duration wait) const
+    {
+        Error error = refusal_;
+        if (wait != unlimited) std::move(error).with_retry_after(wait);
+        return error;
+    }
+
+    void record(const Machine::Ticket& ticket, Verdict verdict, TimePoint now) noexcept
+    {
+        locked([&](Machine& machine, Random& random) {
+            machine.record(ticket, verdict, now, random);
+            return true;
+        });
+    }
+
+    void rename(std::string name)
+    {
+        const std::lock_guard lock(mutex_);
+        name_ = std::move(name);
+        describe_refusal();
+    }
+
+    void set_classifier(Classifier classifier)
+    {
+        auto shared = std::make_shared<const Classifier>(std::move(classifier));
+        const std::lock_guard lock(mutex_);
+        classifier_ = std::move(shared);
+    }
+
+    void add_callback(Callback callback)
+    {
+        const std::lock_guard lock(mutex_);
+        auto more = callbacks_ ? std::make_shared<Callbacks>(*callbacks_) : std::make_shared<Callbacks>();
+        more->push_back(std::move(callback));
+        callbacks_ = std::move(more);
+    }
+
+    [[nodiscard]] Verdict judge(const Failure& failure) noexcept
+    {
+        std::unique_lock lock(mutex_);
+        const auto classifier = classifier_;
+        lock.unlock();
+        Verdict verdict = failure.outcome().verdict;
+        if (classifier && *classifier) swallow([&] { verdict = (*classifier)(failure); });
+        return verdict;
+    }
+
+    [[nodiscard]] std::uint64_t callback_errors() const noexcept { return callback_errors_.load(std::memory_order_relaxed); }
+
+private:
+    using Callbacks = std::vector<Callback>;
+
+    template <class Act>
+    void swallow(Act act) noexcept
+    {
+        try {
+            act();
+        } catch (...) {
+            callback_errors_.fetch_add(1, std::memory_order_relaxed);
+        }
+    }
+
+    [[nodiscard]] bool note_change() noexcept
+    {
+        if (machine_.stats().history.count() == noted_) return false;
+        noted_ = machine_.stats().history.count();
+        passing_.store(machine_.last_state() == BreakerState::closed, std::memory_order_release);
+        swallow([&] { describe_refusal(); });
+        return true;
+    }
+
+    /// Made on a change of state, so that a refusal only copies it.
+    void describe_refusal()
+    {
+        refusal_ = Error{ErrorKind::circuit_open};
+        const BreakerTransition& last = machine_.stats().history[noted_];
+        std::string text = name_.empty() ? "circuit breaker" : "circuit breaker '" + name_ + "'";
+        text.append(" is ").append(to_string(last.to)).append(" (").append(to_string(last.cause)).append(")");
+        if (last.to == BreakerState::half_open) text.append(" and its probes are under way");
+        std::move(refusal_).with_message(std::move(text));
+    }
+
+    void deliver() noexcept
+    {
+        std::unique_lock lock(mutex_);
+        if (std::exchange(delivering_, true)) return;
+        while (delivered_ < noted_) {
+            const BreakerHistory& history = machine_.stats().history;
+            delivered_ = std::max(delivered_ + 1, history.oldest());
+            const BreakerTransition transition = history[delivered_];
+            const auto callbacks = callbacks_;
+            lock.unlock();
+            if (callbacks)
+                for (const Callback& callback : *callbacks) swallow([&] { callback(transition); });
+            lock.lock();
+        }
+        delivering_ = false;
+    }
+
+    std::mutex mutex_;
+    std::atomic<bool> passing_{true};
+    Machine machine_;
+    Random random_;
+    Error refusal_{ErrorKind::circuit_open};
+    std::string name_;
+    std::shared_ptr<const Classifier> classifier_;
+    std::shared_ptr<const Callbacks> callbacks_;
+    std::uint64_t noted_ = 0;
+    std::uint64_t delivered_ = 0;
+    bool delivering_ = false;
+    std::atomic<std::uint64_t> callback_errors_{0};
+};
+
+} // namespace detail
+
+KHIVE_DECL CircuitBreaker::CircuitBreaker(const CircuitBreakerOptions& options) : CircuitBreaker(options, Random{}) {}
+
+KHIVE_DECL CircuitBreaker::CircuitBreaker(const CircuitBreakerOptions& options, const Random& random)
+    : core_(std::make_shared<detail::BreakerCore>(options, random))
+{
+}
+
+KHIVE_DECL CircuitBreaker CircuitBreaker::named(std::string name) const
+{
+    core_->rename(std::move(name));
+    return *this;
+}
+
+KHIVE_DECL CircuitBreaker CircuitBreaker::classify(std::function<Verdict(const Failure&)> classifier) const
+{
+    core_->set_classifier(std::move(classifier));
+    return *this;
+}
+
+KHIVE_DECL CircuitBreaker CircuitBreaker::on_state_change(std::function<void(const BreakerTransition&)> callback) const
+{
+    core_->add_callback(std::move(callback));
+    return *this;
+}
+
+KHIVE_DECL void CircuitBreaker::isolate(TimePoint now) const
+{
+    core_->locked([&](auto& machine, Random&) {
+        machine.isolate(now);
+        return true;
+    });
+}
+
+KHIVE_DECL void CircuitBreaker::reset(TimePoint now) const
+{
+    core_->locked([&](auto& machine, Random&) {
+        machine.reset(now);
+        return true;
+    });
+}
+
+KHIVE_DECL BreakerState CircuitBreaker::state(TimePoint now) const
+{
+    return core_->locked([&](auto& machine, Random&) { return machine.state(now); });
+}
+
+KHIVE_DECL BreakerStats CircuitBreaker::stats(TimePoint now) const
+{
+    return core_->locked([&](auto& machine, Random&) { return machine.state(now), machine.stats(); });
+}
+
+KHIVE_DECL std::string CircuitBreaker::describe(TimePoint now) const
+{
+    return core_->locked([&](auto& machine, Random&) { return machine.describe(now); });
+}
+
+KHIVE_DECL std::uint64_t CircuitBreaker::callback_errors() const noexcept
+{
+    return core_->callback_errors();
+}
+
+KHIVE_DECL std::optional<Error> CircuitBreaker::refusal(TimePoint now) const
+{
+    if (core_->passing()) return std::nullopt;
+    return core_->locked([&](auto& machine, Random&) -> std::optional<Error> {
+        const auto wait = machine.refusal(now);
+        if (!wait) return std::nullopt;
+        return core_->refused(*wait);
+    });
+}
+
+KHIVE_DECL auto CircuitBreaker::try_admit(TimePoint now) const -> Result<Ticket>
+{
+    return core_->locked([&](auto& machine, Random&) -> Result<Ticket> {
+        const auto admission = machine.try_admit(now);
+        if (admission.ticket) return Ticket(core_, *admission.ticket, now);
+        return core_->refused(admission.wait);
+    });
+}
+
+KHIVE_DECL auto CircuitBreaker::Ticket::operator=(Ticket&& other) noexcept -> Ticket&
+{
+    Ticket mine(std::move(other));
+    std::swap(core_, mine.core_);
+    std::swap(ticket_, mine.ticket_);
+    std::swap(admitted_, mine.admitted_);
+    return *this;
+}
+
+KHIVE_DECL CircuitBreaker::Ticket::~Ticket()
+{
+    if (core_) core_->record(ticket_, Verdict::neutral, admitted_);
+}
+
+KHIVE_DECL void CircuitBreaker::Ticket::record(const Outcome& outcome, TimePoint now) noexcept
+{
+    if (const auto core = std::exchange(core_, nullptr)) core->record(ticket_, outcome.verdict, now);
+}
+
+KHIVE_DECL void CircuitBreaker::Ticket::record(const Failure& failure, TimePoint now) noexcept
+{
+    if (core_) record(Outcome{.verdict = core_->judge(failure)}, now);
+}
+
+} // namespace khive::inline KHIVE_ABI

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <khive/testing/detail/simulated_link.hpp>
+#include <khive/testing/simulated_network.hpp>
+
+#include <boost/asio/post.hpp>
+
+#include <functional>
+#include <utility>
+
+namespace khive::inline KHIVE_ABI::testing {
+namespace detail {
+
+/// The client's end of simulated connections: each `connect` begins a new one.
+class SimulatedWire final : public net::Wire {
+public:
+    /// Makes the connection to an address.
+    using Dial = std::function<std::shared_ptr<SimulatedLink>(const net::Endpoint&)>;
+
+    SimulatedWire(asio::any_io_executor executor, Dial dial) : executor_(std::move(executor)), dial_(std::move(dial)) {}
+    ~SimulatedWire() override { SimulatedWire::close(); }
+
+    void connect(const net::Endpoint& endpoint, net::ListenerPtr listener) override
+    {
+        close();
+        link_ = dial_(endpoint);
+        link_->connect(std::move(listener));
+    }
+
+    void read_some(std::span<char> into, net::ListenerPtr listener) override
+    {
+        if (link_) return link_->read_some(into, std::move(listener));
+        refuse(std::move(listener), [](net::WireListener& l) { l.on_read(asio::error::bad_descriptor, 0); });
+    }
+
+    void write_some(const net::WriteBuffers& from, net::ListenerPtr listener) override
+    {
+        if (link_) return link_->write_some(from, std::move(listener));
+        refuse(std::move(listener), [](net::WireListener& l) { l.on_written(asio::error::bad_descriptor, 0); });
+    }
+
+    void wait_readable(net::ListenerPtr listener) override
+    {
+        if (link_) return link_->wait_readable(std::move(listener));
+        refuse(std::move(listener), [](net::WireListener& l) { l.on_readable(asio::error::bad_descriptor); });
+    }
+
+    std::size_t try_write(std::span<const char> from) noexcept override { return link_ ? link_->try_write(from) : 0; }
+    bool readable_now() noexcept override { return !link_ || link_->readable_now(); }
+
+    void cancel() noexcept override
+    {
+        if (link_) link_->cancel();
+    }
+
+    void close() noexcept override
+    {
+        if (const auto link = std::exchange(link_, nullptr)) link->close();
+    }
+
+private:
+    template <class Call>
+    void refuse(net::ListenerPtr listener, Call call)
+    {
+        asio::post(executor_, ToldLater<Call>(std::move(listener), std::move(call)));
+    }
+
+    asio::any_io_executor executor_;
+    Dial dial_;
+    std::shared_ptr<SimulatedLink> link_;
+};
+
+} // namespace detail
+
+KHIVE_TESTING_DECL std::shared_ptr<SimulatedNetwork> SimulatedNetwork::install(VirtualTime& time)
+{
+    auto network = std::make_shared<SimulatedNetwork>(time.executor());
+    net::network_service(time.executor()).install(network);
+    return network;
+}
+
+KHIVE_TESTING_DECL SimulatedNetwork::SimulatedNetwork(const asio::any_io_executor& executor)
+    : queue_(std::make_shared<detail::EventQueue>(executor)),
+      addresses_(std::make_shared<std::map<net::Endpoint, std::shared_ptr<SimulatedAddress>>>()),
+      connects_(std::make_shared<std::uint64_t>(0))
+{
+}
+
+KHIVE_TESTING_DECL SimulatedAddress& SimulatedNetwork::serve(const std::string& name, std::uint16_t port,
+                                                             std::shared_ptr<SimulatedServer> server)
+{
+    SimulatedHost& there = host(name);
+    if (there.addresses_.empty()) there.addresses({"10.0.0." + std::to_string(++next_ip_)});
+    for (const auto& ip : there.addresses_) address({ip, port}).serve(server);
+    return address({there.addresses_.front(), port});
+}
+
+KHIVE_TESTING_DECL SimulatedHost& SimulatedNetwork::host(const std::string& name)
+{
+    return hosts_[name];
+}
+
+KHIVE_TESTING_DECL SimulatedAddress& SimulatedNetwork::address(const net::Endpoint& endpoint)
+{
+    return *find(endpoint);
+}
+
+KHIVE_TESTING_DECL SimulatedAddress& SimulatedNetwork::address(const std::string& ip, std::uint16_t port)
+{
+    return address(net::Endpoint{asio::ip::make_address(ip), port});
+}
+
+inline std::shared_ptr<SimulatedAddress> SimulatedNetwork::find(const net::Endpoint& endpoint)
+{
+    auto& there = (*addresses_)[endpoint];
+    if (!there) there = std::make_shared<SimulatedAddress>();
+    return there;
+}
+
+KHIVE_TESTING_DECL std::size_t SimulatedNetwork::open_connections() const
+{
+    std::size_t open = 0;
+    for (const auto& [endpoint, there] : *addresses_) open += there->open_connections();
+    return open;
+}
+
+KHIVE_TESTING_DECL std::unique_ptr<net::Wire> SimulatedNetwork::open(const asio::any_io_executor& executor)
+{
+    auto dial = [queue = queue_, addresses = addresses_, connects = connects_, executor](const net::Endpoint& endpoint) {
+        auto& there = (*addresses)[endpoint];
+        if (!there) there = std::make_shared<SimulatedAddress>();
+        auto link = std::make_shared<detail::SimulatedLink>(queue, there, endpoint, executor, ++*connects);
+        queue->watch(link);
+        return link;
+    };
+    return std::make_unique<detail::SimulatedWire>(executor, std::move(dial));
+}
+
+KHIVE_TESTING_DECL void SimulatedNetwork::resolve(const asio::any_io_executor& executor, const std::string& name,
+                                                  std::uint16_t port, Resolved done)
+{
+    boost::system::error_code not_literal;
+    const auto literal = asio::ip::make_address(name, not_literal);
+    SimulatedHost& there = host(name);
+    if (!not_literal) there.addresses({name});
+    ++there.lookups_;
+    net::Endpoints found;
+    if (!there.error_)
+        for (const auto& ip : there.addresses_) found.emplace_back(ip, port);
+    queue_->at(saturating_add(queue_->now(), there.delay_),
+               [executor, done = std::move(done), error = there.error_, found = std::move(found)] {
+                   asio::post(executor, [done, error, found] { done(error, found); });
+               });
+}
+
+} // namespace khive::inline KHIVE_ABI::testing
