@@ -25,7 +25,7 @@ PURE = ("boost/asio", "boost/beast", "openssl", "spdlog", "nlohmann")
 WITHOUT_SOCKETS = ("boost/asio/ip", "boost/asio/ssl", "boost/beast", "openssl", "spdlog", "nlohmann")
 FORBIDDEN = {
     "core": PURE,
-    "http": PURE,
+    "http": ("boost/asio", "openssl", "spdlog", "nlohmann"),
     "async": WITHOUT_SOCKETS,
     "policy/machine": PURE,
     "policy": WITHOUT_SOCKETS,
@@ -116,7 +116,7 @@ def check_co_await_in_braces(root):
 
 
 def check_sleeps(root):
-    return check_pattern(root, r"\b(sleep_for|sleep_until|usleep|nanosleep)\b", "a test must not sleep", "tests")
+    return check_pattern(root, r"\bthis_thread::sleep|\b(usleep|nanosleep)\b", "a test must not sleep", "tests")
 
 
 def check_readme(root):

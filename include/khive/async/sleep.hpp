@@ -3,6 +3,7 @@
 
 #include <khive/async/completion.hpp>
 #include <khive/async/time_service.hpp>
+#include <khive/async/wait_scope.hpp>
 #include <khive/core/result.hpp>
 
 #include <boost/asio/awaitable.hpp>
@@ -14,8 +15,8 @@ namespace khive::inline KHIVE_ABI::async {
 /// Suspends until `due`, on the executor's time service: virtual in tests.
 ///
 /// - Time: never early.
-/// - Cancellation: at once; returns false then.
-[[nodiscard]] KHIVE_DECL asio::awaitable<bool> sleep_until(TimePoint due);
+/// - Cancellation: at once, also when `scope` closes; returns false then.
+[[nodiscard]] KHIVE_DECL asio::awaitable<bool> sleep_until(TimePoint due, std::shared_ptr<WaitScope> scope = nullptr);
 
 } // namespace khive::inline KHIVE_ABI::async
 

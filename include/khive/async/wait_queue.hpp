@@ -3,6 +3,7 @@
 
 #include <khive/async/completion.hpp>
 #include <khive/async/time_service.hpp>
+#include <khive/async/wait_scope.hpp>
 #include <khive/core/result.hpp>
 
 #include <boost/asio/cancellation_type.hpp>
@@ -26,12 +27,16 @@ struct WaitRequest {
     TimePoint arrived = no_deadline;            ///< place in the queue; `no_deadline` is now. Keeps one's place when re-queueing
     Timer timer = Timer::queue;                 ///< named in the error when the deadline passes
     ErrorKind timeout_kind = ErrorKind::timeout; ///< kind of that error
+    WaitScope* scope = nullptr;                 ///< ends the wait when it closes
     void* key = nullptr;                        ///< which of several things, where the owner has several
     bool fresh = false;                         ///< only something that nobody has used, where the owner tells them apart
 };
 
 /// One suspended caller in a `WaitQueue`. Made on the slow path only.
-class Waiter : public TimerNode, public boost::intrusive::list_base_hook<>, public std::enable_shared_from_this<Waiter> {
+class Waiter : public TimerNode,
+               public ScopedWait,
+               public boost::intrusive::list_base_hook<>,
+               public std::enable_shared_from_this<Waiter> {
 public:
     KHIVE_DECL Waiter(std::shared_ptr<WaitQueue> queue, const WaitRequest& request, TimeService& time,
                       asio::any_io_executor executor);
@@ -48,7 +53,7 @@ protected:
     /// Destroys the caller's handler without a call.
     virtual void abandon() noexcept = 0;
     /// Takes the node back from the time service; called on the caller's own executor, before it resumes.
-    void settle() noexcept { time_->disarm(*this); }
+    KHIVE_DECL void settle() noexcept;
 
     std::shared_ptr<WaitQueue> queue_;
 
@@ -56,6 +61,8 @@ private:
     friend class WaitQueue;
     KHIVE_DECL TimePoint on_time(TimePoint now) noexcept override;
     KHIVE_DECL void on_shutdown() noexcept override;
+    KHIVE_DECL void end_wait(const Error& why) noexcept override;
+    std::shared_ptr<void> hold() noexcept override { return weak_from_this().lock(); }
 
     WaitRequest request_;
     TimePoint since_;
@@ -122,6 +129,8 @@ protected:
     /// After a change of the owner's state: grants to the head as long as it goes, unlocks, completes those, and wakes the next
     /// head in time. The lock must hold `mutex_`.
     KHIVE_DECL void pump(std::unique_lock<std::mutex> lock, TimePoint now) noexcept;
+    /// The same at the present time of the head's context.
+    KHIVE_DECL void pump(std::unique_lock<std::mutex> lock) noexcept;
     [[nodiscard]] bool has_waiters() const noexcept { return !waiters_.empty(); }
     [[nodiscard]] std::size_t waiting_locked() const noexcept { return waiters_.size(); }
     /// The sum of the costs of all who wait. Under `mutex_`.

@@ -15,7 +15,7 @@ namespace khive::inline KHIVE_ABI {
 /// What predicates and classifiers of the policies look at: `failure.is<MyBackendDown>()`, `failure.error().status() == 423`.
 class Failure {
 public:
-    explicit Failure(Error error) noexcept : error_(std::move(error)) {}
+    KHIVE_DECL explicit Failure(Error error) noexcept;
     /// Looks into the exception: khive's own give their error.
     KHIVE_DECL explicit Failure(std::exception_ptr exception);
 
@@ -26,6 +26,8 @@ public:
     /// Would `catch (const Exception&)` catch it?
     template <class Exception>
     [[nodiscard]] bool is() const;
+    /// Was it cancelled by whoever waits for it?
+    [[nodiscard]] bool cancelled() const noexcept { return cancelled_; }
     /// What it says by itself. An error speaks for itself; a cancelled operation and a `std::logic_error` (a bug of the
     /// caller) say nothing and are not worth repeating; every other exception is a failure that may pass.
     [[nodiscard]] const Outcome& outcome() const noexcept { return outcome_; }
@@ -38,7 +40,8 @@ public:
 private:
     Error error_;
     std::exception_ptr exception_;
-    Outcome outcome_ = error_.outcome();
+    Outcome outcome_;
+    bool cancelled_ = false;
 };
 
 template <class Exception>

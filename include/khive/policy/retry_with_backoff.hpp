@@ -16,8 +16,18 @@
 namespace khive::inline KHIVE_ABI {
 
 namespace detail {
-struct NeverAgain;
-}
+
+template <class Fn>
+struct Retried : std::invoke_result<Fn&> {};
+template <class Fn>
+    requires std::is_invocable_v<Fn&, unsigned>
+struct Retried<Fn> : std::invoke_result<Fn&, unsigned> {};
+
+/// What `fn(attempt)` or `fn()` gives.
+template <class Fn>
+using RetriedAwaitable = typename Retried<Fn>::type;
+
+} // namespace detail
 
 template <class Predicate>
 class RetryOnResult;
@@ -50,11 +60,11 @@ public:
     ///
     /// - Lifetime: keeps its own copy of `fn`. Each attempt runs on the caller's executor, inside a strand if it has a timeout.
     template <class Fn>
-    [[nodiscard]] auto execute(Fn fn) const;
+    [[nodiscard]] auto execute(Fn fn) const -> detail::RetriedAwaitable<Fn>;
 
     /// A handle that asks `predicate` whether a failure is repeated. Timeouts and repetition safety still hold, and what was
     /// cancelled or is closed is never repeated.
-    KHIVE_DECL [[nodiscard]] RetryWithBackoff retry_if(ErrorPredicate predicate) const;
+    [[nodiscard]] KHIVE_DECL RetryWithBackoff retry_if(ErrorPredicate predicate) const;
     /// The same, which also repeats values for which `predicate(value)` holds. After the last attempt the value is returned.
     template <class Predicate>
     [[nodiscard]] RetryOnResult<Predicate> retry_result_if(Predicate predicate) const;
@@ -101,7 +111,7 @@ public:
 
     /// As `RetryWithBackoff::execute`.
     template <class Fn>
-    [[nodiscard]] auto execute(Fn fn) const;
+    [[nodiscard]] auto execute(Fn fn) const -> detail::RetriedAwaitable<Fn>;
     /// As `RetryWithBackoff::retry_if`.
     [[nodiscard]] RetryOnResult retry_if(RetryWithBackoff::ErrorPredicate predicate) const
     {
@@ -115,7 +125,7 @@ private:
 
 /// `RetryWithBackoff{options}.execute(fn)`.
 template <class Fn>
-[[nodiscard]] auto retry_with_backoff(Fn fn, const RetryOptions& options = {});
+[[nodiscard]] auto retry_with_backoff(Fn fn, const RetryOptions& options = {}) -> detail::RetriedAwaitable<Fn>;
 
 inline RetryWithBackoff::Schedule RetryWithBackoff::begin() const
 {
@@ -124,7 +134,7 @@ inline RetryWithBackoff::Schedule RetryWithBackoff::begin() const
 
 } // namespace khive::inline KHIVE_ABI
 
-#include <khive/policy/impl/retry_loop.hpp>
+#include <khive/policy/detail/retry_call.hpp>
 
 #if !defined(KHIVE_SEPARATE_COMPILATION)
 #include <khive/policy/impl/retry_with_backoff.ipp>

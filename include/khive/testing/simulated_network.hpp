@@ -2,7 +2,6 @@
 #pragma once
 
 #include <khive/net/wire.hpp>
-#include <khive/testing/detail/event_queue.hpp>
 #include <khive/testing/simulated_address.hpp>
 #include <khive/testing/simulated_host.hpp>
 #include <khive/testing/simulated_server.hpp>
@@ -45,10 +44,10 @@ public:
     [[nodiscard]] KHIVE_TESTING_DECL SimulatedAddress& address(const net::Endpoint& endpoint);
     [[nodiscard]] KHIVE_TESTING_DECL SimulatedAddress& address(const std::string& ip, std::uint16_t port);
     /// What is due at one time happens in an order that `seed` decides, and jitter comes to life.
-    void shuffle(std::uint64_t seed) { queue_->shuffle(seed); }
+    KHIVE_TESTING_DECL void shuffle(std::uint64_t seed);
 
     /// How many connections have been attempted.
-    [[nodiscard]] std::size_t connects() const noexcept { return static_cast<std::size_t>(*connects_); }
+    [[nodiscard]] KHIVE_TESTING_DECL std::size_t connects() const noexcept;
     /// How many accepted connections the client has not closed.
     [[nodiscard]] KHIVE_TESTING_DECL std::size_t open_connections() const;
 
@@ -57,12 +56,10 @@ public:
                                     Resolved done) override;
 
 private:
-    [[nodiscard]] std::shared_ptr<SimulatedAddress> find(const net::Endpoint& endpoint);
+    struct World;
 
-    std::shared_ptr<detail::EventQueue> queue_;
+    std::shared_ptr<World> world_;
     std::map<std::string, SimulatedHost> hosts_;
-    std::shared_ptr<std::map<net::Endpoint, std::shared_ptr<SimulatedAddress>>> addresses_;
-    std::shared_ptr<std::uint64_t> connects_;
     unsigned next_ip_ = 0;
 };
 

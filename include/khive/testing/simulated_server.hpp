@@ -16,6 +16,7 @@
 
 namespace khive::inline KHIVE_ABI::testing {
 namespace detail {
+class EventQueue;
 class SimulatedLink;
 } // namespace detail
 
@@ -29,11 +30,11 @@ class SimulatedLink;
 /// - Lifetime: a handle; works, without effect, after the connection has ended.
 class SimulatedPeer {
 public:
-    explicit SimulatedPeer(std::shared_ptr<detail::SimulatedLink> link) noexcept : link_(std::move(link)) {}
+    KHIVE_TESTING_DECL explicit SimulatedPeer(const std::shared_ptr<detail::SimulatedLink>& link);
 
     /// Which connection of the network this is, counted from 1.
-    [[nodiscard]] KHIVE_TESTING_DECL std::uint64_t id() const noexcept;
-    [[nodiscard]] KHIVE_TESTING_DECL const net::Endpoint& endpoint() const noexcept;
+    [[nodiscard]] std::uint64_t id() const noexcept { return id_; }
+    [[nodiscard]] const net::Endpoint& endpoint() const noexcept { return endpoint_; }
     [[nodiscard]] KHIVE_TESTING_DECL TimePoint now() const noexcept;
     /// Neither side has closed or reset it.
     [[nodiscard]] KHIVE_TESTING_DECL bool is_open() const noexcept;
@@ -56,10 +57,13 @@ public:
     /// Calls `then` in `duration`, unless the context ends before.
     KHIVE_TESTING_DECL void after(Duration duration, std::function<void(SimulatedPeer)> then) const;
 
-    friend bool operator==(const SimulatedPeer&, const SimulatedPeer&) = default;
-
 private:
-    std::shared_ptr<detail::SimulatedLink> link_;
+    KHIVE_TESTING_DECL SimulatedPeer& act(PeerAction action);
+
+    std::shared_ptr<detail::EventQueue> queue_;
+    std::weak_ptr<detail::SimulatedLink> link_; // which owns the server, which may keep this
+    std::uint64_t id_;
+    net::Endpoint endpoint_;
 };
 
 /// How the far side of a simulated connection behaves. Called from handlers of the network's executor; an exception comes
@@ -70,7 +74,7 @@ public:
     virtual void on_connection(SimulatedPeer /*peer*/) {}
     /// Bytes have arrived.
     virtual void on_bytes(SimulatedPeer peer, std::string_view bytes) = 0;
-    /// The client has closed the connection.
+    /// The client has closed the connection, or gone; not called for one that this side has closed or reset before.
     virtual void on_end(SimulatedPeer /*peer*/) {}
 };
 

@@ -12,14 +12,20 @@ namespace khive::inline KHIVE_ABI::async {
 namespace detail {
 
 /// A suspended sleeper. It owns itself until it has ended.
-class Sleeper final : public TimerNode, public std::enable_shared_from_this<Sleeper> {
+class Sleeper final : public TimerNode, public ScopedWait, public std::enable_shared_from_this<Sleeper> {
 public:
-    Sleeper(TimeService& time, Completion<bool> completion) : time_(time), completion_(std::move(completion)) {}
+    Sleeper(TimeService& time, Completion<bool> completion, std::shared_ptr<WaitScope> scope)
+        : ScopedWait(std::move(scope)), time_(time), completion_(std::move(completion))
+    {
+    }
+
+    ~Sleeper() { leave_scope(); }
 
     void start(TimePoint due)
     {
         self_ = shared_from_this();
         time_.arm(*this, due);
+        if (!enter_scope()) cancel();
     }
 
     void cancel() noexcept
@@ -39,6 +45,9 @@ private:
         if (const auto self = take()) completion_.reset();
     }
 
+    void end_wait(const Error&) noexcept override { cancel(); }
+    std::shared_ptr<void> hold() noexcept override { return weak_from_this().lock(); }
+
     /// Whoever takes it ends it.
     std::shared_ptr<Sleeper> take() noexcept
     {
@@ -48,7 +57,10 @@ private:
 
     void end(bool slept) noexcept
     {
-        std::move(completion_).post(slept, [self = shared_from_this()] { self->time_.disarm(*self); });
+        std::move(completion_).post(slept, [self = shared_from_this()] {
+            self->leave_scope();
+            self->time_.disarm(*self);
+        });
     }
 
     TimeService& time_;
@@ -59,21 +71,23 @@ private:
 
 } // namespace detail
 
-KHIVE_DECL asio::awaitable<bool> sleep_until(TimePoint due)
+KHIVE_DECL asio::awaitable<bool> sleep_until(TimePoint due, std::shared_ptr<WaitScope> scope)
 {
     const asio::any_io_executor executor = co_await asio::this_coro::executor;
     TimeService& time = time_service(executor);
     auto sleep = asio::async_initiate<const asio::deferred_t, void(bool)>(
-        [](auto handler, TimeService* clock, const asio::any_io_executor* fallback, TimePoint until) {
+        [](auto handler, TimeService* clock, const asio::any_io_executor* fallback, TimePoint until,
+           std::shared_ptr<WaitScope>* within) {
             auto slot = asio::get_associated_cancellation_slot(handler);
-            auto sleeper = std::make_shared<detail::Sleeper>(*clock, Completion<bool>(std::move(handler), *fallback));
+            auto sleeper = std::make_shared<detail::Sleeper>(*clock, Completion<bool>(std::move(handler), *fallback),
+                                                             std::move(*within));
             if (slot.is_connected())
                 slot.assign([weak = std::weak_ptr(sleeper)](asio::cancellation_type) {
                     if (const auto alive = weak.lock()) alive->cancel();
                 });
             sleeper->start(until);
         },
-        asio::deferred, &time, &executor, due);
+        asio::deferred, &time, &executor, due, &scope);
     co_return co_await std::move(sleep);
 }
 

@@ -30,19 +30,32 @@ void drain(List& list, End end) noexcept
 
 KHIVE_DECL Waiter::Waiter(std::shared_ptr<WaitQueue> queue, const WaitRequest& request, TimeService& time,
                           asio::any_io_executor executor)
-    : queue_(std::move(queue)), request_(request), since_(time.now()), time_(&time), executor_(std::move(executor))
+    : ScopedWait(request.scope != nullptr ? request.scope->shared_from_this() : nullptr), queue_(std::move(queue)),
+      request_(request), since_(time.now()), time_(&time), executor_(std::move(executor))
 {
     if (request_.arrived == no_deadline) request_.arrived = since_;
 }
 
 KHIVE_DECL Waiter::~Waiter()
 {
+    leave_scope();
     if (time_ != nullptr) time_->disarm(*this);
 }
 
 KHIVE_DECL void Waiter::cancel() noexcept
 {
     if (const auto left = queue_->leave(*this, time_->now(), nullptr)) left->deliver(Error{ErrorKind::cancelled});
+}
+
+KHIVE_DECL void Waiter::settle() noexcept
+{
+    leave_scope();
+    time_->disarm(*this);
+}
+
+KHIVE_DECL void Waiter::end_wait(const Error& why) noexcept
+{
+    if (const auto left = queue_->leave(*this, time_->now(), nullptr)) left->deliver(why);
 }
 
 KHIVE_DECL TimePoint Waiter::on_time(TimePoint now) noexcept
@@ -126,6 +139,7 @@ KHIVE_DECL void WaitQueue::start(std::shared_ptr<Waiter> waiter)
     lock.unlock();
     // Armed even if it never ends by itself: the time service lets go of it when the context ends.
     waiter->time().arm(*waiter, std::min(turn, request.deadline));
+    if (!waiter->enter_scope()) return waiter->end_wait(Error{ErrorKind::closed});
     after_join(request);
 }
 
@@ -165,6 +179,13 @@ KHIVE_DECL WaitQueue::Wakeup WaitQueue::grant_heads(TimePoint now, WaiterList& g
 
 KHIVE_DECL void WaitQueue::pump(std::unique_lock<std::mutex> lock, TimePoint now) noexcept
 {
+    finish(std::move(lock), now, nullptr);
+}
+
+KHIVE_DECL void WaitQueue::pump(std::unique_lock<std::mutex> lock) noexcept
+{
+    if (waiters_.empty()) return;
+    const TimePoint now = waiters_.front().time().now();
     finish(std::move(lock), now, nullptr);
 }
 

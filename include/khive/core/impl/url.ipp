@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <khive/core/headers.hpp>
+#include <khive/core/impl/headers.ipp>
 #include <khive/core/url.hpp>
 
+#include <boost/url/authority_view.hpp>
 #include <boost/url/ipv4_address.hpp>
 #include <boost/url/ipv6_address.hpp>
-#include <boost/url/parse.hpp>
-#include <boost/url/url_view.hpp>
 
 #include <algorithm>
 #include <array>
@@ -167,7 +166,7 @@ inline bool is_host_name(std::string_view host)
     return good;
 }
 
-inline Result<std::string> read_host(const boost::urls::url_view& url)
+inline Result<std::string> read_host(const boost::urls::authority_view& url)
 {
     const std::string_view encoded{url.encoded_host().data(), url.encoded_host().size()};
     switch (url.host_type()) {
@@ -318,8 +317,7 @@ KHIVE_DECL Result<Url> Url::parse(std::string_view text)
 
     const auto authority = scheme->rest.substr(0, scheme->rest.find_first_of("/?#"));
     if (auto error = detail::check_authority(authority)) return *std::move(error);
-    const auto plain = "http://" + std::string{authority};
-    const auto parsed = boost::urls::parse_uri(plain);
+    const auto parsed = boost::urls::parse_authority(authority);
     if (parsed.has_error()) return detail::bad_url("user, host or port of the URL are malformed");
     auto host = detail::read_host(*parsed);
     if (!host) return host.error();

@@ -87,7 +87,8 @@ KHIVE_DECL void ChunkDecoder::on_extension(char c)
         state_ = State::line_end;
         return;
     }
-    if (!detail::is_text_byte(c)) return stop(ChunkStep::malformed, "chunk extension has a control byte");
+    if (!detail::is_text_byte(c) || static_cast<unsigned char>(c) >= 0x80)
+        return stop(ChunkStep::malformed, "chunk extension has a control or non-ASCII byte");
     if (++line_bytes_ > limits_.max_line_bytes) return stop(ChunkStep::malformed, "chunk line is over the limit");
     if (++extension_bytes_ > limits_.max_extension_bytes)
         return stop(ChunkStep::malformed, "chunk extensions are over the limit");

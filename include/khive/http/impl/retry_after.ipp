@@ -43,8 +43,9 @@ inline constexpr std::int64_t ticks_per_ms = std::chrono::duration_cast<Duration
 /// From `from` to `date`; empty if it has passed.
 inline std::optional<Duration> time_until(std::chrono::sys_seconds date, std::chrono::system_clock::time_point from)
 {
-    // In whole seconds first: a date of the year 9999 does not fit the clock's ticks.
+    // In whole seconds first: dates of the years 1 and 9999 do not fit the clock's ticks.
     const auto whole = std::chrono::floor<std::chrono::seconds>(from);
+    if (date <= whole) return std::nullopt;
     if (date - whole > std::chrono::duration_cast<std::chrono::seconds>(unlimited)) return unlimited;
     const auto left = std::chrono::ceil<Duration>(date - whole) - std::chrono::floor<Duration>(from - whole);
     return left > Duration::zero() ? std::optional{left} : std::nullopt;

@@ -16,22 +16,26 @@ namespace detail {
 inline constexpr Outcome says_nothing{.verdict = Verdict::neutral};
 inline constexpr Outcome may_pass{.verdict = Verdict::failure, .retryable = true};
 
-inline Outcome outcome_of_foreign(const std::exception_ptr& exception)
+/// Is it the exception of an Asio or standard operation that was cancelled?
+inline bool is_aborted(const std::exception_ptr& exception)
 {
     try {
         std::rethrow_exception(exception);
     } catch (const boost::system::system_error& e) {
-        return e.code() == boost::asio::error::operation_aborted ? says_nothing : may_pass;
+        return e.code() == boost::asio::error::operation_aborted;
     } catch (const std::system_error& e) {
-        return e.code() == std::errc::operation_canceled ? says_nothing : may_pass;
-    } catch (const std::logic_error&) {
-        return says_nothing;
+        return e.code() == std::errc::operation_canceled;
     } catch (...) {
-        return may_pass;
+        return false;
     }
 }
 
 } // namespace detail
+
+KHIVE_DECL Failure::Failure(Error error) noexcept
+    : error_(std::move(error)), outcome_(error_.outcome()), cancelled_(error_.kind() == ErrorKind::cancelled)
+{
+}
 
 KHIVE_DECL Failure::Failure(std::exception_ptr exception) : exception_(std::move(exception))
 {
@@ -40,8 +44,12 @@ KHIVE_DECL Failure::Failure(std::exception_ptr exception) : exception_(std::move
     } catch (const APIClientError& e) {
         error_ = e.error();
         outcome_ = error_.outcome();
+        cancelled_ = error_.kind() == ErrorKind::cancelled;
+    } catch (const std::logic_error&) {
+        outcome_ = detail::says_nothing;
     } catch (...) {
-        outcome_ = detail::outcome_of_foreign(exception_);
+        cancelled_ = detail::is_aborted(exception_);
+        outcome_ = cancelled_ ? detail::says_nothing : detail::may_pass;
     }
 }
 

@@ -20,6 +20,27 @@ struct TokenBucketSettings {
     double initial_tokens = -1;                ///< what it holds at first. 0 to `burst`. -1 is `burst`
 };
 
+namespace detail {
+
+/// A time or a length of time in ticks of the clock and 2^-32 of them.
+struct FixedTime {
+    std::int64_t ticks = 0;
+    std::uint32_t fraction = 0;
+
+    friend constexpr auto operator<=>(const FixedTime&, const FixedTime&) = default;
+    friend constexpr FixedTime operator+(FixedTime a, FixedTime b) noexcept
+    {
+        const std::uint64_t fraction = std::uint64_t{a.fraction} + b.fraction;
+        return {a.ticks + b.ticks + static_cast<std::int64_t>(fraction >> 32), static_cast<std::uint32_t>(fraction)};
+    }
+    friend constexpr FixedTime operator-(FixedTime a, FixedTime b) noexcept
+    {
+        return {a.ticks - b.ticks - (a.fraction < b.fraction ? 1 : 0), a.fraction - b.fraction};
+    }
+};
+
+} // namespace detail
+
 /// Lets `burst` tokens through at once and `rate` in the long run: never more than `burst + rate * t` in any interval.
 ///
 /// It keeps one number, the time at which it was or will be empty, in fixed point: taking moves it into the future by the time
@@ -55,15 +76,7 @@ public:
     [[nodiscard]] KHIVE_DECL std::string describe(TimePoint now) const;
 
 private:
-    /// A time or a length of time in ticks of the clock and 2^-32 of them.
-    struct Fixed {
-        std::int64_t ticks = 0;
-        std::uint32_t fraction = 0;
-
-        friend auto operator<=>(const Fixed&, const Fixed&) = default;
-        friend constexpr Fixed operator+(Fixed a, Fixed b) noexcept;
-        friend constexpr Fixed operator-(Fixed a, Fixed b) noexcept;
-    };
+    using Fixed = detail::FixedTime;
 
     KHIVE_DECL void set(double rate, double burst, std::string_view owner);
     /// Tokens there at `latest_`; negative for a debt.
@@ -86,17 +99,6 @@ private:
     Fixed empty_{}; ///< when it was empty, had it only been filled since
     TimePoint latest_ = TimePoint::min();
 };
-
-constexpr TokenBucket::Fixed operator+(TokenBucket::Fixed a, TokenBucket::Fixed b) noexcept
-{
-    const std::uint64_t fraction = std::uint64_t{a.fraction} + b.fraction;
-    return {a.ticks + b.ticks + static_cast<std::int64_t>(fraction >> 32), static_cast<std::uint32_t>(fraction)};
-}
-
-constexpr TokenBucket::Fixed operator-(TokenBucket::Fixed a, TokenBucket::Fixed b) noexcept
-{
-    return {a.ticks - b.ticks - (a.fraction < b.fraction ? 1 : 0), a.fraction - b.fraction};
-}
 
 inline TokenBucket::Fixed TokenBucket::filling_time(double cost) const noexcept
 {

@@ -32,10 +32,7 @@ class EventQueue final : public async::TimerNode, public std::enable_shared_from
 public:
     using Event = std::function<void()>;
 
-    explicit EventQueue(asio::any_io_executor executor)
-        : executor_(std::move(executor)), time_(async::time_service(executor_))
-    {
-    }
+    KHIVE_TESTING_DECL explicit EventQueue(asio::any_io_executor executor);
     KHIVE_TESTING_DECL ~EventQueue();
 
     [[nodiscard]] const asio::any_io_executor& executor() const noexcept { return executor_; }
@@ -47,6 +44,8 @@ public:
     /// Uniform in [0, 1): always 0 without a seed.
     [[nodiscard]] double uniform() noexcept { return random_ ? random_->uniform() : 0.0; }
 
+    /// The context has ended: nothing may touch its executor or its time any more.
+    [[nodiscard]] bool ended() const noexcept { return ended_; }
     /// Tells `thing` when the context ends.
     KHIVE_TESTING_DECL void watch(std::weak_ptr<Abandonable> thing);
 

@@ -79,7 +79,7 @@ public:
     [[nodiscard]] std::uint64_t id() const noexcept { return id_; }
     [[nodiscard]] const net::Endpoint& endpoint() const noexcept { return endpoint_; }
     [[nodiscard]] TimePoint now() const noexcept { return queue_->now(); }
-    [[nodiscard]] EventQueue& queue() noexcept { return *queue_; }
+    [[nodiscard]] const std::shared_ptr<EventQueue>& queue() const noexcept { return queue_; }
 
 private:
     struct PendingRead {
@@ -92,16 +92,21 @@ private:
     };
     using Kind = PeerAction::Kind;
 
+    struct Travelling {
+        TimePoint due;
+        PeerAction action;
+    };
     /// One direction: what is under way, none overtaking another.
     struct Way {
-        std::deque<PeerAction> travelling;
+        std::deque<Travelling> travelling;
         TimePoint free_at{}; ///< when the last of it arrives
     };
 
     template <class Call>
     void tell(net::ListenerPtr listener, Call call);
     void end_connect(ConnectEnd how, boost::system::error_code error);
-    void send(Way& way, PeerAction item, TimePoint leaves, void (SimulatedLink::*arrive)());
+    void send(Way& way, PeerAction action, TimePoint leaves, void (SimulatedLink::*arrive)());
+    [[nodiscard]] std::optional<PeerAction> arrived(Way& way);
     void arrive_at_client();
     void arrive_at_server();
     void hear_end();
@@ -137,6 +142,7 @@ private:
     bool connected_ = false;
     bool inbound_ended_ = false;
     bool client_closed_ = false;
+    bool server_silent_ = false; ///< it has been told to end, close or reset: nothing more will be said
     bool server_closed_ = false;
     bool broken_ = false;
     bool reading_ = true;

@@ -7,6 +7,12 @@
 
 namespace khive::inline KHIVE_ABI::testing::detail {
 
+KHIVE_TESTING_DECL EventQueue::EventQueue(asio::any_io_executor executor)
+    : executor_(std::move(executor)), time_(async::time_service(executor_))
+{
+    time_.arm(*this, no_deadline);
+}
+
 KHIVE_TESTING_DECL EventQueue::~EventQueue()
 {
     if (!ended_) time_.disarm(*this);
@@ -23,7 +29,6 @@ KHIVE_TESTING_DECL void EventQueue::watch(std::weak_ptr<Abandonable> thing)
 {
     std::erase_if(watched_, [](const auto& weak) { return weak.expired(); });
     watched_.push_back(std::move(thing));
-    if (!ended_) time_.arm(*this, no_deadline);
 }
 
 inline void EventQueue::expect_next()
@@ -45,9 +50,9 @@ inline void EventQueue::run_one()
 {
     turn_posted_ = false;
     if (ended_ || events_.empty() || events_.begin()->first.due > now()) return expect_next();
-    const auto node = events_.extract(events_.begin());
+    const auto first = events_.extract(events_.begin());
     expect_next();
-    node.mapped()();
+    first.mapped()();
 }
 
 KHIVE_TESTING_DECL TimePoint EventQueue::on_time(TimePoint) noexcept

@@ -90,7 +90,7 @@ KHIVE_TESTING_DECL void SimulatedLink::cancel()
 KHIVE_TESTING_DECL void SimulatedLink::close()
 {
     cancel();
-    if (std::exchange(client_closed_, true) || !connected_ || broken_) return;
+    if (std::exchange(client_closed_, true) || !connected_ || broken_ || queue_->ended()) return;
     send(to_server_, {Kind::close, {}, {}}, now(), &SimulatedLink::arrive_at_server);
 }
 
@@ -170,22 +170,31 @@ inline std::size_t SimulatedLink::take(const net::WriteBuffers& from)
     return taken;
 }
 
-inline void SimulatedLink::send(Way& way, PeerAction item, TimePoint leaves, void (SimulatedLink::*arrive)())
+inline void SimulatedLink::send(Way& way, PeerAction action, TimePoint leaves, void (SimulatedLink::*arrive)())
 {
     const auto jitter = std::chrono::duration_cast<Duration>(address_->jitter_ * queue_->uniform());
     way.free_at = std::max(way.free_at, saturating_add(leaves, address_->latency_ + jitter));
-    way.travelling.push_back(std::move(item));
+    way.travelling.push_back({way.free_at, std::move(action)});
     queue_->at(way.free_at, [self = shared_from_this(), arrive] { (self.get()->*arrive)(); });
+}
+
+inline std::optional<PeerAction> SimulatedLink::arrived(Way& way)
+{
+    if (broken_ || way.travelling.empty() || way.travelling.front().due > now()) return std::nullopt;
+    PeerAction action = std::move(way.travelling.front().action);
+    way.travelling.pop_front();
+    return action;
 }
 
 KHIVE_TESTING_DECL void SimulatedLink::act(PeerAction action)
 {
-    if (server_closed_ || broken_) return;
+    if (server_silent_) return;
     server_next_ = std::max(server_next_, now());
     if (action.kind == Kind::pause) {
         server_next_ = saturating_add(server_next_, action.pause);
         return;
     }
+    server_silent_ = action.kind != Kind::send;
     if (action.kind == Kind::close || action.kind == Kind::reset)
         queue_->at(server_next_, [self = shared_from_this()] { self->server_closed_ = true; });
     send(to_client_, std::move(action), server_next_, &SimulatedLink::arrive_at_client);
@@ -193,11 +202,10 @@ KHIVE_TESTING_DECL void SimulatedLink::act(PeerAction action)
 
 inline void SimulatedLink::arrive_at_client()
 {
-    PeerAction item = std::move(to_client_.travelling.front());
-    to_client_.travelling.pop_front();
-    if (client_closed_ || broken_) return;
-    switch (item.kind) {
-    case Kind::send: inbound_ += item.bytes; break;
+    const auto action = arrived(to_client_);
+    if (!action || client_closed_) return;
+    switch (action->kind) {
+    case Kind::send: inbound_ += action->bytes; break;
     case Kind::end:
     case Kind::close: inbound_ended_ = true; break;
     case Kind::reset: return lose(asio::error::connection_reset);
@@ -216,21 +224,18 @@ inline void SimulatedLink::lose(boost::system::error_code error)
 KHIVE_TESTING_DECL void SimulatedLink::break_now()
 {
     if (client_closed_ || broken_) return;
-    server_closed_ = true;
+    server_silent_ = server_closed_ = true;
+    to_client_ = {};
     send(to_client_, {Kind::reset, {}, {}}, now(), &SimulatedLink::arrive_at_client);
 }
 
 inline void SimulatedLink::arrive_at_server()
 {
-    PeerAction item = std::move(to_server_.travelling.front());
-    to_server_.travelling.pop_front();
-    if (broken_) return;
-    if (item.kind == Kind::close) return hear_end();
-    if (server_closed_) {
-        if (!client_closed_) send(to_client_, {Kind::reset, {}, {}}, now(), &SimulatedLink::arrive_at_client);
-        return;
-    }
-    unread_ += item.bytes;
+    const auto action = arrived(to_server_);
+    if (!action) return;
+    if (action->kind == Kind::close) return hear_end();
+    if (server_closed_) return client_closed_ ? void() : break_now();
+    unread_ += action->bytes;
     set_reading(reading_);
 }
 

@@ -10,6 +10,20 @@
 #include <utility>
 
 namespace khive::inline KHIVE_ABI::testing {
+
+/// What the wires share, which may outlive the network.
+struct SimulatedNetwork::World {
+    explicit World(const asio::any_io_executor& executor) : queue(std::make_shared<detail::EventQueue>(executor)) {}
+
+    [[nodiscard]] const std::shared_ptr<SimulatedAddress>& find(const net::Endpoint& endpoint);
+    [[nodiscard]] std::shared_ptr<detail::SimulatedLink> dial(const net::Endpoint& endpoint,
+                                                              const asio::any_io_executor& executor);
+
+    std::shared_ptr<detail::EventQueue> queue;
+    std::map<net::Endpoint, std::shared_ptr<SimulatedAddress>> addresses;
+    std::uint64_t connects = 0;
+};
+
 namespace detail {
 
 /// The client's end of simulated connections: each `connect` begins a new one.
@@ -80,11 +94,34 @@ KHIVE_TESTING_DECL std::shared_ptr<SimulatedNetwork> SimulatedNetwork::install(V
     return network;
 }
 
-KHIVE_TESTING_DECL SimulatedNetwork::SimulatedNetwork(const asio::any_io_executor& executor)
-    : queue_(std::make_shared<detail::EventQueue>(executor)),
-      addresses_(std::make_shared<std::map<net::Endpoint, std::shared_ptr<SimulatedAddress>>>()),
-      connects_(std::make_shared<std::uint64_t>(0))
+inline const std::shared_ptr<SimulatedAddress>& SimulatedNetwork::World::find(const net::Endpoint& endpoint)
 {
+    auto& there = addresses[endpoint];
+    if (!there) there = std::make_shared<SimulatedAddress>();
+    return there;
+}
+
+inline std::shared_ptr<detail::SimulatedLink> SimulatedNetwork::World::dial(const net::Endpoint& endpoint,
+                                                                            const asio::any_io_executor& executor)
+{
+    auto link = std::make_shared<detail::SimulatedLink>(queue, find(endpoint), endpoint, executor, ++connects);
+    queue->watch(link);
+    return link;
+}
+
+KHIVE_TESTING_DECL SimulatedNetwork::SimulatedNetwork(const asio::any_io_executor& executor)
+    : world_(std::make_shared<World>(executor))
+{
+}
+
+KHIVE_TESTING_DECL void SimulatedNetwork::shuffle(std::uint64_t seed)
+{
+    world_->queue->shuffle(seed);
+}
+
+KHIVE_TESTING_DECL std::size_t SimulatedNetwork::connects() const noexcept
+{
+    return static_cast<std::size_t>(world_->connects);
 }
 
 KHIVE_TESTING_DECL SimulatedAddress& SimulatedNetwork::serve(const std::string& name, std::uint16_t port,
@@ -103,7 +140,7 @@ KHIVE_TESTING_DECL SimulatedHost& SimulatedNetwork::host(const std::string& name
 
 KHIVE_TESTING_DECL SimulatedAddress& SimulatedNetwork::address(const net::Endpoint& endpoint)
 {
-    return *find(endpoint);
+    return *world_->find(endpoint);
 }
 
 KHIVE_TESTING_DECL SimulatedAddress& SimulatedNetwork::address(const std::string& ip, std::uint16_t port)
@@ -111,29 +148,16 @@ KHIVE_TESTING_DECL SimulatedAddress& SimulatedNetwork::address(const std::string
     return address(net::Endpoint{asio::ip::make_address(ip), port});
 }
 
-inline std::shared_ptr<SimulatedAddress> SimulatedNetwork::find(const net::Endpoint& endpoint)
-{
-    auto& there = (*addresses_)[endpoint];
-    if (!there) there = std::make_shared<SimulatedAddress>();
-    return there;
-}
-
 KHIVE_TESTING_DECL std::size_t SimulatedNetwork::open_connections() const
 {
     std::size_t open = 0;
-    for (const auto& [endpoint, there] : *addresses_) open += there->open_connections();
+    for (const auto& [endpoint, there] : world_->addresses) open += there->open_connections();
     return open;
 }
 
 KHIVE_TESTING_DECL std::unique_ptr<net::Wire> SimulatedNetwork::open(const asio::any_io_executor& executor)
 {
-    auto dial = [queue = queue_, addresses = addresses_, connects = connects_, executor](const net::Endpoint& endpoint) {
-        auto& there = (*addresses)[endpoint];
-        if (!there) there = std::make_shared<SimulatedAddress>();
-        auto link = std::make_shared<detail::SimulatedLink>(queue, there, endpoint, executor, ++*connects);
-        queue->watch(link);
-        return link;
-    };
+    auto dial = [world = world_, executor](const net::Endpoint& endpoint) { return world->dial(endpoint, executor); };
     return std::make_unique<detail::SimulatedWire>(executor, std::move(dial));
 }
 
@@ -141,17 +165,17 @@ KHIVE_TESTING_DECL void SimulatedNetwork::resolve(const asio::any_io_executor& e
                                                   std::uint16_t port, Resolved done)
 {
     boost::system::error_code not_literal;
-    const auto literal = asio::ip::make_address(name, not_literal);
+    (void)asio::ip::make_address(name, not_literal);
     SimulatedHost& there = host(name);
     if (!not_literal) there.addresses({name});
     ++there.lookups_;
     net::Endpoints found;
     if (!there.error_)
         for (const auto& ip : there.addresses_) found.emplace_back(ip, port);
-    queue_->at(saturating_add(queue_->now(), there.delay_),
-               [executor, done = std::move(done), error = there.error_, found = std::move(found)] {
-                   asio::post(executor, [done, error, found] { done(error, found); });
-               });
+    auto answer = [executor, done = std::move(done), error = there.error_, found = std::move(found)] {
+        asio::post(executor, [done, error, found] { done(error, found); });
+    };
+    world_->queue->at(saturating_add(world_->queue->now(), there.delay_), std::move(answer));
 }
 
 } // namespace khive::inline KHIVE_ABI::testing

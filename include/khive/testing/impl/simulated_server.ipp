@@ -6,77 +6,74 @@
 
 namespace khive::inline KHIVE_ABI::testing {
 
-KHIVE_TESTING_DECL std::uint64_t SimulatedPeer::id() const noexcept
+KHIVE_TESTING_DECL SimulatedPeer::SimulatedPeer(const std::shared_ptr<detail::SimulatedLink>& link)
+    : queue_(link->queue()), link_(link), id_(link->id()), endpoint_(link->endpoint())
 {
-    return link_->id();
-}
-
-KHIVE_TESTING_DECL const net::Endpoint& SimulatedPeer::endpoint() const noexcept
-{
-    return link_->endpoint();
 }
 
 KHIVE_TESTING_DECL TimePoint SimulatedPeer::now() const noexcept
 {
-    return link_->now();
+    return queue_->now();
 }
 
 KHIVE_TESTING_DECL bool SimulatedPeer::is_open() const noexcept
 {
-    return link_->is_open();
+    const auto link = link_.lock();
+    return link && link->is_open();
+}
+
+KHIVE_TESTING_DECL SimulatedPeer& SimulatedPeer::act(PeerAction action)
+{
+    if (const auto link = link_.lock()) link->act(std::move(action));
+    return *this;
 }
 
 KHIVE_TESTING_DECL SimulatedPeer& SimulatedPeer::send(std::string bytes)
 {
-    link_->act({PeerAction::Kind::send, std::move(bytes), {}});
-    return *this;
+    return act({PeerAction::Kind::send, std::move(bytes), {}});
 }
 
 KHIVE_TESTING_DECL SimulatedPeer& SimulatedPeer::pause(Duration duration)
 {
-    link_->act({PeerAction::Kind::pause, {}, duration});
-    return *this;
+    return act({PeerAction::Kind::pause, {}, duration});
 }
 
 KHIVE_TESTING_DECL SimulatedPeer& SimulatedPeer::end()
 {
-    link_->act({PeerAction::Kind::end, {}, {}});
-    return *this;
+    return act({PeerAction::Kind::end, {}, {}});
 }
 
 KHIVE_TESTING_DECL SimulatedPeer& SimulatedPeer::close()
 {
-    link_->act({PeerAction::Kind::close, {}, {}});
-    return *this;
+    return act({PeerAction::Kind::close, {}, {}});
 }
 
 KHIVE_TESTING_DECL SimulatedPeer& SimulatedPeer::reset()
 {
-    link_->act({PeerAction::Kind::reset, {}, {}});
-    return *this;
+    return act({PeerAction::Kind::reset, {}, {}});
 }
 
 KHIVE_TESTING_DECL SimulatedPeer& SimulatedPeer::perform(const std::vector<PeerAction>& actions)
 {
-    for (const auto& action : actions) link_->act(action);
+    for (const auto& action : actions) act(action);
     return *this;
 }
 
 KHIVE_TESTING_DECL SimulatedPeer& SimulatedPeer::stop_reading()
 {
-    link_->set_reading(false);
+    if (const auto link = link_.lock()) link->set_reading(false);
     return *this;
 }
 
 KHIVE_TESTING_DECL SimulatedPeer& SimulatedPeer::resume_reading()
 {
-    link_->set_reading(true);
+    if (const auto link = link_.lock()) link->set_reading(true);
     return *this;
 }
 
 KHIVE_TESTING_DECL void SimulatedPeer::after(Duration duration, std::function<void(SimulatedPeer)> then) const
 {
-    link_->queue().at(saturating_add(now(), duration), [peer = *this, then = std::move(then)] { then(peer); });
+    queue_->at(saturating_add(now(), duration), [peer = *this, then = std::move(then)] { then(peer); });
 }
 
 } // namespace khive::inline KHIVE_ABI::testing

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <khive/async/wait_scope.hpp>
+
+#include <vector>
+
+namespace khive::inline KHIVE_ABI::async {
+
+namespace detail {
+using ScopeHook = boost::intrusive::list_base_hook<boost::intrusive::tag<ScopedWait>>;
+}
+
+KHIVE_DECL ScopedWait::~ScopedWait()
+{
+    leave_scope();
+}
+
+KHIVE_DECL bool ScopedWait::enter_scope()
+{
+    if (!scope_) return true;
+    const std::lock_guard lock(scope_->mutex_);
+    if (scope_->closed_) return false;
+    scope_->waits_.push_back(*this);
+    return true;
+}
+
+KHIVE_DECL void ScopedWait::leave_scope() noexcept
+{
+    if (!scope_) return;
+    const std::lock_guard lock(scope_->mutex_);
+    if (detail::ScopeHook::is_linked()) scope_->waits_.erase(scope_->waits_.iterator_to(*this));
+}
+
+KHIVE_DECL void WaitScope::close(const Error& why) noexcept
+{
+    std::unique_lock lock(mutex_);
+    closed_ = true;
+    while (!waits_.empty()) {
+        ScopedWait& wait = waits_.front();
+        waits_.pop_front();
+        const auto held = wait.hold();
+        lock.unlock();
+        if (held) wait.end_wait(why);
+        lock.lock();
+    }
+}
+
+KHIVE_DECL bool WaitScope::closed() const noexcept
+{
+    const std::lock_guard lock(mutex_);
+    return closed_;
+}
+
+} // namespace khive::inline KHIVE_ABI::async

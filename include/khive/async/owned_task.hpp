@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <khive/async/asio.hpp>
+
+#include <boost/asio/cancellation_signal.hpp>
+
+#include <atomic>
+#include <exception>
+#include <memory>
+
+namespace khive::inline KHIVE_ABI::async {
+
+/// A coroutine with an owner: it can be cancelled from any thread, and its end is told exactly once, whatever the end is.
+///
+/// It runs on a strand of its own over its parent's executor, so that its steps and its cancellation never run at once.
+///
+/// - Cancellation: `cancel()` emits terminal cancellation; a coroutine may ignore it and is then merely waited for.
+/// - Lifetime: keeps itself alive from `start` to the end. An execution context that is destroyed ends it with `CancelledError`.
+/// - Thread safety: safe.
+class OwnedTask : public std::enable_shared_from_this<OwnedTask> {
+public:
+    OwnedTask(const OwnedTask&) = delete;
+    OwnedTask& operator=(const OwnedTask&) = delete;
+    virtual ~OwnedTask() = default;
+
+    /// Runs `body`. Once.
+    KHIVE_DECL void start(asio::awaitable<void> body);
+    KHIVE_DECL void cancel();
+    [[nodiscard]] bool is_cancelled() const noexcept { return (state_.load() & cancelled) != 0; }
+    /// Is this the executor of its coroutine?
+    [[nodiscard]] bool runs_on(const asio::any_io_executor& executor) const noexcept { return strand_ == executor; }
+
+protected:
+    KHIVE_DECL explicit OwnedTask(const asio::any_io_executor& parent);
+
+    /// It has ended, with what it threw or null.
+    virtual void on_end(std::exception_ptr error) noexcept = 0;
+
+private:
+    class End;
+    static constexpr unsigned started = 1;
+    static constexpr unsigned cancelled = 2;
+
+    KHIVE_DECL void finish(std::exception_ptr error) noexcept;
+    KHIVE_DECL void emit_later();
+
+    asio::any_io_executor strand_;
+    asio::cancellation_signal signal_; ///< touched on the strand only, once started
+    std::atomic<unsigned> state_{0};
+    bool ended_ = false;               ///< on the strand
+};
+
+} // namespace khive::inline KHIVE_ABI::async
+
+#if !defined(KHIVE_SEPARATE_COMPILATION)
+#include <khive/async/impl/owned_task.ipp>
+#endif

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <khive/core/error.hpp>
+
+#include <boost/intrusive/list.hpp>
+
+#include <memory>
+#include <mutex>
+
+namespace khive::inline KHIVE_ABI::async {
+
+class WaitScope;
+
+/// A wait that its scope can end.
+class ScopedWait : public boost::intrusive::list_base_hook<boost::intrusive::tag<ScopedWait>> {
+protected:
+    explicit ScopedWait(std::shared_ptr<WaitScope> scope) noexcept : scope_(std::move(scope)) {}
+    KHIVE_DECL ~ScopedWait();
+    /// Joins the scope, if there is one. False if it is closed.
+    KHIVE_DECL bool enter_scope();
+    /// Leaves it; the scope does not call any more once this returns.
+    KHIVE_DECL void leave_scope() noexcept;
+    /// Ends the wait, if it has not ended, with `why`.
+    virtual void end_wait(const Error& why) noexcept = 0;
+    /// Keeps the wait alive while it is being ended; null if it is being destroyed.
+    [[nodiscard]] virtual std::shared_ptr<void> hold() noexcept = 0;
+
+private:
+    friend class WaitScope;
+    std::shared_ptr<WaitScope> scope_;
+};
+
+/// Everything that the calls of one client wait for, so that closing the client ends it.
+///
+/// - Thread safety: safe.
+class WaitScope : public std::enable_shared_from_this<WaitScope> {
+public:
+    /// Ends every wait with `why` and refuses later ones.
+    KHIVE_DECL void close(const Error& why) noexcept;
+    [[nodiscard]] KHIVE_DECL bool closed() const noexcept;
+
+private:
+    friend class ScopedWait;
+    mutable std::mutex mutex_;
+    boost::intrusive::list<ScopedWait, boost::intrusive::base_hook<
+        boost::intrusive::list_base_hook<boost::intrusive::tag<ScopedWait>>>> waits_;
+    bool closed_ = false;
+};
+
+} // namespace khive::inline KHIVE_ABI::async
+
+#if !defined(KHIVE_SEPARATE_COMPILATION)
+#include <khive/async/impl/wait_scope.ipp>
+#endif

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <khive/async/time_service.hpp>
+#include <khive/async/wait_queue.hpp>
+#include <khive/async/wait_scope.hpp>
+#include <khive/client/client_options.hpp>
+#include <khive/client/request.hpp>
+#include <khive/client/response.hpp>
+#include <khive/core/result.hpp>
+#include <khive/net/connection_pool.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <string>
+
+namespace khive::inline KHIVE_ABI::detail {
+
+/// A call ready to go: checked, its head made once for every attempt.
+struct PreparedCall {
+    std::string method;
+    Url url;
+    std::string head;
+    std::string body;
+    net::ConnectionPool::OriginEntry* entry = nullptr;
+    Timeouts timeouts;
+    double cost = 1;
+    bool replay_safe = false;
+    bool raise_for_status = true;
+
+    [[nodiscard]] net::Outgoing outgoing() const noexcept { return {head, body, method == "HEAD"}; }
+};
+
+/// What a client is behind its handles, whatever its policies.
+class ClientCore : public std::enable_shared_from_this<ClientCore> {
+public:
+    KHIVE_DECL ClientCore(asio::any_io_executor executor, const ClientOptions& options);
+    virtual ~ClientCore() = default;
+    ClientCore(const ClientCore&) = delete;
+    ClientCore& operator=(const ClientCore&) = delete;
+
+    /// Checks everything a caller handed in and makes the bytes.
+    [[nodiscard]] KHIVE_DECL Result<PreparedCall> prepare(RequestFields fields);
+    /// The life of a call. `self` is this core, which the call keeps alive.
+    [[nodiscard]] virtual asio::awaitable<Result<Response>> perform(std::shared_ptr<ClientCore> self, PreparedCall call) = 0;
+
+    /// Refuses new calls, waits up to `timeout` for those in flight, then ends them. True if none had to be ended.
+    [[nodiscard]] KHIVE_DECL asio::awaitable<bool> close(Duration timeout);
+    /// Ends everything now.
+    KHIVE_DECL void abort() noexcept;
+
+    [[nodiscard]] const asio::any_io_executor& executor() const noexcept { return executor_; }
+    [[nodiscard]] net::ConnectionPool& pool() const noexcept { return *pool_; }
+    [[nodiscard]] std::size_t in_flight() const noexcept { return in_flight_.load(std::memory_order_relaxed); }
+    [[nodiscard]] const ClientOptions::Settings& settings() const noexcept { return settings_; }
+
+protected:
+    /// Counts a call in; counts it out when destroyed.
+    class InFlight {
+    public:
+        explicit InFlight(ClientCore& core) noexcept : core_(core), open_(core.enter()) {}
+        InFlight(const InFlight&) = delete;
+        InFlight& operator=(const InFlight&) = delete;
+        ~InFlight()
+        {
+            if (open_) core_.leave();
+        }
+        [[nodiscard]] bool open() const noexcept { return open_; }
+
+    private:
+        ClientCore& core_;
+        bool open_;
+    };
+
+    [[nodiscard]] TimePoint now() const noexcept { return time_.now(); }
+    /// The error that a call ends with: whose request, whose attempts, told to the observer.
+    [[nodiscard]] KHIVE_DECL Error finish(const PreparedCall& call, Ledger ledger, Error error, TimePoint started);
+    KHIVE_DECL void finish(const PreparedCall& call, Ledger ledger, Response& response, TimePoint started);
+    KHIVE_DECL void tell_retry(const PreparedCall& call, const Ledger& ledger, const Error* error, Duration delay) noexcept;
+    [[nodiscard]] KHIVE_DECL Error status_error(const PreparedCall& call, Response& response) const;
+    [[nodiscard]] static std::chrono::system_clock::time_point wall_now() noexcept { return std::chrono::system_clock::now(); }
+
+    const std::shared_ptr<async::WaitScope>& scope() const noexcept { return scope_; }
+
+private:
+    class Drain;
+    KHIVE_DECL bool enter() noexcept;
+    KHIVE_DECL void leave() noexcept;
+    [[nodiscard]] KHIVE_DECL Result<Timeouts> timeouts_of(const RequestFields& fields) const;
+    [[nodiscard]] KHIVE_DECL Headers headers_of(const RequestFields& fields, bool same_origin) const;
+
+    asio::any_io_executor executor_;
+    async::TimeService& time_;
+    ClientOptions::Settings settings_;
+    Headers base_headers_; ///< what every request to the base's origin carries
+    std::shared_ptr<net::ConnectionPool> pool_;
+    net::ConnectionPool::OriginEntry* base_entry_;
+    std::string base_host_;
+    std::shared_ptr<async::WaitScope> scope_ = std::make_shared<async::WaitScope>();
+    std::shared_ptr<Drain> drain_;
+    std::atomic<std::size_t> in_flight_{0};
+    std::atomic<bool> closing_{false};
+};
+
+} // namespace khive::inline KHIVE_ABI::detail
+
+#if !defined(KHIVE_SEPARATE_COMPILATION)
+#include <khive/client/impl/client_core.ipp>
+#endif

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <khive/async/time_service.hpp>
+#include <khive/async/wait_queue.hpp>
+#include <khive/core/ledger.hpp>
+#include <khive/policy/concepts.hpp>
+#include <khive/policy/null_policies.hpp>
+
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+namespace khive::inline KHIVE_ABI::detail {
+
+/// Rate token and executor slot of one attempt.
+template <class Token, class Slot>
+struct Permits {
+    Slot slot;
+    Token token;
+    void spend() noexcept { token.spend(); }
+};
+
+/// Takes rate token and executor slot together, at dispatch: neither is held while waiting for the other, so a stall neither
+/// builds up a burst of paid tokens nor blocks the slots of others.
+///
+/// A caller that waits for one and then misses the other goes to the other's queue, at the place of its arrival.
+template <class Limiter, class Executor>
+class SeparateGate {
+public:
+    using Permit = Permits<typename Limiter::Token, typename Executor::Slot>;
+
+    SeparateGate(Limiter limiter, Executor executor) : limiter_(std::move(limiter)), executor_(std::move(executor)) {}
+
+    [[nodiscard]] std::optional<Error> check_cost(double cost) { return limiter_.check_cost(cost); }
+
+    [[nodiscard]] std::optional<Permit> try_take(double cost, TimePoint now)
+    {
+        auto slot = executor_.try_enter(now);
+        if (!slot) return std::nullopt;
+        auto token = limiter_.try_take(cost, now);
+        if (!token) return std::nullopt;
+        return Permit{std::move(*slot), std::move(*token)};
+    }
+
+    [[nodiscard]] asio::awaitable<Result<Permit>> take(async::WaitRequest request, async::TimeService* time, Attempt* attempt)
+    {
+        for (;;) {
+            TimePoint asked = time->now();
+            auto slot = executor_.try_enter(asked);
+            if (!slot) {
+                auto waited = co_await executor_.enter(request);
+                attempt->slot_wait += time->now() - asked;
+                if (!waited) co_return waited.error();
+                slot.emplace(std::move(*waited));
+            }
+            asked = time->now();
+            if (auto token = limiter_.try_take(request.cost, asked)) co_return Permit{std::move(*slot), std::move(*token)};
+            slot.reset();
+            auto waited = co_await limiter_.take(request);
+            attempt->rate_wait += time->now() - asked;
+            if (!waited) co_return waited.error();
+            slot = executor_.try_enter(time->now());
+            if (slot) co_return Permit{std::move(*slot), std::move(*waited)};
+        }
+    }
+
+private:
+    Limiter limiter_;
+    Executor executor_;
+};
+
+/// The same from a policy that is both.
+template <class Dispatch>
+class CombinedGate {
+public:
+    using Permit = typename Dispatch::Grant;
+
+    explicit CombinedGate(Dispatch dispatch) : dispatch_(std::move(dispatch)) {}
+
+    [[nodiscard]] std::optional<Error> check_cost(double cost) { return dispatch_.check_cost(cost); }
+    [[nodiscard]] std::optional<Permit> try_take(double cost, TimePoint now) { return dispatch_.try_dispatch(cost, now); }
+
+    [[nodiscard]] asio::awaitable<Result<Permit>> take(async::WaitRequest request, async::TimeService* time, Attempt* attempt)
+    {
+        const TimePoint asked = time->now();
+        auto granted = co_await dispatch_.dispatch(request);
+        attempt->rate_wait += time->now() - asked;
+        co_return granted;
+    }
+
+private:
+    Dispatch dispatch_;
+};
+
+} // namespace khive::inline KHIVE_ABI::detail

@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <khive/async/sleep.hpp>
+#include <khive/client/client_core.hpp>
+#include <khive/client/detail/permits.hpp>
+#include <khive/client/detail/roles.hpp>
+#include <khive/http/classify.hpp>
+#include <khive/net/async_exchange.hpp>
+
+#include <boost/asio/error.hpp>
+#include <boost/system/system_error.hpp>
+
+#include <optional>
+#include <tuple>
+#include <utility>
+
+namespace khive::inline KHIVE_ABI::detail {
+
+/// A client with its policies: the one loop that every call goes through.
+template <class... Policies>
+class PolicyCore final : public ClientCore {
+    using Limiter = FindRole<IsRateLimiter, NullRateLimiter, Policies...>;
+    using Executor = FindRole<IsExecutor, NullExecutor, Policies...>;
+    using Breaker = FindRole<IsCircuitBreaker, NullCircuitBreaker, Policies...>;
+    using Retry = FindRole<IsRetry, NullRetry, Policies...>;
+    using Dispatch = FindRole<IsDispatch, void, Policies...>;
+    static constexpr bool combined = count_of<IsDispatch, Policies...> != 0;
+    using Gate = typename std::conditional_t<combined, std::type_identity<CombinedGate<Dispatch>>,
+                                             std::type_identity<SeparateGate<Limiter, Executor>>>::type;
+
+public:
+    PolicyCore(asio::any_io_executor executor, const ClientOptions& options, const std::tuple<Policies...>& policies)
+        : ClientCore(std::move(executor), options), gate_(make_gate(policies)), breaker_(pick<Breaker>(policies)),
+          retry_(pick<Retry>(policies))
+    {
+    }
+
+    asio::awaitable<Result<Response>> perform(std::shared_ptr<ClientCore> /*self*/, PreparedCall call) override
+    {
+        const InFlight in_flight(*this);
+        Call state(*this, call);
+        if (!in_flight.open()) co_return state.refuse(client_closed());
+        if (auto bad_cost = gate_.check_cost(call.cost)) co_return state.refuse(*std::move(bad_cost));
+        try {
+            for (;;) {
+                if (auto refused = state.begin()) co_return state.refuse(*std::move(refused));
+
+                // Token and slot, both at dispatch.
+                auto permit = gate_.try_take(call.cost, state.now);
+                if (!permit) {
+                    auto waited = co_await gate_.take(state.wait_request(), &state.time, &state.attempt());
+                    state.read_clock();
+                    if (!waited) co_return state.refuse(waited.error());
+                    permit.emplace(std::move(*waited));
+                }
+                auto ticket = breaker_.try_admit(state.now);
+                if (!ticket) co_return state.refuse(ticket.error());
+
+                // A connection; then one exchange, or two where the first met one that had died while idle.
+                auto lease = pool().try_checkout(*call.entry, state.now);
+                bool fresh = false;
+                for (;;) {
+                    if (!lease) {
+                        auto opened = co_await pool().checkout(*call.entry, state.total, fresh);
+                        state.opened(opened);
+                        if (!opened) break;
+                        lease.emplace(std::move(*opened));
+                    }
+                    permit->spend();
+                    const net::ExchangeCall exchange = state.exchange(**lease);
+                    auto exchanging = net::async_exchange(exchange);
+                    net::ExchangeEnd end = co_await std::move(exchanging);
+                    if (!fresh && settings().replay_stale && end.stale(call.replay_safe)) {
+                        lease.reset();
+                        pool().discard_idle(*call.entry);
+                        state.attempt().replayed = fresh = true;
+                        continue;
+                    }
+                    state.ended(std::move(end), **lease);
+                    break;
+                }
+                if (lease) lease->reset();
+
+                // What it means for everyone.
+                const Outcome outcome = state.classify();
+                ticket->record(outcome, state.now);
+                permit.reset();
+                const RetryDecision decision = state.decide(outcome);
+                if (!decision.retry) co_return state.finish(decision.reason);
+                state.retry(decision.delay);
+                if (decision.delay > Duration::zero()) {
+                    const bool slept = co_await async::sleep_until(saturating_add(state.now, decision.delay), scope());
+                    if (!slept) co_return state.interrupted();
+                }
+            }
+        } catch (const boost::system::system_error& error) {
+            if (error.code() != asio::error::operation_aborted) throw;
+        }
+        // Asio throws from `co_await` where a cancellation arrived while nothing was suspended.
+        co_return state.interrupted();
+    }
+
+private:
+    class Call;
+
+    static Gate make_gate(const std::tuple<Policies...>& policies)
+    {
+        if constexpr (combined)
+            return Gate(pick<Dispatch>(policies));
+        else
+            return Gate(pick<Limiter>(policies), pick<Executor>(policies));
+    }
+
+    Gate gate_;
+    Breaker breaker_;
+    Retry retry_;
+};
+
+/// What one call knows while it runs; each step of the loop that neither waits nor takes a permit.
+template <class... Policies>
+class PolicyCore<Policies...>::Call {
+public:
+    Call(PolicyCore& core, PreparedCall& call)
+        : time(async::time_service(core.executor())), now(core.now()), core_(core), call_(call), started_(now),
+          schedule_(core.retry_.begin())
+    {
+        const Duration limit = std::min(call.timeouts.total, core.retry_.total_timeout());
+        total = {saturating_add(now, limit), Timer::total, limit};
+    }
+
+    async::TimeService& time;
+    TimePoint now;
+    net::Deadline total;
+
+    [[nodiscard]] Attempt& attempt() { return ledger_.current(); }
+    void read_clock() { now = time.now(); }
+
+    /// Starts the next attempt, unless the breaker would refuse it now.
+    std::optional<Error> begin()
+    {
+        if (!ledger_.empty()) read_clock();
+        ledger_.begin_attempt(now).backoff = std::exchange(backoff_, Duration{});
+        error_ = Error{};
+        return core_.breaker_.refusal(now);
+    }
+
+    [[nodiscard]] async::WaitRequest wait_request() const
+    {
+        async::WaitRequest request;
+        request.cost = call_.cost;
+        request.deadline = total.at;
+        request.arrived = now;
+        request.timer = Timer::total;
+        request.scope = core_.scope().get();
+        return request;
+    }
+
+    /// After waiting for a connection.
+    void opened(const Result<net::Lease>& lease)
+    {
+        const TimePoint before = now;
+        read_clock();
+        Attempt& record = attempt();
+        if (lease && (**lease).uses() == 0) {
+            const Attempt& dial = (**lease).dial_times();
+            record.resolve = dial.resolve;
+            record.connect = dial.connect;
+            record.tls = dial.tls;
+        }
+        record.pool_wait += std::max(now - before - record.resolve - record.connect - record.tls, Duration::zero());
+        if (!lease) error_ = lease.error();
+    }
+
+    [[nodiscard]] net::ExchangeCall exchange(net::Connection& connection)
+    {
+        Attempt& record = attempt();
+        record.peer = connection.peer();
+        record.reused = connection.uses() != 0;
+        const Duration limit = std::min(call_.timeouts.attempt, core_.retry_.attempt_timeout());
+        const net::Deadline attempt_deadline{saturating_add(now, limit), Timer::attempt, limit};
+        return {&connection, call_.outgoing(), call_.timeouts.exchange(), earlier(total, attempt_deadline), &record};
+    }
+
+    /// After an exchange.
+    void ended(net::ExchangeEnd end, net::Connection& connection)
+    {
+        read_clock();
+        if (end.ok())
+            response_ = Response(connection.reader().status(), connection.reader().take_headers(),
+                                 connection.reader().take_body());
+        else
+            error_ = std::move(end.error);
+    }
+
+    [[nodiscard]] Outcome classify()
+    {
+        Attempt& record = attempt();
+        record.elapsed = now - record.started;
+        Outcome outcome;
+        if (error_.kind() == ErrorKind{}) {
+            outcome = http::classify_status(response_.status(), response_.headers(), call_.replay_safe, wall_now());
+            if (response_.status() >= 400) record.error = ErrorKind::status;
+        } else {
+            outcome = error_.outcome();
+            record.error = error_.kind();
+            record.timer = error_.timer();
+            record.maybe_processed = error_.maybe_processed();
+            if (call_.replay_safe) outcome.replay = ReplaySafety::safe;
+        }
+        record.verdict = outcome.verdict;
+        return outcome;
+    }
+
+    [[nodiscard]] RetryDecision decide(const Outcome& outcome)
+    {
+        if (outcome.verdict == Verdict::success && !outcome.retryable) return {false, stop_without_retry(), {}};
+        if (error_.kind() == ErrorKind::cancelled || error_.kind() == ErrorKind::closed) return {false, StopReason::cancelled, {}};
+        return schedule_.next(outcome, static_cast<unsigned>(ledger_.size()), now, total.at);
+    }
+
+    void retry(Duration delay)
+    {
+        if (core_.settings().observer)
+            core_.tell_retry(call_, ledger_, error_.kind() == ErrorKind{} ? nullptr : &error_, delay);
+        backoff_ = delay;
+    }
+
+    /// The call's end: the answer, or the last real error.
+    [[nodiscard]] Result<Response> finish(StopReason reason)
+    {
+        ledger_.stop(reason);
+        if (error_.kind() == ErrorKind{} && response_.status() >= 400 && call_.raise_for_status)
+            error_ = core_.status_error(call_, response_);
+        if (error_.kind() != ErrorKind{})
+            return core_.ClientCore::finish(call_, std::move(ledger_), std::move(error_), started_);
+        core_.ClientCore::finish(call_, std::move(ledger_), response_, started_);
+        return std::move(response_);
+    }
+
+    /// Nothing was sent in this attempt.
+    [[nodiscard]] Result<Response> refuse(Error error)
+    {
+        if (ledger_.empty()) ledger_.begin_attempt(now);
+        const bool interrupted = error.kind() == ErrorKind::cancelled;
+        Attempt& record = attempt();
+        record.elapsed = now - record.started;
+        record.error = error.kind();
+        record.timer = error.timer();
+        error_ = std::move(error);
+        return finish(interrupted ? StopReason::cancelled : StopReason::refused);
+    }
+
+    /// Cancelled, or the client closed, while nothing was under way.
+    [[nodiscard]] Result<Response> interrupted()
+    {
+        error_ = core_.scope()->closed() ? client_closed() : Error{ErrorKind::cancelled};
+        if (!ledger_.empty() && ledger_.back().maybe_processed) error_ = std::move(error_).with_maybe_processed(true);
+        return finish(StopReason::cancelled);
+    }
+
+private:
+    [[nodiscard]] StopReason stop_without_retry() const noexcept
+    {
+        return error_.kind() == ErrorKind{} && response_.status() < 400 ? StopReason::done : StopReason::not_retryable;
+    }
+
+    PolicyCore& core_;
+    PreparedCall& call_;
+    TimePoint started_;
+    Ledger ledger_;
+    typename Retry::Schedule schedule_;
+    Response response_;
+    Error error_;
+    Duration backoff_{};
+};
+
+} // namespace khive::inline KHIVE_ABI::detail

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <khive/client/client_options.hpp>
+
+#include <openssl/evp.h>
+
+namespace khive::inline KHIVE_ABI {
+
+KHIVE_DECL std::string basic_credentials(std::string_view user, const Secret& password)
+{
+    const std::string plain = std::string(user) + ":" + password.reveal();
+    std::string encoded(4 * ((plain.size() + 2) / 3) + 1, '\0');
+    const int length = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(encoded.data()),
+                                       reinterpret_cast<const unsigned char*>(plain.data()), static_cast<int>(plain.size()));
+    encoded.resize(static_cast<std::size_t>(length));
+    return "Basic " + encoded;
+}
+
+KHIVE_DECL ClientOptions::ClientOptions(std::string_view base_url)
+{
+    auto base = Url::parse(base_url);
+    if (!base) base.error().raise();
+    settings_.base = std::move(*base);
+    settings_.headers.set("User-Agent", "khive/" KHIVE_VERSION_STRING).set("Accept", "*/*");
+    const Url& url = settings_.base;
+    if (!url.user().empty() || !url.password().empty()) basic_auth(url.user().reveal(), url.password());
+}
+
+KHIVE_DECL ClientOptions& ClientOptions::header(std::string_view name, std::string_view value)
+{
+    settings_.origin_headers.set(name, value);
+    return *this;
+}
+
+KHIVE_DECL ClientOptions& ClientOptions::secret_header(std::string_view name, const Secret& value)
+{
+    return header(name, value.reveal());
+}
+
+KHIVE_DECL ClientOptions& ClientOptions::bearer(const Secret& token)
+{
+    return header("Authorization", "Bearer " + token.reveal());
+}
+
+KHIVE_DECL ClientOptions& ClientOptions::basic_auth(std::string_view user, const Secret& password)
+{
+    if (user.find(':') != std::string_view::npos)
+        detail::raise_invalid_argument("a user name for basic authentication must not have a colon (RFC 7617)", "user");
+    return header("Authorization", basic_credentials(user, password));
+}
+
+KHIVE_DECL ClientOptions& ClientOptions::user_agent(std::string_view agent)
+{
+    settings_.headers.set("User-Agent", agent);
+    return *this;
+}
+
+KHIVE_DECL ClientOptions& ClientOptions::timeouts(const Timeouts& timeouts)
+{
+    if (const auto contradiction = timeouts.check()) contradiction->raise();
+    settings_.timeouts = timeouts;
+    return *this;
+}
+
+} // namespace khive::inline KHIVE_ABI

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <khive/client/request.hpp>
+
+#include <span>
+
+namespace khive::inline KHIVE_ABI::detail {
+
+KHIVE_DECL void RequestFields::set_header(std::string_view name, std::string_view value)
+{
+    if (is_token(name) && is_field_value(value)) {
+        headers.set(name, value);
+        return;
+    }
+    const char* rule = is_token(name) ? "header value has a control byte such as CR, LF or NUL (RFC 9110 5.5)"
+                                      : "header name is not a token (RFC 9110 5.6.2)";
+    mistake = Error{ErrorKind::invalid_argument}.with_message(std::string(rule) + ": '" + escape_untrusted(name) + "'");
+}
+
+KHIVE_DECL void RequestFields::set_reference(std::string_view pattern, const std::string* arguments, std::size_t count)
+{
+    if (count == 0 && pattern.find("{}") == std::string_view::npos) {
+        reference = pattern;
+        return;
+    }
+    auto expanded = expand_path(pattern, std::span<const std::string>(arguments, count));
+    if (expanded)
+        reference = std::move(*expanded);
+    else
+        mistake = expanded.error();
+}
+
+KHIVE_DECL void RequestFields::set_body(std::string bytes, std::string_view content_type)
+{
+    body = std::move(bytes);
+    has_body = true;
+    if (!headers.contains("Content-Type")) set_header("Content-Type", content_type);
+}
+
+KHIVE_DECL void RequestFields::add_form_field(std::string_view name, std::string_view value)
+{
+    append_form(body, name, value);
+    has_body = true;
+    set_header("Content-Type", "application/x-www-form-urlencoded");
+}
+
+} // namespace khive::inline KHIVE_ABI::detail

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <khive/client/timeouts.hpp>
+#include <khive/core/headers.hpp>
+#include <khive/core/result.hpp>
+#include <khive/core/secret.hpp>
+#include <khive/core/url.hpp>
+
+#include <array>
+#include <concepts>
+#include <cstddef>
+#include <initializer_list>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+namespace khive::inline KHIVE_ABI {
+
+/// How a C++ type becomes a JSON body and back; defined by `khive/client/json.hpp`.
+template <class T>
+struct JsonCodec;
+
+namespace detail {
+
+template <class T>
+concept HasJsonCodec = requires { sizeof(JsonCodec<T>); };
+
+/// What may stand for a piece of a path or query: text, an integer, a boolean.
+template <class T>
+concept UrlValue = std::convertible_to<const T&, std::string_view> || std::integral<T>;
+
+template <UrlValue T>
+std::string to_url_text(const T& value)
+{
+    if constexpr (std::convertible_to<const T&, std::string_view>)
+        return std::string(std::string_view(value));
+    else if constexpr (std::same_as<T, bool>)
+        return value ? "true" : "false";
+    else if constexpr (std::same_as<T, char>)
+        return std::string(1, value);
+    else
+        return std::to_string(value);
+}
+
+/// What a request has collected. Mistakes are kept and reported when it is sent, before any byte is.
+struct RequestFields {
+    std::string method;
+    std::string reference; ///< path or absolute URL, encoded
+    std::string query;
+    Headers headers;
+    std::string body;
+    bool has_body = false;
+    std::optional<Timeouts> timeouts;
+    std::optional<Duration> total;
+    std::optional<Duration> attempt;
+    std::optional<bool> raise_for_status;
+    std::optional<bool> replay_safe;
+    double cost = 1;
+    std::optional<Error> mistake;
+
+    KHIVE_DECL void set_header(std::string_view name, std::string_view value);
+    KHIVE_DECL void set_reference(std::string_view pattern, const std::string* arguments, std::size_t count);
+    KHIVE_DECL void set_body(std::string bytes, std::string_view content_type);
+    KHIVE_DECL void add_form_field(std::string_view name, std::string_view value);
+};
+
+} // namespace detail
+
+/// The setters of a request, for whatever holds one.
+///
+/// - Errors: nothing throws here; a header with CR or LF, a path that climbs, a cost of NaN and the like are reported by the verb
+///   that sends, as the error `invalid_argument` or `invalid_url`, before any byte goes out.
+template <class Self>
+class FluentRequest {
+public:
+    /// Adds `key=value` to the query, both encoded. A key may be repeated.
+    template <detail::UrlValue T>
+    Self& query(std::string_view key, const T& value)
+    {
+        append_query(fields_.query, key, detail::to_url_text(value));
+        return self();
+    }
+    /// Adds it only if there is a value.
+    template <detail::UrlValue T>
+    Self& query(std::string_view key, const std::optional<T>& value)
+    {
+        return value ? query(key, *value) : self();
+    }
+    /// Sets a header; replaces the client's default of that name.
+    Self& header(std::string_view name, std::string_view value)
+    {
+        fields_.set_header(name, value);
+        return self();
+    }
+    /// `Authorization: Bearer` for this request, wherever it goes.
+    Self& bearer(const Secret& token) { return header("Authorization", "Bearer " + token.reveal()); }
+    /// A body of raw bytes.
+    Self& body(std::string bytes, std::string_view content_type = "application/octet-stream")
+    {
+        fields_.set_body(std::move(bytes), content_type);
+        return self();
+    }
+    /// A body of JSON made from `value`. Needs `#include <khive/client/json.hpp>`.
+    template <class T>
+    Self& json(const T& value)
+    {
+        static_assert(detail::HasJsonCodec<T>, "json(value) needs #include <khive/client/json.hpp>");
+        auto text = JsonCodec<T>::encode(value);
+        if (text)
+            fields_.set_body(std::move(*text), "application/json");
+        else
+            fields_.mistake = text.error();
+        return self();
+    }
+    /// Adds a field to an urlencoded form, which becomes the body.
+    template <detail::UrlValue T>
+    Self& form(std::string_view name, const T& value)
+    {
+        fields_.add_form_field(name, detail::to_url_text(value));
+        return self();
+    }
+    /// The whole call may take that long; `unlimited` for no limit. Overrides the client's `Timeouts::total`.
+    Self& timeout(Duration total)
+    {
+        fields_.total = total;
+        return self();
+    }
+    /// One attempt may take that long. Overrides `Timeouts::attempt`.
+    Self& attempt_timeout(Duration attempt)
+    {
+        fields_.attempt = attempt;
+        return self();
+    }
+    /// Overrides all of the client's timeouts but those of dialling.
+    Self& timeouts(const Timeouts& timeouts)
+    {
+        fields_.timeouts = timeouts;
+        return self();
+    }
+    /// What the rate limiter charges; 1 by default.
+    Self& cost(double tokens)
+    {
+        fields_.cost = tokens;
+        return self();
+    }
+    /// Sends `Idempotency-Key`, the same on every attempt, which makes any method safe to repeat.
+    Self& idempotency_key(std::string_view key) { return header("Idempotency-Key", key); }
+    /// Says whether acting on this request twice is harmless, whatever its method.
+    Self& replay_safe(bool safe)
+    {
+        fields_.replay_safe = safe;
+        return self();
+    }
+    /// Is a status of 400 or more an error?
+    Self& raise_for_status(bool raise)
+    {
+        fields_.raise_for_status = raise;
+        return self();
+    }
+
+protected:
+    FluentRequest() = default;
+    ~FluentRequest() = default;
+    FluentRequest(const FluentRequest&) = default;
+    FluentRequest(FluentRequest&&) noexcept = default;
+    FluentRequest& operator=(const FluentRequest&) = default;
+    FluentRequest& operator=(FluentRequest&&) noexcept = default;
+
+    detail::RequestFields fields_;
+
+private:
+    Self& self() noexcept { return static_cast<Self&>(*this); }
+};
+
+/// A request as a value, for code that makes requests in one place and sends them in another.
+///
+/// `co_await api.call(khive::Request("GET", "/users/{}", 42).query("expand", "teams"))`
+class Request : public FluentRequest<Request> {
+public:
+    Request() : Request("GET", "/") {}
+    /// `{}` in the path is replaced by the arguments, encoded.
+    template <detail::UrlValue... Args>
+    Request(std::string_view method, std::string_view path, const Args&... args)
+    {
+        fields_.method = method;
+        const std::array<std::string, sizeof...(Args)> texts{detail::to_url_text(args)...};
+        fields_.set_reference(path, texts.data(), texts.size());
+    }
+
+    /// For the client.
+    [[nodiscard]] detail::RequestFields take_fields() && noexcept { return std::move(fields_); }
+};
+
+} // namespace khive::inline KHIVE_ABI
+
+#if !defined(KHIVE_SEPARATE_COMPILATION)
+#include <khive/client/impl/request.ipp>
+#endif

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <khive/core/byte_buffer.hpp>
+#include <khive/core/headers.hpp>
+#include <khive/core/ledger.hpp>
+
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace khive::inline KHIVE_ABI {
+
+/// An answer, whole: status, headers, body, and the ledger of the attempts it took.
+///
+/// - Thread safety: as a standard value.
+class Response {
+public:
+    Response() = default;
+    Response(int status, Headers headers, ByteBuffer body) noexcept
+        : status_(status), headers_(std::move(headers)), body_(std::move(body))
+    {
+    }
+
+    [[nodiscard]] int status() const noexcept { return status_; }
+    /// Status 200 to 299.
+    [[nodiscard]] bool ok() const noexcept { return status_ >= 200 && status_ < 300; }
+    [[nodiscard]] const Headers& headers() const noexcept { return headers_; }
+    /// The first header of that name, or empty.
+    [[nodiscard]] std::string_view header(std::string_view name) const noexcept { return headers_.get_or(name, {}); }
+    /// The body, valid as long as this object.
+    [[nodiscard]] std::string_view body() const noexcept { return body_.view(); }
+    /// A copy of the body.
+    [[nodiscard]] std::string text() const { return std::string(body()); }
+    /// From the call's start to the last byte, waits and failed attempts included.
+    [[nodiscard]] Duration elapsed() const noexcept { return elapsed_; }
+    [[nodiscard]] const Ledger& ledger() const noexcept { return ledger_; }
+
+    /// \name For the client
+    /// @{
+    void finish(Duration elapsed, Ledger ledger) noexcept
+    {
+        elapsed_ = elapsed;
+        ledger_ = std::move(ledger);
+    }
+    [[nodiscard]] Headers take_headers() noexcept { return std::move(headers_); }
+    /// @}
+
+private:
+    int status_ = 0;
+    Headers headers_;
+    ByteBuffer body_;
+    Duration elapsed_{};
+    Ledger ledger_;
+};
+
+} // namespace khive::inline KHIVE_ABI

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <khive/async/completion.hpp>
+#include <khive/async/time_service.hpp>
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/this_coro.hpp>
+
+#include <exception>
+#include <memory>
+#include <optional>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+namespace khive::inline KHIVE_ABI::detail {
+
+/// How an awaitable ended.
+template <class Value>
+struct Settled {
+    using Stored = std::conditional_t<std::is_void_v<Value>, std::monostate, Value>;
+
+    std::optional<Stored> value;
+    std::exception_ptr exception;
+    bool timed_out = false; ///< it was cancelled because its time was up; it may have ended well all the same
+};
+
+template <class Value>
+asio::awaitable<void> settle_into(asio::awaitable<Value> work, Settled<Value>* settled)
+{
+    try {
+        if constexpr (std::is_void_v<Value>) {
+            co_await std::move(work);
+            settled->value.emplace();
+        } else {
+            settled->value.emplace(co_await std::move(work));
+        }
+    } catch (...) {
+        settled->exception = std::current_exception();
+    }
+}
+
+/// A coroutine that runs against a deadline, on a strand: its steps, its deadline and its cancellation never run at once.
+template <class Value>
+class Race final : public async::TimerNode, public std::enable_shared_from_this<Race<Value>> {
+public:
+    Race(async::TimeService& time, async::Completion<Settled<Value>> completion, const asio::any_io_executor& executor)
+        : time_(&time), completion_(std::move(completion)), strand_(asio::make_strand(executor))
+    {
+    }
+    ~Race()
+    {
+        if (time_ != nullptr) time_->disarm(*this);
+    }
+
+    void start(asio::awaitable<Value> work, TimePoint due)
+    {
+        auto self = this->shared_from_this();
+        asio::co_spawn(strand_, run(self, std::move(work), due),
+                       asio::bind_cancellation_slot(signal_.slot(), [self](std::exception_ptr) { self->finish(); }));
+    }
+
+    /// From any thread, after `start`.
+    void cancel(asio::cancellation_type type, bool timed_out)
+    {
+        asio::post(strand_, [self = this->shared_from_this(), type, timed_out] {
+            if (self->finished_) return;
+            self->settled_.timed_out |= timed_out;
+            self->signal_.emit(type);
+        });
+    }
+
+private:
+    static asio::awaitable<void> run(std::shared_ptr<Race> self, asio::awaitable<Value> work, TimePoint due)
+    {
+        // Armed only here, on the strand: Asio's co_spawn does not survive a cancellation before its first step.
+        self->time_->arm(*self, due);
+        auto end = settle_into(std::move(work), &self->settled_);
+        co_await std::move(end);
+    }
+
+    TimePoint on_time(TimePoint) noexcept override
+    {
+        if (const auto alive = this->weak_from_this().lock()) alive->cancel(asio::cancellation_type::terminal, true);
+        return no_deadline;
+    }
+    void on_shutdown() noexcept override { time_ = nullptr; }
+
+    void finish()
+    {
+        finished_ = true;
+        if (time_ != nullptr) time_->disarm(*this);
+        std::move(completion_).post(std::move(settled_));
+    }
+
+    async::TimeService* time_; ///< null once the context ends
+    async::Completion<Settled<Value>> completion_;
+    asio::strand<asio::any_io_executor> strand_;
+    asio::cancellation_signal signal_;
+    Settled<Value> settled_;
+    bool finished_ = false;
+};
+
+template <class Value>
+asio::awaitable<Settled<Value>> settle_by(asio::awaitable<Value> work, TimePoint due)
+{
+    const asio::any_io_executor executor = co_await asio::this_coro::executor;
+    async::TimeService& time = async::time_service(executor);
+    auto race = asio::async_initiate<const asio::deferred_t, void(Settled<Value>)>(
+        [](auto handler, asio::awaitable<Value>* what, async::TimeService* clock, const asio::any_io_executor* fallback,
+           TimePoint until) {
+            auto slot = asio::get_associated_cancellation_slot(handler);
+            auto running = std::make_shared<Race<Value>>(
+                *clock, async::Completion<Settled<Value>>(std::move(handler), *fallback), *fallback);
+            if (slot.is_connected())
+                slot.assign([weak = std::weak_ptr(running)](asio::cancellation_type type) {
+                    if (const auto alive = weak.lock()) alive->cancel(type, false);
+                });
+            running->start(std::move(*what), until);
+        },
+        asio::deferred, &work, &time, &executor, due);
+    co_return co_await std::move(race);
+}
+
+/// Runs `work` and says how it ended; cancels it at `due`, and then still waits for its end.
+template <class Value>
+asio::awaitable<Settled<Value>> settle(asio::awaitable<Value> work, TimePoint due)
+{
+    if (due != no_deadline) {
+        auto race = settle_by(std::move(work), due);
+        co_return co_await std::move(race);
+    }
+    Settled<Value> settled;
+    auto plain = settle_into(std::move(work), &settled);
+    co_await std::move(plain);
+    co_return settled;
+}
+
+} // namespace khive::inline KHIVE_ABI::detail

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <khive/async/owned_task.hpp>
+#include <khive/async/wait_queue.hpp>
+#include <khive/policy/machine/token_bucket.hpp>
+
+#include <boost/intrusive/list.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <limits>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+namespace khive::inline KHIVE_ABI {
+
+/// What an executor has done and is doing.
+struct ExecutorStats {
+    std::size_t running = 0;     ///< slots in use
+    std::size_t queued = 0;      ///< waiting for a slot
+    std::size_t peak = 0;        ///< the most slots ever in use
+    std::uint64_t completed = 0; ///< tasks that ended with a value
+    std::uint64_t failed = 0;    ///< tasks that ended with an exception
+    std::uint64_t cancelled = 0; ///< tasks that were cancelled, and threw
+    std::uint64_t refused = 0;   ///< tasks that were never accepted: closed, or the queue was full
+};
+
+/// How a `shutdown` went.
+struct ShutdownReport {
+    std::size_t cancelled = 0; ///< tasks that were still there when their time was up
+    std::size_t left = 0;      ///< of those, how many ignore their cancellation and run on
+};
+
+namespace detail {
+
+class WorkState;
+
+/// A slot, and in a rate-limited executor a token with it.
+class WorkPermit {
+public:
+    WorkPermit(std::shared_ptr<WorkState> work, double cost) noexcept : work_(std::move(work)), cost_(cost) {}
+    WorkPermit(WorkPermit&& other) noexcept = default;
+    KHIVE_DECL WorkPermit& operator=(WorkPermit&& other) noexcept;
+    ~WorkPermit()
+    {
+        if (work_) release();
+    }
+    /// The token stays taken; the slot is given back all the same.
+    void spend() noexcept { cost_ = 0; }
+
+private:
+    KHIVE_DECL void release() noexcept;
+
+    std::shared_ptr<WorkState> work_;
+    double cost_; ///< to give back; 0 once spent
+};
+
+/// A task that an executor owns until it has ended.
+class WorkTask : public async::OwnedTask, public boost::intrusive::list_base_hook<> {
+public:
+    WorkTask(std::shared_ptr<WorkState> work, const asio::any_io_executor& parent, const void* family = nullptr)
+        : OwnedTask(parent), work_(std::move(work)), family_(family)
+    {
+    }
+
+    /// Its slot, from the moment it has one.
+    [[nodiscard]] std::optional<WorkPermit>& permit() noexcept { return permit_; }
+
+protected:
+    /// It has ended, and its slot is about to be given to somebody else.
+    virtual void ending(const std::exception_ptr&) noexcept {}
+    /// It has ended and is no longer in the executor's list.
+    virtual void settled(std::exception_ptr error) noexcept = 0;
+
+private:
+    friend class WorkState;
+    KHIVE_DECL void on_end(std::exception_ptr error) noexcept final;
+
+    std::shared_ptr<WorkState> work_;
+    std::optional<WorkPermit> permit_;
+    const void* family_;    ///< the `map` it belongs to
+    bool pending_ = false;  ///< accepted, and without a slot yet
+    bool stopping_ = false; ///< inside `shutdown`, which must not wait for it
+    bool helper_ = false;   ///< not a task of the user's
+};
+
+/// What the copies of an executor share: its slots, its bucket if it has one, the queue in front of them, and every task.
+class WorkState final : public async::WaitQueue {
+public:
+    struct Options {
+        std::size_t max_concurrency = 0;
+        std::size_t max_queue = 0;
+        std::optional<machine::TokenBucketSettings> rate = std::nullopt;
+        std::string_view owner;
+    };
+    enum class Admission { granted, queued, full, closed };
+
+    KHIVE_DECL explicit WorkState(const Options& options);
+
+    /// \name Slots
+    /// @{
+    /// `accepted` work goes on while the executor shuts down.
+    bool try_enter(double cost, TimePoint now, bool accepted = false) noexcept;
+    KHIVE_DECL void release(double unspent) noexcept;
+    [[nodiscard]] KHIVE_DECL std::optional<Error> check_cost(double cost) const;
+    [[nodiscard]] KHIVE_DECL WorkPermit make_grant(const async::WaitRequest& request) noexcept;
+    /// @}
+
+    /// \name Tasks
+    /// @{
+    /// Takes a task into the list, with a slot at once if one is free.
+    KHIVE_DECL Admission admit(WorkTask& task, double cost, TimePoint now) noexcept;
+    /// Takes the feeder of a map into the list, which needs no slot. False if closed.
+    KHIVE_DECL bool adopt_feeder(WorkTask& feeder) noexcept;
+    /// Takes an item of an accepted map into the list. False if it is too late even for that.
+    KHIVE_DECL bool adopt_item(WorkTask& item) noexcept;
+    KHIVE_DECL void remove(WorkTask& task, bool failed) noexcept;
+    KHIVE_DECL void cancel_family(const void* family);
+    [[nodiscard]] KHIVE_DECL ExecutorStats stats() const;
+    /// @}
+
+    /// \name Shutdown
+    /// @{
+    class Drain;
+    /// Refuses new work. True if `executor` is that of a task of ours, which is then not waited for.
+    KHIVE_DECL bool begin_shutdown(const asio::any_io_executor& executor);
+    KHIVE_DECL void end_shutdown(const asio::any_io_executor& executor);
+    [[nodiscard]] KHIVE_DECL std::size_t left(bool inside) const;
+    KHIVE_DECL void cancel_all();
+    [[nodiscard]] const std::shared_ptr<Drain>& drain() const noexcept { return drain_; }
+    /// @}
+
+private:
+    friend class WorkPermit;
+    KHIVE_DECL bool try_grant(const async::WaitRequest& head, TimePoint now) noexcept override;
+    KHIVE_DECL TimePoint next_grant(const async::WaitRequest& head, TimePoint now) noexcept override;
+    KHIVE_DECL std::optional<Error> refuse(const async::WaitRequest& request, TimePoint now) override;
+    KHIVE_DECL bool has_to_queue(const async::WaitRequest& newcomer) const noexcept override;
+    KHIVE_DECL void on_join(const async::WaitRequest& request) noexcept override;
+    KHIVE_DECL void on_leave(const async::WaitRequest& request) noexcept override;
+
+    bool take_locked(double cost, TimePoint now) noexcept;
+    [[nodiscard]] std::size_t queued_locked() const noexcept { return pending_ + outsiders_; }
+    KHIVE_DECL bool mark(const asio::any_io_executor& executor, bool stopping) noexcept;
+    template <class Which>
+    void cancel_if(Which which);
+
+    std::size_t max_concurrency_;
+    std::size_t max_queue_;
+    std::optional<machine::TokenBucket> bucket_;
+    boost::intrusive::list<WorkTask> tasks_;
+    std::size_t running_ = 0;   ///< slots in use
+    std::size_t pending_ = 0;   ///< tasks without a slot
+    std::size_t outsiders_ = 0; ///< waiting in the queue without being a task
+    std::size_t stopping_ = 0;  ///< tasks inside `shutdown`
+    bool closing_ = false;
+    ExecutorStats counts_;
+    std::shared_ptr<Drain> drain_;
+};
+
+/// Refuses new work, waits until what there is has ended, cancels what has not near the end of `timeout`.
+[[nodiscard]] KHIVE_DECL asio::awaitable<ShutdownReport> shut_down(std::shared_ptr<WorkState> work, Duration timeout);
+
+inline bool WorkState::take_locked(double cost, TimePoint now) noexcept
+{
+    if (running_ >= max_concurrency_) return false;
+    if (bucket_ && !bucket_->try_take(cost, now)) return false;
+    if (++running_ > counts_.peak) counts_.peak = running_;
+    return true;
+}
+
+inline bool WorkState::try_enter(double cost, TimePoint now, bool accepted) noexcept
+{
+    const std::lock_guard lock(mutex_);
+    if ((closing_ && (!accepted || is_closed())) || has_waiters())
+        return false;
+    if (bucket_ && !(cost > 0 && cost <= bucket_->burst())) return false;
+    return take_locked(cost, now);
+}
+
+} // namespace detail
+} // namespace khive::inline KHIVE_ABI
+
+#if !defined(KHIVE_SEPARATE_COMPILATION)
+#include <khive/policy/impl/work_state.ipp>
+#endif

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <khive/policy/rate_limited_executor.hpp>
+
+namespace khive::inline KHIVE_ABI {
+namespace detail {
+
+inline WorkState::Options work_options(const RateLimitedExecutorOptions& options) noexcept
+{
+    return {.max_concurrency = options.max_concurrency,
+            .max_queue = options.max_queue,
+            .rate = machine::TokenBucketSettings{.rate = options.rate,
+                                                 .period = options.period,
+                                                 .burst = options.burst,
+                                                 .initial_tokens = options.initial_tokens},
+            .owner = "RateLimitedExecutor"};
+}
+
+} // namespace detail
+
+KHIVE_DECL RateLimitedExecutor::RateLimitedExecutor(const RateLimitedExecutorOptions& options)
+    : work_(std::make_shared<detail::WorkState>(detail::work_options(options)))
+{
+}
+
+KHIVE_DECL asio::awaitable<Result<RateLimitedExecutor::Grant>> RateLimitedExecutor::dispatch(async::WaitRequest request)
+{
+    if (auto impossible = check_cost(request.cost)) return detail::refused<Grant>(std::move(*impossible));
+    request.key = nullptr;
+    return async::wait_in<Grant>(work_, request);
+}
+
+} // namespace khive::inline KHIVE_ABI

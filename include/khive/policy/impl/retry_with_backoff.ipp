@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <khive/policy/retry_with_backoff.hpp>
+
+namespace khive::inline KHIVE_ABI {
+
+KHIVE_DECL RetryWithBackoff::RetryWithBackoff(const RetryOptions& options) : RetryWithBackoff(options, Random{}) {}
+
+KHIVE_DECL RetryWithBackoff::RetryWithBackoff(const RetryOptions& options, const Random& random)
+    : backoff_(options), random_(std::make_shared<Random>(random))
+{
+}
+
+KHIVE_DECL RetryWithBackoff RetryWithBackoff::retry_if(ErrorPredicate predicate) const
+{
+    RetryWithBackoff copy = *this;
+    copy.retry_if_ = std::make_shared<const ErrorPredicate>(std::move(predicate));
+    return copy;
+}
+
+KHIVE_DECL Outcome RetryWithBackoff::judge(const Failure& failure) const
+{
+    Outcome outcome = failure.outcome();
+    const bool final = failure.cancelled() || failure.error().kind() == ErrorKind::closed;
+    if (final)
+        outcome.retryable = false;
+    else if (retry_if_ && *retry_if_)
+        outcome.retryable = (*retry_if_)(failure);
+    return outcome;
+}
+
+KHIVE_DECL RetryDecision RetryWithBackoff::Schedule::next(const Outcome& outcome, unsigned attempts_made, TimePoint now,
+                                                          TimePoint deadline) noexcept
+{
+    Random random{seed_};
+    const auto plan = backoff_.next(outcome, attempts_made, now, deadline, random.uniform());
+    seed_ = random.next();
+    return {plan.retry, plan.reason, plan.delay};
+}
+
+} // namespace khive::inline KHIVE_ABI

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <khive/policy/token_bucket_rate_limiter.hpp>
+
+#include <algorithm>
+
+namespace khive::inline KHIVE_ABI {
+namespace detail {
+
+inline machine::TokenBucketSettings bucket_settings(const TokenBucketOptions& options) noexcept
+{
+    return {.rate = options.rate,
+            .period = options.period,
+            .burst = options.burst,
+            .initial_tokens = options.initial_tokens};
+}
+
+inline async::WaitRequest wait_request(const AcquireOptions& options, TimePoint now) noexcept
+{
+    return {.cost = options.cost, .deadline = std::min(options.deadline, saturating_add(now, options.max_wait))};
+}
+
+KHIVE_DECL BucketToken& BucketToken::operator=(BucketToken&& other) noexcept
+{
+    if (this == &other) return *this;
+    if (bucket_) give_back();
+    bucket_ = std::move(other.bucket_);
+    cost_ = other.cost_;
+    return *this;
+}
+
+KHIVE_DECL void BucketToken::give_back() noexcept
+{
+    std::exchange(bucket_, nullptr)->give_back(cost_);
+}
+
+KHIVE_DECL TokenBucketState::TokenBucketState(const TokenBucketOptions& options)
+    : WaitQueue(options.max_waiters),
+      bucket_(bucket_settings(options), "TokenBucketRateLimiter"),
+      burst_(bucket_.burst()),
+      max_waiters_(options.max_waiters)
+{
+}
+
+KHIVE_DECL void TokenBucketState::give_back(double cost) noexcept
+{
+    std::unique_lock lock(mutex_);
+    bucket_.give_back(cost);
+    pump(std::move(lock));
+}
+
+KHIVE_DECL void TokenBucketState::set_rate(double rate, std::optional<double> burst, TimePoint now)
+{
+    std::unique_lock lock(mutex_);
+    bucket_.change(rate, burst.value_or(bucket_.burst()), now, "TokenBucketRateLimiter");
+    burst_.store(bucket_.burst(), std::memory_order_relaxed);
+    pump(std::move(lock), now);
+}
+
+KHIVE_DECL double TokenBucketState::tokens(TimePoint now) const
+{
+    const std::lock_guard lock(mutex_);
+    return bucket_.tokens(now);
+}
+
+KHIVE_DECL Duration TokenBucketState::estimated_wait(double cost, TimePoint now) const
+{
+    const std::lock_guard lock(mutex_);
+    return bucket_.time_until(waiting_cost() + cost, now);
+}
+
+KHIVE_DECL BucketToken TokenBucketState::make_grant(const async::WaitRequest& request) noexcept
+{
+    return {std::static_pointer_cast<TokenBucketState>(shared_from_this()), request.cost};
+}
+
+KHIVE_DECL bool TokenBucketState::try_grant(const async::WaitRequest& head, TimePoint now) noexcept
+{
+    return bucket_.try_take(head.cost, now);
+}
+
+KHIVE_DECL TimePoint TokenBucketState::next_grant(const async::WaitRequest& head, TimePoint now) noexcept
+{
+    return bucket_.ready_at(head.cost, now);
+}
+
+KHIVE_DECL std::optional<Error> TokenBucketState::refuse(const async::WaitRequest& request, TimePoint now)
+{
+    const Duration wait = bucket_.time_until(waiting_cost() + request.cost, now);
+    const bool too_late = saturating_add(now, wait) > request.deadline;
+    if (!too_late && waiting_locked() < max_waiters_) return std::nullopt;
+    return Error{too_late ? ErrorKind::rate_limited : ErrorKind::queue_full}.with_retry_after(wait).with_retryable(true);
+}
+
+} // namespace detail
+
+KHIVE_DECL TokenBucketRateLimiter::TokenBucketRateLimiter(const TokenBucketOptions& options)
+    : state_(std::make_shared<detail::TokenBucketState>(options))
+{
+}
+
+KHIVE_DECL bool TokenBucketRateLimiter::try_acquire(double cost, TimePoint now)
+{
+    if (const auto impossible = check_cost(cost)) impossible->raise();
+    return state_->try_take(cost, now);
+}
+
+KHIVE_DECL asio::awaitable<void> TokenBucketRateLimiter::acquire(AcquireOptions options)
+{
+    return acquire_or_throw(*this, options);
+}
+
+KHIVE_DECL asio::awaitable<Result<void>> TokenBucketRateLimiter::acquire_or_error(AcquireOptions options)
+{
+    return acquire_in(*this, options);
+}
+
+KHIVE_DECL asio::awaitable<Result<TokenBucketRateLimiter::Token>> TokenBucketRateLimiter::take(async::WaitRequest request)
+{
+    if (auto impossible = check_cost(request.cost)) return detail::refused<Token>(std::move(*impossible));
+    return async::wait_in<Token>(state_, request);
+}
+
+KHIVE_DECL void TokenBucketRateLimiter::set_rate(double rate, std::optional<double> burst, TimePoint now)
+{
+    state_->set_rate(rate, burst, now);
+}
+
+KHIVE_DECL Duration TokenBucketRateLimiter::estimated_wait(double cost, TimePoint now) const
+{
+    if (const auto impossible = check_cost(cost)) impossible->raise();
+    return state_->estimated_wait(cost, now);
+}
+
+KHIVE_DECL asio::awaitable<Result<void>> TokenBucketRateLimiter::acquire_in(TokenBucketRateLimiter self, AcquireOptions options)
+{
+    const asio::any_io_executor executor = co_await asio::this_coro::executor;
+    const TimePoint now = async::time_service(executor).now();
+    if (self.state_->try_take(options.cost, now)) co_return Result<void>{};
+    auto token = co_await self.take(detail::wait_request(options, now));
+    if (!token) co_return token.error();
+    token->spend();
+    co_return Result<void>{};
+}
+
+KHIVE_DECL asio::awaitable<void> TokenBucketRateLimiter::acquire_or_throw(TokenBucketRateLimiter self, AcquireOptions options)
+{
+    const auto acquired = co_await acquire_in(self, options);
+    if (!acquired) acquired.error().raise();
+}
+
+} // namespace khive::inline KHIVE_ABI

@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <khive/policy/detail/check_cost.hpp>
+#include <khive/policy/detail/work_state.hpp>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+namespace khive::inline KHIVE_ABI::detail {
+
+/// Those who wait in `shutdown` until the work is done. Nobody blocks anybody here.
+class WorkState::Drain final : public async::WaitQueue {
+public:
+    struct Done {};
+
+    explicit Drain(const WorkState& work) noexcept
+        : WaitQueue(std::numeric_limits<std::size_t>::max()), work_(work)
+    {
+    }
+    void poke() noexcept { pump(std::unique_lock(mutex_)); }
+    static Done make_grant(const async::WaitRequest&) noexcept { return {}; }
+
+private:
+    /// The cost says whether the caller is itself one of the tasks.
+    bool try_grant(const async::WaitRequest& head, TimePoint) noexcept override { return work_.left(head.cost > 0) == 0; }
+    bool blocks(const async::WaitRequest&) const noexcept override { return false; }
+    bool has_to_queue(const async::WaitRequest&) const noexcept override { return false; }
+
+    const WorkState& work_;
+};
+
+KHIVE_DECL WorkPermit& WorkPermit::operator=(WorkPermit&& other) noexcept
+{
+    if (this == &other) return *this;
+    if (work_) release();
+    work_ = std::move(other.work_);
+    cost_ = other.cost_;
+    return *this;
+}
+
+KHIVE_DECL void WorkPermit::release() noexcept
+{
+    std::exchange(work_, nullptr)->release(cost_);
+}
+
+KHIVE_DECL void WorkTask::on_end(std::exception_ptr error) noexcept
+{
+    ending(error);
+    permit_.reset();
+    work_->remove(*this, error != nullptr);
+    settled(std::move(error));
+}
+
+KHIVE_DECL WorkState::WorkState(const Options& options)
+    : WaitQueue(std::numeric_limits<std::size_t>::max()),
+      max_concurrency_(options.max_concurrency),
+      max_queue_(options.max_queue),
+      drain_(std::make_shared<Drain>(*this))
+{
+    if (max_concurrency_ == 0)
+        Error{ErrorKind::configuration}
+            .with_message(std::string(options.owner) + ": max_concurrency is 0, must be > 0")
+            .raise();
+    if (options.rate) bucket_.emplace(*options.rate, options.owner);
+}
+
+KHIVE_DECL void WorkState::release(double unspent) noexcept
+{
+    bool draining = false;
+    {
+        std::unique_lock lock(mutex_);
+        --running_;
+        if (bucket_ && unspent > 0) bucket_->give_back(unspent);
+        draining = closing_;
+        pump(std::move(lock));
+    }
+    if (draining) drain_->poke();
+}
+
+KHIVE_DECL std::optional<Error> WorkState::check_cost(double cost) const
+{
+    const std::lock_guard lock(mutex_);
+    return detail::check_cost(cost, bucket_ ? bucket_->burst() : cost);
+}
+
+KHIVE_DECL WorkPermit WorkState::make_grant(const async::WaitRequest& request) noexcept
+{
+    return {std::static_pointer_cast<WorkState>(shared_from_this()), request.cost};
+}
+
+KHIVE_DECL bool WorkState::try_grant(const async::WaitRequest& head, TimePoint now) noexcept
+{
+    if (!take_locked(head.cost, now)) return false;
+    if (head.key != nullptr && std::exchange(static_cast<WorkTask*>(head.key)->pending_, false)) --pending_;
+    return true;
+}
+
+KHIVE_DECL TimePoint WorkState::next_grant(const async::WaitRequest& head, TimePoint now) noexcept
+{
+    return bucket_ && running_ < max_concurrency_ ? bucket_->ready_at(head.cost, now) : no_deadline;
+}
+
+KHIVE_DECL bool WorkState::has_to_queue(const async::WaitRequest& newcomer) const noexcept
+{
+    return has_waiters() || (closing_ && newcomer.key == nullptr);
+}
+
+KHIVE_DECL std::optional<Error> WorkState::refuse(const async::WaitRequest& request, TimePoint now)
+{
+    if (request.key != nullptr) return std::nullopt; // a task: accepted before
+    if (closing_) return Error{ErrorKind::closed};
+    const Duration wait = bucket_ ? bucket_->time_until(waiting_cost() + request.cost, now) : Duration::zero();
+    if (saturating_add(now, wait) > request.deadline)
+        return Error{ErrorKind::rate_limited}.with_retry_after(wait).with_retryable(true);
+    if (queued_locked() >= max_queue_) return Error{ErrorKind::queue_full}.with_retryable(true);
+    return std::nullopt;
+}
+
+KHIVE_DECL void WorkState::on_join(const async::WaitRequest& request) noexcept
+{
+    if (request.key == nullptr) ++outsiders_;
+}
+
+KHIVE_DECL void WorkState::on_leave(const async::WaitRequest& request) noexcept
+{
+    if (request.key == nullptr) --outsiders_;
+}
+
+KHIVE_DECL WorkState::Admission WorkState::admit(WorkTask& task, double cost, TimePoint now) noexcept
+{
+    const std::lock_guard lock(mutex_);
+    const bool granted = !closing_ && !has_waiters() && pending_ == 0 && take_locked(cost, now);
+    if (!granted && (closing_ || queued_locked() >= max_queue_)) {
+        ++counts_.refused;
+        return closing_ ? Admission::closed : Admission::full;
+    }
+    task.pending_ = !granted;
+    if (task.pending_) ++pending_;
+    tasks_.push_back(task);
+    return granted ? Admission::granted : Admission::queued;
+}
+
+KHIVE_DECL bool WorkState::adopt_feeder(WorkTask& feeder) noexcept
+{
+    const std::lock_guard lock(mutex_);
+    if (closing_) return false;
+    feeder.helper_ = true;
+    tasks_.push_back(feeder);
+    return true;
+}
+
+KHIVE_DECL bool WorkState::adopt_item(WorkTask& item) noexcept
+{
+    const std::lock_guard lock(mutex_);
+    if (is_closed()) return false;
+    tasks_.push_back(item);
+    return true;
+}
+
+KHIVE_DECL void WorkState::remove(WorkTask& task, bool failed) noexcept
+{
+    bool draining = false;
+    {
+        const std::lock_guard lock(mutex_);
+        tasks_.erase(tasks_.iterator_to(task));
+        if (std::exchange(task.pending_, false)) --pending_;
+        if (std::exchange(task.stopping_, false)) --stopping_;
+        if (!task.helper_) ++(!failed ? counts_.completed : task.is_cancelled() ? counts_.cancelled : counts_.failed);
+        draining = closing_;
+    }
+    if (draining) drain_->poke();
+}
+
+template <class Which>
+void WorkState::cancel_if(Which which)
+{
+    std::vector<std::shared_ptr<async::OwnedTask>> chosen;
+    {
+        const std::lock_guard lock(mutex_);
+        for (auto& task : tasks_)
+            if (which(task)) chosen.push_back(task.weak_from_this().lock());
+    }
+    for (const auto& task : chosen)
+        if (task) task->cancel();
+}
+
+KHIVE_DECL void WorkState::cancel_family(const void* family)
+{
+    cancel_if([family](const WorkTask& task) { return task.family_ == family; });
+}
+
+KHIVE_DECL void WorkState::cancel_all()
+{
+    cancel_if([](const WorkTask& task) { return !task.stopping_; });
+}
+
+KHIVE_DECL ExecutorStats WorkState::stats() const
+{
+    const std::lock_guard lock(mutex_);
+    ExecutorStats stats = counts_;
+    stats.running = running_;
+    stats.queued = queued_locked();
+    return stats;
+}
+
+KHIVE_DECL bool WorkState::mark(const asio::any_io_executor& executor, bool stopping) noexcept
+{
+    const auto task = std::find_if(tasks_.begin(), tasks_.end(), [&](const WorkTask& each) { return each.runs_on(executor); });
+    if (task == tasks_.end()) return false;
+    if (task->stopping_ != stopping) stopping ? ++stopping_ : --stopping_;
+    task->stopping_ = stopping;
+    return true;
+}
+
+KHIVE_DECL bool WorkState::begin_shutdown(const asio::any_io_executor& executor)
+{
+    bool inside = false;
+    {
+        const std::lock_guard lock(mutex_);
+        closing_ = true;
+        inside = mark(executor, true);
+    }
+    drain_->poke();
+    return inside;
+}
+
+KHIVE_DECL void WorkState::end_shutdown(const asio::any_io_executor& executor)
+{
+    const std::lock_guard lock(mutex_);
+    mark(executor, false);
+}
+
+KHIVE_DECL std::size_t WorkState::left(bool inside) const
+{
+    const std::lock_guard lock(mutex_);
+    const std::size_t exempt = inside ? stopping_ : 0;
+    const std::size_t tasks = tasks_.size() - std::min(exempt, tasks_.size());
+    const std::size_t slots = running_ - std::min(exempt, running_);
+    return std::max({tasks, slots, waiting_locked()});
+}
+
+/// While it lives, the calling task is not waited for by its own `shutdown`.
+class ShutdownScope {
+public:
+    ShutdownScope(WorkState& work, asio::any_io_executor executor)
+        : work_(work), executor_(std::move(executor)), inside_(work.begin_shutdown(executor_))
+    {
+    }
+    ShutdownScope(const ShutdownScope&) = delete;
+    ShutdownScope& operator=(const ShutdownScope&) = delete;
+    ~ShutdownScope()
+    {
+        if (inside_) work_.end_shutdown(executor_);
+    }
+    [[nodiscard]] bool inside() const noexcept { return inside_; }
+
+private:
+    WorkState& work_;
+    asio::any_io_executor executor_;
+    bool inside_;
+};
+
+/// What of a time limit is kept back for tasks to end after they have been cancelled.
+inline Duration time_to_unwind(Duration timeout) noexcept
+{
+    return std::min<Duration>(timeout / 10, std::chrono::seconds{1});
+}
+
+inline async::WaitRequest drain_request(bool inside, TimePoint deadline) noexcept
+{
+    return {.cost = inside ? 1.0 : 0.0, .deadline = deadline};
+}
+
+KHIVE_DECL asio::awaitable<ShutdownReport> shut_down(std::shared_ptr<WorkState> work, Duration timeout)
+{
+    using Drain = WorkState::Drain;
+    const asio::any_io_executor executor = co_await asio::this_coro::executor;
+    const TimePoint now = async::time_service(executor).now();
+    const TimePoint deadline = timeout == unlimited ? no_deadline : saturating_add(now, timeout);
+    const TimePoint patience = timeout == unlimited ? no_deadline : deadline - time_to_unwind(timeout);
+    const ShutdownScope scope(*work, executor);
+    const std::shared_ptr<Drain> drain = work->drain();
+
+    const auto drained = co_await async::wait_in<Drain::Done>(drain, drain_request(scope.inside(), patience));
+    if (!drained && drained.error().kind() == ErrorKind::cancelled) drained.error().raise();
+
+    ShutdownReport report;
+    report.cancelled = work->left(scope.inside());
+    if (report.cancelled == 0) co_return report;
+    work->close();
+    work->cancel_all();
+    const auto ended = co_await async::wait_in<Drain::Done>(drain, drain_request(scope.inside(), deadline));
+    report.left = ended ? 0 : work->left(scope.inside());
+    co_return report;
+}
+
+} // namespace khive::inline KHIVE_ABI::detail

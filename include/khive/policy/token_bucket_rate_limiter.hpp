@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <khive/async/wait_queue.hpp>
+#include <khive/core/result.hpp>
+#include <khive/core/time.hpp>
+#include <khive/policy/concepts.hpp>
+#include <khive/policy/detail/awaitable_value.hpp>
+#include <khive/policy/detail/check_cost.hpp>
+#include <khive/policy/machine/token_bucket.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <type_traits>
+#include <utility>
+
+namespace khive::inline KHIVE_ABI {
+
+/// How many calls per period a `TokenBucketRateLimiter` lets through.
+struct TokenBucketOptions {
+    double rate = 0;                           ///< tokens per `period`. Above 0, finite. Required
+    Duration period = std::chrono::seconds{1}; ///< above 0
+    double burst = 0;                          ///< tokens that may be saved up. At least 1. 0 is the larger of `rate` and 1
+    double initial_tokens = -1;                ///< tokens at the start. 0 to `burst`. -1 is `burst`
+    std::size_t max_waiters = 65'536;          ///< callers who may wait at once. 0 refuses instead of waiting
+};
+static_assert(std::is_trivially_destructible_v<TokenBucketOptions>);
+
+/// How much a caller wants, and how long it waits for that. The earlier of the two bounds counts.
+struct AcquireOptions {
+    double cost = 1;                  ///< tokens. Above 0, at most the burst
+    Duration max_wait = unlimited;    ///< from the call on
+    TimePoint deadline = no_deadline; ///< on the clock of the caller's context
+};
+
+namespace detail {
+
+class TokenBucketState;
+
+/// Tokens taken from a bucket.
+class BucketToken {
+public:
+    BucketToken(std::shared_ptr<TokenBucketState> bucket, double cost) noexcept : bucket_(std::move(bucket)), cost_(cost) {}
+    BucketToken(BucketToken&&) noexcept = default;
+    KHIVE_DECL BucketToken& operator=(BucketToken&& other) noexcept;
+    ~BucketToken()
+    {
+        if (bucket_) give_back();
+    }
+    /// They stay taken.
+    void spend() noexcept { bucket_.reset(); }
+
+private:
+    KHIVE_DECL void give_back() noexcept;
+
+    std::shared_ptr<TokenBucketState> bucket_; ///< null once spent
+    double cost_;
+};
+
+/// What the copies of a limiter share: a bucket behind a queue.
+class TokenBucketState final : public async::WaitQueue {
+public:
+    KHIVE_DECL explicit TokenBucketState(const TokenBucketOptions& options);
+
+    bool try_take(double cost, TimePoint now) noexcept;
+    KHIVE_DECL void give_back(double cost) noexcept;
+    KHIVE_DECL void set_rate(double rate, std::optional<double> burst, TimePoint now);
+    [[nodiscard]] KHIVE_DECL double tokens(TimePoint now) const;
+    [[nodiscard]] KHIVE_DECL Duration estimated_wait(double cost, TimePoint now) const;
+    [[nodiscard]] double burst() const noexcept { return burst_.load(std::memory_order_relaxed); }
+    [[nodiscard]] KHIVE_DECL BucketToken make_grant(const async::WaitRequest& request) noexcept;
+
+private:
+    KHIVE_DECL bool try_grant(const async::WaitRequest& head, TimePoint now) noexcept override;
+    KHIVE_DECL TimePoint next_grant(const async::WaitRequest& head, TimePoint now) noexcept override;
+    KHIVE_DECL std::optional<Error> refuse(const async::WaitRequest& request, TimePoint now) override;
+
+    machine::TokenBucket bucket_; ///< under `mutex_`
+    std::atomic<double> burst_;
+    std::size_t max_waiters_;
+};
+
+} // namespace detail
+
+/// Lets calls through at a rate: at most `burst + rate * t` tokens in any interval of length `t`.
+///
+/// `co_await limiter.acquire();` or `co_await limiter.execute(fn);`
+///
+/// Who has to wait does so in strict order of arrival; a large request is not overtaken by small ones. Tokens are charged when
+/// they are granted, and one timer serves the head of the queue.
+///
+/// - Time: the caller's time service; where no caller waits, the `now` that is passed in.
+/// - Cancellation: at once, charges nothing, and those behind move up.
+/// - Errors: `rate_limited` at once if the estimated wait is longer than the caller's bound, with that wait as `retry_after`;
+///   `queue_full`; `timeout` (timer `queue`) if the rate was lowered meanwhile; `cancelled`; `invalid_argument` for a cost that
+///   is not positive or above the burst.
+/// - Thread safety: safe. Copies share the bucket.
+/// - Complexity: O(1); no allocation and no suspension unless the caller has to wait.
+class TokenBucketRateLimiter {
+public:
+    using Token = detail::BucketToken;
+
+    /// Throws `ConfigurationError` for options out of range.
+    KHIVE_DECL explicit TokenBucketRateLimiter(const TokenBucketOptions& options);
+
+    /// Takes tokens if they are there and nobody waits for them. Throws `InvalidArgumentError` for an impossible cost.
+    KHIVE_DECL bool try_acquire(double cost = 1, TimePoint now = Clock::now());
+    /// Waits for tokens and throws the error if there are none to come.
+    [[nodiscard]] KHIVE_DECL asio::awaitable<void> acquire(AcquireOptions options);
+    [[nodiscard]] asio::awaitable<void> acquire(double cost = 1) { return acquire(AcquireOptions{.cost = cost}); }
+    /// The twin of `acquire` that does not throw.
+    [[nodiscard]] KHIVE_DECL asio::awaitable<Result<void>> acquire_or_error(AcquireOptions options = {});
+
+    /// Awaits `fn()` once tokens are granted. They stay spent if it fails.
+    ///
+    /// - Lifetime: `fn` is kept until its awaitable has ended.
+    template <class F>
+        requires Awaitable<std::invoke_result_t<F&>>
+    [[nodiscard]] auto execute(F fn, AcquireOptions options = {})
+    {
+        return execute_in(*this, std::move(fn), options);
+    }
+
+    /// Changes the rate, and the burst if one is given. Who waits already is served at the new rate.
+    KHIVE_DECL void set_rate(double rate, std::optional<double> burst = std::nullopt, TimePoint now = Clock::now());
+    [[nodiscard]] double tokens(TimePoint now = Clock::now()) const { return state_->tokens(now); }
+    [[nodiscard]] std::size_t waiting() const { return state_->waiting(); }
+    /// How long a caller who comes now would wait.
+    [[nodiscard]] KHIVE_DECL Duration estimated_wait(double cost = 1, TimePoint now = Clock::now()) const;
+
+    /// \name RateLimiterPolicy
+    /// @{
+    [[nodiscard]] std::optional<Token> try_take(double cost, TimePoint now)
+    {
+        if (!state_->try_take(cost, now)) return std::nullopt;
+        return std::optional<Token>(std::in_place, state_, cost);
+    }
+    [[nodiscard]] KHIVE_DECL asio::awaitable<Result<Token>> take(async::WaitRequest request);
+    [[nodiscard]] std::optional<Error> check_cost(double cost) const;
+    /// @}
+
+private:
+    KHIVE_DECL static asio::awaitable<Result<void>> acquire_in(TokenBucketRateLimiter self, AcquireOptions options);
+    KHIVE_DECL static asio::awaitable<void> acquire_or_throw(TokenBucketRateLimiter self, AcquireOptions options);
+    template <class F>
+    static std::invoke_result_t<F&> execute_in(TokenBucketRateLimiter self, F fn, AcquireOptions options)
+    {
+        co_await acquire_or_throw(self, options);
+        co_return co_await fn();
+    }
+
+    std::shared_ptr<detail::TokenBucketState> state_;
+};
+
+inline bool detail::TokenBucketState::try_take(double cost, TimePoint now) noexcept
+{
+    if (!(cost > 0)) return false;
+    const std::lock_guard lock(mutex_);
+    return !has_waiters() && cost <= bucket_.burst() && bucket_.try_take(cost, now);
+}
+
+inline std::optional<Error> TokenBucketRateLimiter::check_cost(double cost) const
+{
+    const double burst = state_->burst();
+    if (cost > 0 && cost <= burst) return std::nullopt;
+    return detail::check_cost(cost, burst);
+}
+
+static_assert(RateLimiterPolicy<TokenBucketRateLimiter>);
+
+} // namespace khive::inline KHIVE_ABI
+
+#if !defined(KHIVE_SEPARATE_COMPILATION)
+#include <khive/policy/impl/token_bucket_rate_limiter.ipp>
+#endif

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "support/catch.hpp"
+
+#include <khive/core/ledger.hpp>
+
+#include <set>
+
+using namespace khive;
+using namespace std::chrono_literals;
+
+TEST_CASE("Ledger: keeps every attempt in order", "[core][ledger]")
+{
+    Ledger ledger;
+    CHECK(ledger.empty());
+    for (int i = 0; i < 5; ++i) ledger.begin_attempt(TimePoint{std::chrono::seconds{i}}).status = static_cast<std::uint16_t>(500 + i);
+
+    REQUIRE(ledger.size() == 5);
+    for (std::size_t i = 0; i < 5; ++i) CHECK(ledger[i].status == 500 + i);
+    CHECK(ledger.back().status == 504);
+    CHECK(&ledger.current() == &ledger.back());
+    CHECK(ledger[4].started == TimePoint{4s});
+}
+
+TEST_CASE("Ledger: a cleared one begins anew", "[core][ledger]")
+{
+    Ledger ledger;
+    ledger.begin_attempt(TimePoint{}).status = 500;
+    ledger.begin_attempt(TimePoint{}).status = 501;
+    ledger.stop(StopReason::attempts);
+    ledger.clear();
+
+    CHECK(ledger.empty());
+    CHECK(ledger.stop_reason() == StopReason::done);
+    CHECK(ledger.begin_attempt(TimePoint{}).status == 0);
+}
+
+TEST_CASE("Ledger: the summary is one line with statuses, errors and waits", "[core][ledger]")
+{
+    Ledger ledger;
+    auto& first = ledger.begin_attempt(TimePoint{});
+    first.status = 503;
+    first.elapsed = 12ms;
+    auto& second = ledger.begin_attempt(TimePoint{});
+    second.error = ErrorKind::connection_lost;
+    second.backoff = 250ms;
+    second.reused = true;
+    second.replayed = true;
+    ledger.stop(StopReason::attempts);
+
+    CHECK(ledger.summary() == "2 attempts: 503 12.0ms, +250.0ms connection_lost 0.0ms reused replayed; stopped: attempts");
+}
+
+TEST_CASE("Ledger: one attempt is one attempt", "[core][ledger]")
+{
+    Ledger ledger;
+    ledger.begin_attempt(TimePoint{}).status = 200;
+
+    CHECK(ledger.summary() == "1 attempt: 200 0.0ms");
+}
+
+TEST_CASE("StopReason: every reason has a name of its own", "[core][ledger]")
+{
+    std::set<std::string_view> names;
+    for (int i = 0; i <= static_cast<int>(StopReason::cancelled); ++i) names.insert(to_string(static_cast<StopReason>(i)));
+
+    CHECK(names.size() == 8);
+    CHECK(names.count("unknown") == 0);
+}
+
+TEST_CASE("PeerAddress: prints with its port", "[core][ledger]")
+{
+    CHECK(PeerAddress{}.to_string() == "-");
+    CHECK(PeerAddress{{127, 0, 0, 1}, 80, 4}.to_string() == "127.0.0.1:80");
+    CHECK(PeerAddress{{0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}, 443, 6}.to_string() == "[2001:db8:0:0:0:0:0:1]:443");
+}
