@@ -74,6 +74,7 @@ protected:
     };
 
     [[nodiscard]] TimePoint now() const noexcept { return time_.now(); }
+    [[nodiscard]] KHIVE_DECL static Error closed_error();
     /// The error that a call ends with: whose request, whose attempts, told to the observer.
     [[nodiscard]] KHIVE_DECL Error finish(const PreparedCall& call, Ledger ledger, Error error, TimePoint started);
     KHIVE_DECL void finish(const PreparedCall& call, Ledger ledger, Response& response, TimePoint started);

@@ -26,6 +26,7 @@ public:
 
     void on_call(const CallRecord& call) override
     {
+        if (call.ledger->stop_reason() == StopReason::refused) return; // has a record of its own
         const double ms = to_seconds(call.elapsed) * 1e3;
         if (call.error == nullptr)
             logger_->info("{} {} {} in {:.1f} ms, {}", call.method, call.url, call.status, ms, call.ledger->summary());

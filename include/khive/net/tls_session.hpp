@@ -9,6 +9,9 @@
 #include <span>
 #include <string>
 
+using BIO = struct bio_st;
+using BIO_METHOD = struct bio_method_st;
+
 namespace khive::inline KHIVE_ABI::net {
 
 /// What a TLS session wants next.
@@ -58,10 +61,10 @@ private:
     struct Buffers;
     [[nodiscard]] KHIVE_DECL TlsStep step_of(int result);
     KHIVE_DECL void fail();
-    static int bio_read(struct bio_st* bio, char* into, int size);
-    static int bio_write(struct bio_st* bio, const char* from, int size);
-    static long bio_control(struct bio_st* bio, int command, long number, void* pointer);
-    static const struct bio_method_st* bio_method();
+    static int bio_read(BIO* bio, char* into, int size);
+    static int bio_write(BIO* bio, const char* from, int size);
+    static long bio_control(BIO* bio, int command, long number, void* pointer);
+    static const BIO_METHOD* bio_method();
 
     TlsContext context_;
     std::string origin_;

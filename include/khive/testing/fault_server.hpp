@@ -60,7 +60,7 @@ private:
 /// - Time: the pauses of replies are real.
 /// - Errors: the constructor throws `boost::system::system_error` when it cannot listen, or for a certificate that OpenSSL
 ///   refuses. What a handler throws, or a script that has run out, becomes a 500 and is kept in `errors()`.
-/// - Thread safety: safe; a handler runs on the server's thread and may call anything but `reply` and `otherwise`.
+/// - Thread safety: safe; a handler runs on the server's thread and may call what says what the server has seen.
 /// - Lifetime: the destructor breaks every connection and joins the thread.
 class FaultServer {
 public:

@@ -9,6 +9,9 @@
 
 #include <khive/testing/impl/event_queue.ipp>
 #include <khive/testing/impl/event_recorder.ipp>
+#include <khive/testing/impl/fault_server.ipp>
+#include <khive/testing/impl/fault_session.ipp>
+#include <khive/testing/impl/faulty_api.ipp>
 #include <khive/testing/impl/received_request.ipp>
 #include <khive/testing/impl/reply.ipp>
 #include <khive/testing/impl/script.ipp>

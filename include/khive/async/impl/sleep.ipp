@@ -69,25 +69,29 @@ private:
     std::shared_ptr<Sleeper> self_;
 };
 
+struct InitiateSleep {
+    template <class Handler>
+    void operator()(Handler handler, TimeService* time, const asio::any_io_executor* executor, TimePoint due,
+                    std::shared_ptr<WaitScope>* scope) const
+    {
+        auto slot = asio::get_associated_cancellation_slot(handler);
+        auto sleeper = std::make_shared<Sleeper>(*time, Completion<bool>(std::move(handler), *executor), std::move(*scope));
+        if (slot.is_connected())
+            slot.assign([weak = std::weak_ptr(sleeper)](asio::cancellation_type) {
+                if (const auto alive = weak.lock()) alive->cancel();
+            });
+        sleeper->start(due);
+    }
+};
+
 } // namespace detail
 
 KHIVE_DECL asio::awaitable<bool> sleep_until(TimePoint due, std::shared_ptr<WaitScope> scope)
 {
     const asio::any_io_executor executor = co_await asio::this_coro::executor;
     TimeService& time = time_service(executor);
-    auto sleep = asio::async_initiate<const asio::deferred_t, void(bool)>(
-        [](auto handler, TimeService* clock, const asio::any_io_executor* fallback, TimePoint until,
-           std::shared_ptr<WaitScope>* within) {
-            auto slot = asio::get_associated_cancellation_slot(handler);
-            auto sleeper = std::make_shared<detail::Sleeper>(*clock, Completion<bool>(std::move(handler), *fallback),
-                                                             std::move(*within));
-            if (slot.is_connected())
-                slot.assign([weak = std::weak_ptr(sleeper)](asio::cancellation_type) {
-                    if (const auto alive = weak.lock()) alive->cancel();
-                });
-            sleeper->start(until);
-        },
-        asio::deferred, &time, &executor, due, &scope);
+    auto sleep = asio::async_initiate<const asio::deferred_t, void(bool)>(detail::InitiateSleep{}, asio::deferred, &time,
+                                                                          &executor, due, &scope);
     co_return co_await std::move(sleep);
 }
 

@@ -40,7 +40,7 @@ public:
     {
         const InFlight in_flight(*this);
         Call state(*this, call);
-        if (!in_flight.open()) co_return state.refuse(client_closed());
+        if (!in_flight.open()) co_return state.refuse(ClientCore::closed_error());
         if (auto bad_cost = gate_.check_cost(call.cost)) co_return state.refuse(*std::move(bad_cost));
         try {
             for (;;) {
@@ -254,7 +254,7 @@ public:
     /// Cancelled, or the client closed, while nothing was under way.
     [[nodiscard]] Result<Response> interrupted()
     {
-        error_ = core_.scope()->closed() ? client_closed() : Error{ErrorKind::cancelled};
+        error_ = core_.scope()->closed() ? ClientCore::closed_error() : Error{ErrorKind::cancelled};
         if (!ledger_.empty() && ledger_.back().maybe_processed) error_ = std::move(error_).with_maybe_processed(true);
         return finish(StopReason::cancelled);
     }

@@ -23,11 +23,6 @@ private:
     const std::atomic<std::size_t>& in_flight_;
 };
 
-inline Error client_closed()
-{
-    return Error{ErrorKind::closed}.with_message("the client is closed");
-}
-
 /// Sets the fields of `over` on top of `under`.
 inline Headers overlay(const Headers& under, const Headers& over)
 {
@@ -56,6 +51,11 @@ KHIVE_DECL ClientCore::ClientCore(asio::any_io_executor executor, const ClientOp
       base_entry_(&pool_->entry(settings_.base.origin())), base_host_(settings_.base.origin().host_header()),
       drain_(std::make_shared<Drain>(in_flight_))
 {
+}
+
+KHIVE_DECL Error ClientCore::closed_error()
+{
+    return Error{ErrorKind::closed}.with_message("the client is closed");
 }
 
 KHIVE_DECL Result<Timeouts> ClientCore::timeouts_of(const RequestFields& fields) const
@@ -140,7 +140,7 @@ KHIVE_DECL asio::awaitable<bool> ClientCore::close(Duration timeout)
 KHIVE_DECL void ClientCore::abort() noexcept
 {
     closing_.store(true);
-    scope_->close(client_closed());
+    scope_->close(closed_error());
     pool_->shut_down();
 }
 

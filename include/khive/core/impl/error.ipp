@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <khive/core/detail/format.hpp>
 #include <khive/core/error.hpp>
 #include <khive/core/exceptions.hpp>
 

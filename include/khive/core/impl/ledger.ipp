@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <khive/core/detail/format.hpp>
 #include <khive/core/ledger.hpp>
 
 #include <cstdio>
@@ -22,13 +23,6 @@ inline std::string format_ip(const PeerAddress& peer)
         groups += text;
     }
     return groups + "]";
-}
-
-inline std::string format_ms(Duration duration)
-{
-    char text[32];
-    std::snprintf(text, sizeof text, "%.1fms", to_seconds(duration) * 1e3);
-    return text;
 }
 
 } // namespace detail

@@ -54,6 +54,13 @@ inline void append_field(std::string& out, std::string_view name, std::string_vi
     out.append(name).append(": ").append(value).append("\r\n");
 }
 
+/// The fields that are not written by themselves.
+inline void append_others(std::string& out, const Headers& fields)
+{
+    for (const auto field : fields)
+        if (!iequals(field.name, "Host") && !iequals(field.name, "Content-Length")) append_field(out, field.name, field.value);
+}
+
 } // namespace detail
 
 KHIVE_DECL Result<std::string> write_request_head(std::string_view method, std::string_view target,
@@ -67,8 +74,10 @@ KHIVE_DECL Result<std::string> write_request_head(std::string_view method, std::
     const auto length = content_length ? std::to_string(*content_length) : std::string{};
 
     std::size_t hosts = 0;
+    bool has_length = false;
     for (const auto field : fields) {
         if (const auto rule = detail::broken_rule(field, length); !rule.empty()) return detail::bad_request(rule, field.name);
+        has_length = has_length || iequals(field.name, "Content-Length");
         if (!iequals(field.name, "Host")) continue;
         host_header = field.value;
         if (++hosts > 1) return detail::bad_request("more than one Host", field.value);
@@ -78,11 +87,13 @@ KHIVE_DECL Result<std::string> write_request_head(std::string_view method, std::
     head.reserve(method.size() + target.size() + host_header.size() + fields.lines().size() + 64);
     head.append(method).append(" ").append(target).append(" HTTP/1.1\r\n");
     detail::append_field(head, "Host", host_header);
-    for (const auto field : fields)
-        if (!iequals(field.name, "Host") && !iequals(field.name, "Content-Length"))
-            detail::append_field(head, field.name, field.value);
+    if (hosts == 0 && !has_length && fields.lines().ends_with("\r\n"))
+        head.append(fields.lines());
+    else
+        detail::append_others(head, fields);
     if (content_length) detail::append_field(head, "Content-Length", length);
-    return head.append("\r\n");
+    head.append("\r\n");
+    return head;
 }
 
 } // namespace khive::inline KHIVE_ABI::http

@@ -28,36 +28,35 @@ struct HandshakeSeen {
 /// One connection of a fault server. All of it runs on the server's one thread.
 class FaultSession {
 public:
-    FaultSession(asio::ip::tcp::socket socket, asio::ssl::context* tls, bool close_notify, std::uint64_t id);
+    /// `tls` is null for none.
+    KHIVE_TESTING_DECL FaultSession(asio::ip::tcp::socket socket, asio::ssl::context* tls, bool close_notify, std::uint64_t id);
 
-    /// Speaks TLS from here on; nothing if it failed, or if there is no TLS.
+    /// Speaks TLS from here on; nothing if it failed.
     KHIVE_TESTING_DECL asio::awaitable<std::optional<HandshakeSeen>> handshake();
     /// Reads what there is; 0 when the stream has ended.
     KHIVE_TESTING_DECL asio::awaitable<std::size_t> read_some(std::span<char> into);
-    /// The same on the bare socket, without TLS, looking only.
+    /// Waits for something to read on the bare socket.
     KHIVE_TESTING_DECL asio::awaitable<void> wait_for_bytes();
+    /// Reads from the bare socket until the stream has ended.
+    KHIVE_TESTING_DECL asio::awaitable<void> ignore_bytes();
     /// Does one after the other; false when the connection has ended by it. `bare` leaves TLS out.
     KHIVE_TESTING_DECL asio::awaitable<bool> perform(std::vector<PeerAction> actions, bool bare);
     KHIVE_TESTING_DECL void reset() noexcept;
 
-    [[nodiscard]] bool has_tls() const noexcept { return tls_; }
+    [[nodiscard]] bool has_tls() const noexcept { return tls_.has_value(); }
     [[nodiscard]] std::uint64_t id() const noexcept { return id_; }
-    /// No request is under way.
-    bool idle = false;
+
+    bool idle = false; ///< no request is under way
 
 private:
-    using Stream = asio::ssl::stream<asio::ip::tcp::socket>;
-
-    [[nodiscard]] asio::ip::tcp::socket& socket() noexcept { return stream_.next_layer(); }
+    [[nodiscard]] bool encrypts(bool bare) const noexcept { return tls_ && !bare; }
     asio::awaitable<bool> write(const std::string* bytes, bool bare);
     asio::awaitable<void> say_goodbye();
-    asio::awaitable<void> close(bool bare);
-    void shut_down_sending() noexcept;
+    asio::awaitable<void> end(bool bare);
 
-    asio::ssl::context no_tls_;
-    Stream stream_;
+    asio::ip::tcp::socket socket_;
+    std::optional<asio::ssl::stream<asio::ip::tcp::socket&>> tls_;
     std::uint64_t id_;
-    bool tls_;
     bool close_notify_;
 };
 

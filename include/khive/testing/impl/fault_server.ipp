@@ -20,6 +20,7 @@
 #include <condition_variable>
 #include <deque>
 #include <exception>
+#include <future>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -77,6 +78,7 @@ struct FaultServer::State {
     SessionPtr admit(asio::ip::tcp::socket socket);
     void forget(std::uint64_t session);
     void note_handshake(detail::HandshakeSeen seen);
+    void note_error(const std::exception& error);
     template <class Act>
     void on_thread(Act act);
     template <class Predicate>
@@ -176,10 +178,14 @@ inline std::optional<detail::ConnectionFault> FaultServer::State::take_fault()
 inline asio::awaitable<void> FaultServer::State::serve(SessionPtr session)
 {
     auto fault = take_fault();
-    if (fault) {
-        co_await spoil(session, *fault);
-    } else {
-        co_await serve_requests(session);
+    try {
+        if (fault)
+            co_await spoil(session, *fault);
+        else
+            co_await serve_requests(session);
+    } catch (const std::exception& error) {
+        note_error(error);
+        session->reset();
     }
     forget(session->id());
 }
@@ -190,7 +196,7 @@ inline asio::awaitable<void> FaultServer::State::spoil(SessionPtr session, detai
     if (fault.after_bytes) co_await session->wait_for_bytes();
     auto actions = fault.what.actions();
     const bool open = co_await session->perform(std::move(actions), true);
-    if (open) co_await session->drain();
+    if (open) co_await session->ignore_bytes();
 }
 
 inline asio::awaitable<void> FaultServer::State::serve_requests(SessionPtr session)
@@ -208,10 +214,220 @@ inline asio::awaitable<void> FaultServer::State::serve_requests(SessionPtr sessi
         session->idle = false;
         if (bytes == 0) co_return;
         reader.feed({buffer.data(), bytes});
-        for (ReceivedRequest request; next(reader, request);) {
+        for (ReceivedRequest request; reader.next(request);) {
             auto actions = answer(std::move(request), session->id());
             const bool open = co_await session->perform(std::move(actions), false);
             if (!open) co_return;
         }
     }
 }
+
+inline std::vector<PeerAction> FaultServer::State::answer(ReceivedRequest request, std::uint64_t connection)
+{
+    request.connection = connection;
+    request.time = Clock::now();
+    {
+        const std::lock_guard lock(mutex);
+        request.number = ++request_count;
+        if (keeps_requests) requests.push_back(request);
+        changed.notify_all();
+    }
+    return reply_to(request).actions(request.method, request.close_asked());
+}
+
+inline Reply FaultServer::State::reply_to(const ReceivedRequest& request)
+{
+    try {
+        const std::lock_guard lock(script_mutex);
+        return script.reply_to(request);
+    } catch (const std::exception& error) {
+        note_error(error);
+        return status(500, {}, error.what());
+    }
+}
+
+inline void FaultServer::State::note_error(const std::exception& error)
+{
+    const std::lock_guard lock(mutex);
+    errors.emplace_back(error.what());
+}
+
+inline void FaultServer::State::note_handshake(detail::HandshakeSeen seen)
+{
+    const std::lock_guard lock(mutex);
+    server_names.push_back(std::move(seen.server_name));
+    resumed += seen.resumed ? 1 : 0;
+    changed.notify_all();
+}
+
+inline asio::awaitable<void> FaultServer::State::do_to_idle(std::vector<PeerAction> actions)
+{
+    std::vector<SessionPtr> idle;
+    for (const auto& [id, session] : sessions)
+        if (session->idle) idle.push_back(session);
+    for (const auto& session : idle) co_await session->perform(actions, false);
+}
+
+template <class Act>
+void FaultServer::State::on_thread(Act act)
+{
+    std::packaged_task<void()> task(std::move(act));
+    auto done = task.get_future();
+    asio::dispatch(io, std::move(task));
+    done.get();
+}
+
+template <class Predicate>
+void FaultServer::State::wait(const char* what, Predicate predicate) const
+{
+    std::unique_lock lock(mutex);
+    if (!changed.wait_for(lock, std::chrono::seconds{30}, predicate))
+        throw std::runtime_error(std::string{"waited in vain for "} + what);
+}
+
+KHIVE_TESTING_DECL FaultServer::FaultServer() : FaultServer(Script::Handler{}) {}
+
+KHIVE_TESTING_DECL FaultServer::FaultServer(Script::Handler handler)
+    : state_(std::make_unique<State>(nullptr, std::move(handler)))
+{
+}
+
+KHIVE_TESTING_DECL FaultServer::FaultServer(FaultServerTls tls, Script::Handler handler)
+    : state_(std::make_unique<State>(&tls, std::move(handler)))
+{
+}
+
+KHIVE_TESTING_DECL FaultServer::~FaultServer() = default;
+
+KHIVE_TESTING_DECL std::uint16_t FaultServer::port() const noexcept
+{
+    return state_->port;
+}
+
+KHIVE_TESTING_DECL std::string FaultServer::url(const std::string& host) const
+{
+    return (state_->tls ? "https://" : "http://") + host + ':' + std::to_string(port());
+}
+
+KHIVE_TESTING_DECL FaultServer& FaultServer::reply(Reply reply)
+{
+    const std::lock_guard lock(state_->script_mutex);
+    state_->script.add(std::move(reply));
+    return *this;
+}
+
+KHIVE_TESTING_DECL FaultServer& FaultServer::otherwise(Script::Handler handler)
+{
+    const std::lock_guard lock(state_->script_mutex);
+    state_->script.otherwise(std::move(handler));
+    return *this;
+}
+
+KHIVE_TESTING_DECL FaultServer& FaultServer::on_accept(Reply fault, std::size_t times)
+{
+    const std::lock_guard lock(state_->mutex);
+    if (times != 0) state_->faults.push_back({std::move(fault), times, false});
+    return *this;
+}
+
+KHIVE_TESTING_DECL FaultServer& FaultServer::on_first_bytes(Reply fault, std::size_t times)
+{
+    const std::lock_guard lock(state_->mutex);
+    if (times != 0) state_->faults.push_back({std::move(fault), times, true});
+    return *this;
+}
+
+KHIVE_TESTING_DECL void FaultServer::do_to_idle(const Reply& what)
+{
+    auto done = asio::co_spawn(state_->io, state_->do_to_idle(what.actions()), asio::use_future);
+    done.get();
+}
+
+KHIVE_TESTING_DECL void FaultServer::reset_connections()
+{
+    state_->on_thread([state = state_.get()] {
+        for (const auto& [id, session] : state->sessions) session->reset();
+    });
+}
+
+KHIVE_TESTING_DECL void FaultServer::stop_listening()
+{
+    state_->on_thread([state = state_.get()] { state->acceptor.close(); });
+}
+
+KHIVE_TESTING_DECL void FaultServer::listen_again()
+{
+    state_->on_thread([state = state_.get()] { state->listen(state->port); });
+}
+
+KHIVE_TESTING_DECL std::vector<ReceivedRequest> FaultServer::requests() const
+{
+    const std::lock_guard lock(state_->mutex);
+    return state_->requests;
+}
+
+KHIVE_TESTING_DECL std::size_t FaultServer::request_count() const
+{
+    const std::lock_guard lock(state_->mutex);
+    return state_->request_count;
+}
+
+KHIVE_TESTING_DECL std::size_t FaultServer::connections() const
+{
+    const std::lock_guard lock(state_->mutex);
+    return state_->connections;
+}
+
+KHIVE_TESTING_DECL std::size_t FaultServer::open_connections() const
+{
+    const std::lock_guard lock(state_->mutex);
+    return state_->sessions.size();
+}
+
+KHIVE_TESTING_DECL std::size_t FaultServer::handshakes() const
+{
+    const std::lock_guard lock(state_->mutex);
+    return state_->server_names.size();
+}
+
+KHIVE_TESTING_DECL std::size_t FaultServer::resumed_handshakes() const
+{
+    const std::lock_guard lock(state_->mutex);
+    return state_->resumed;
+}
+
+KHIVE_TESTING_DECL std::vector<std::string> FaultServer::server_names() const
+{
+    const std::lock_guard lock(state_->mutex);
+    return state_->server_names;
+}
+
+KHIVE_TESTING_DECL std::vector<std::string> FaultServer::errors() const
+{
+    const std::lock_guard lock(state_->mutex);
+    return state_->errors;
+}
+
+KHIVE_TESTING_DECL FaultServer& FaultServer::forget_requests()
+{
+    const std::lock_guard lock(state_->mutex);
+    state_->keeps_requests = false;
+    return *this;
+}
+
+KHIVE_TESTING_DECL void FaultServer::wait_for_requests(std::size_t count) const
+{
+    state_->wait("requests", [&] { return state_->request_count >= count; });
+}
+
+KHIVE_TESTING_DECL void FaultServer::wait_for_connections(std::size_t count) const
+{
+    state_->wait("connections", [&] { return state_->connections >= count; });
+}
+
+KHIVE_TESTING_DECL void FaultServer::wait_for_open_connections(std::size_t exactly) const
+{
+    state_->wait("open connections", [&] { return state_->sessions.size() == exactly; });
+}
+
+} // namespace khive::inline KHIVE_ABI::testing

@@ -12,25 +12,27 @@
 
 #include <openssl/ssl.h>
 
+#include <array>
 #include <chrono>
 #include <utility>
 
 namespace khive::inline KHIVE_ABI::testing::detail {
 
-inline FaultSession::FaultSession(asio::ip::tcp::socket socket, asio::ssl::context* tls, bool close_notify, std::uint64_t id)
-    : no_tls_(asio::ssl::context::tls_server), stream_(std::move(socket), tls != nullptr ? *tls : no_tls_), id_(id),
-      tls_(tls != nullptr), close_notify_(close_notify)
+KHIVE_TESTING_DECL FaultSession::FaultSession(asio::ip::tcp::socket socket, asio::ssl::context* tls, bool close_notify,
+                                              std::uint64_t id)
+    : socket_(std::move(socket)), id_(id), close_notify_(close_notify)
 {
     boost::system::error_code ignored;
-    FaultSession::socket().set_option(asio::ip::tcp::no_delay(true), ignored);
+    socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
+    if (tls != nullptr) tls_.emplace(socket_, *tls);
 }
 
 KHIVE_TESTING_DECL asio::awaitable<std::optional<HandshakeSeen>> FaultSession::handshake()
 {
     boost::system::error_code error;
-    co_await stream_.async_handshake(asio::ssl::stream_base::server, asio::redirect_error(asio::use_awaitable, error));
+    co_await tls_->async_handshake(asio::ssl::stream_base::server, asio::redirect_error(asio::use_awaitable, error));
     if (error) co_return std::nullopt;
-    SSL* ssl = stream_.native_handle();
+    SSL* ssl = tls_->native_handle();
     HandshakeSeen seen;
     if (const char* name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name)) seen.server_name = name;
     seen.resumed = SSL_session_reused(ssl) == 1;
@@ -43,65 +45,66 @@ KHIVE_TESTING_DECL asio::awaitable<std::size_t> FaultSession::read_some(std::spa
     const auto buffer = asio::buffer(into.data(), into.size());
     std::size_t bytes = 0;
     if (tls_)
-        bytes = co_await stream_.async_read_some(buffer, asio::redirect_error(asio::use_awaitable, error));
+        bytes = co_await tls_->async_read_some(buffer, asio::redirect_error(asio::use_awaitable, error));
     else
-        bytes = co_await socket().async_read_some(buffer, asio::redirect_error(asio::use_awaitable, error));
+        bytes = co_await socket_.async_read_some(buffer, asio::redirect_error(asio::use_awaitable, error));
     co_return error ? 0 : bytes;
 }
 
 KHIVE_TESTING_DECL asio::awaitable<void> FaultSession::wait_for_bytes()
 {
     boost::system::error_code ignored;
-    co_await socket().async_wait(asio::socket_base::wait_read, asio::redirect_error(asio::use_awaitable, ignored));
+    co_await socket_.async_wait(asio::socket_base::wait_read, asio::redirect_error(asio::use_awaitable, ignored));
+}
+
+KHIVE_TESTING_DECL asio::awaitable<void> FaultSession::ignore_bytes()
+{
+    std::array<char, 4096> ignored;
+    boost::system::error_code error;
+    while (!error)
+        co_await socket_.async_read_some(asio::buffer(ignored), asio::redirect_error(asio::use_awaitable, error));
 }
 
 inline asio::awaitable<bool> FaultSession::write(const std::string* bytes, bool bare)
 {
     boost::system::error_code error;
     const auto buffer = asio::buffer(*bytes);
-    if (tls_ && !bare)
-        co_await asio::async_write(stream_, buffer, asio::redirect_error(asio::use_awaitable, error));
+    if (encrypts(bare))
+        co_await asio::async_write(*tls_, buffer, asio::redirect_error(asio::use_awaitable, error));
     else
-        co_await asio::async_write(socket(), buffer, asio::redirect_error(asio::use_awaitable, error));
+        co_await asio::async_write(socket_, buffer, asio::redirect_error(asio::use_awaitable, error));
     co_return !error;
 }
 
 /// Sends close_notify. The peer's own, for which Asio waits, may never come.
 inline asio::awaitable<void> FaultSession::say_goodbye()
 {
-    asio::steady_timer patience(socket().get_executor(), std::chrono::seconds{1});
+    asio::steady_timer patience(socket_.get_executor(), std::chrono::seconds{1});
     patience.async_wait([this](boost::system::error_code cancelled) {
         boost::system::error_code ignored;
-        if (!cancelled) socket().cancel(ignored);
+        if (!cancelled) socket_.cancel(ignored);
     });
     boost::system::error_code ignored;
-    co_await stream_.async_shutdown(asio::redirect_error(asio::use_awaitable, ignored));
+    co_await tls_->async_shutdown(asio::redirect_error(asio::use_awaitable, ignored));
 }
 
-inline void FaultSession::shut_down_sending() noexcept
+inline asio::awaitable<void> FaultSession::end(bool bare)
 {
+    if (encrypts(bare) && close_notify_) co_await say_goodbye();
     boost::system::error_code ignored;
-    socket().shutdown(asio::socket_base::shutdown_send, ignored);
-}
-
-inline asio::awaitable<void> FaultSession::close(bool bare)
-{
-    if (tls_ && close_notify_ && !bare) co_await say_goodbye();
-    shut_down_sending();
-    boost::system::error_code ignored;
-    socket().close(ignored);
+    socket_.shutdown(asio::socket_base::shutdown_send, ignored);
 }
 
 KHIVE_TESTING_DECL void FaultSession::reset() noexcept
 {
     boost::system::error_code ignored;
-    socket().set_option(asio::socket_base::linger(true, 0), ignored);
-    socket().close(ignored);
+    socket_.set_option(asio::socket_base::linger(true, 0), ignored);
+    socket_.close(ignored);
 }
 
 KHIVE_TESTING_DECL asio::awaitable<bool> FaultSession::perform(std::vector<PeerAction> actions, bool bare)
 {
-    asio::steady_timer timer(socket().get_executor());
+    asio::steady_timer timer(socket_.get_executor());
     boost::system::error_code ignored;
     for (const auto& action : actions) {
         switch (action.kind) {
@@ -112,8 +115,11 @@ KHIVE_TESTING_DECL asio::awaitable<bool> FaultSession::perform(std::vector<PeerA
             timer.expires_after(action.pause);
             co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
             break;
-        case PeerAction::Kind::end: shut_down_sending(); break;
-        case PeerAction::Kind::close: co_await close(bare); co_return false;
+        case PeerAction::Kind::end: co_await end(bare); break;
+        case PeerAction::Kind::close:
+            co_await end(bare);
+            socket_.close(ignored);
+            co_return false;
         case PeerAction::Kind::reset: reset(); co_return false;
         }
     }
