@@ -12,7 +12,9 @@
 #include <khive/core/impl/error_kind.ipp>
 #include <khive/core/impl/headers.ipp>
 #include <khive/core/impl/ledger.ipp>
+#include <khive/core/impl/percent.ipp>
 #include <khive/core/impl/url.ipp>
+#include <khive/core/impl/url_authority.ipp>
 #include <khive/http/impl/chunked.ipp>
 #include <khive/http/impl/classify.ipp>
 #include <khive/http/impl/date.ipp>
@@ -39,6 +41,7 @@
 #include <khive/policy/machine/impl/breaker_machine.ipp>
 #include <khive/policy/machine/impl/token_bucket.ipp>
 #include <khive/policy/machine/impl/window.ipp>
+#include <khive/net/impl/base64.ipp>
 #include <khive/net/impl/connection.ipp>
 #include <khive/net/impl/connection_pool.ipp>
 #include <khive/net/impl/tcp_wire.ipp>

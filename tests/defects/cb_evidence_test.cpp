@@ -79,8 +79,7 @@ TEST_CASE("CB-11: an open inner circuit is no failure for the outer one", "[defe
     const CircuitBreaker outer{{.consecutive_failures = 1}};
     inner.isolate(time.now());
 
-    for (int i = 0; i < 10; ++i)
-        ignore_errors(time, outer, [&inner] { return inner.execute([] { return give(1); }); });
+    for (int i = 0; i < 10; ++i) ignore_errors(time, outer, [&inner] { return inner.execute([] { return give(1); }); });
 
     CHECK(outer.state(time.now()) == BreakerState::closed);
     CHECK(outer.stats(time.now()).neutral == 10);

@@ -77,8 +77,9 @@ TEST_CASE("CB-9: statistics are a value, history is bounded, and every admission
 
 TEST_CASE("CB-10: settings that cannot work are refused", "[defect][CB-10]")
 {
-    const auto options = GENERATE(CircuitBreakerOptions{.consecutive_failures = 0}, CircuitBreakerOptions{.failure_ratio = -1},
-                                  CircuitBreakerOptions{.open_for = -1s}, CircuitBreakerOptions{.half_open_probes = 0});
+    const auto options =
+        GENERATE(CircuitBreakerOptions{.consecutive_failures = 0}, CircuitBreakerOptions{.failure_ratio = -1},
+                 CircuitBreakerOptions{.open_for = -1s}, CircuitBreakerOptions{.half_open_probes = 0});
 
     CHECK_THROWS_AS(CircuitBreaker{options}, khive::ConfigurationError);
 }

@@ -64,9 +64,8 @@ TEST_CASE("RT-1: what cannot pass is not repeated", "[defect][RT-1]")
     {
         const khive::CircuitBreaker breaker;
         breaker.isolate(time.now());
-        CHECK_THROWS_AS(
-            time.run(retry.execute([&breaker] { return breaker.execute([] { return give(1); }); })),
-            khive::CircuitBreakerOpenError);
+        CHECK_THROWS_AS(time.run(retry.execute([&breaker] { return breaker.execute([] { return give(1); }); })),
+                        khive::CircuitBreakerOpenError);
         CHECK(breaker.stats(time.now()).refused == 1);
     }
     CHECK(time.elapsed() == 0s);
@@ -99,8 +98,8 @@ TEST_CASE("RT-3: what the other side asks for is a floor of the delay", "[defect
 TEST_CASE("RT-5: at the cap the delays are spread out", "[defect][RT-5]")
 {
     const auto jitter = GENERATE(Jitter::full, Jitter::equal, Jitter::decorrelated);
-    const RetryWithBackoff retry{
-        {.max_attempts = 1000, .base_delay = 1s, .max_delay = 4s, .jitter = jitter}, khive::Random{1}};
+    const RetryWithBackoff retry{{.max_attempts = 1000, .base_delay = 1s, .max_delay = 4s, .jitter = jitter},
+                                 khive::Random{1}};
     auto schedule = retry.begin();
     std::map<Duration, int> times;
 
@@ -132,12 +131,10 @@ TEST_CASE("RT-7: attempts and the whole call are bounded in time, and the error 
         time.run(RetryWithBackoff{options}.execute([] { return take(24h); }));
         FAIL("did not throw");
     } catch (const khive::APITimeoutError& e) {
-        CHECK(e.error().ledger().size() == 3);
         CHECK(e.error().ledger().stop_reason() == StopReason::deadline);
-        CHECK(e.error().ledger().summary() == "3 attempts: timeout 2000.0ms, +1000.0ms timeout 2000.0ms, "
-                                              "+2000.0ms timeout 0.0ms; stopped: deadline");
+        CHECK(e.error().ledger().summary() == "2 attempts: timeout 2000.0ms, +1000.0ms timeout 2000.0ms; stopped: deadline");
     }
-    CHECK(time.elapsed() <= 6s);
+    CHECK(time.elapsed() == 5s);
 }
 
 TEST_CASE("RT-8: no argument name is taken: the function binds its own", "[defect][RT-8]")
@@ -200,9 +197,8 @@ TEST_CASE("CO-5: a retry loop around a breaker stops when the circuit opens", "[
     int sent = 0;
 
     for (int i = 0; i < 10; ++i)
-        (void)time.run(RetryWithBackoff{sharp}.execute([&] {
-            return breaker.execute([&sent] { return ++sent, give_result(status(503)); });
-        }));
+        (void)time.run(RetryWithBackoff{sharp}.execute(
+            [&] { return breaker.execute([&sent] { return ++sent, give_result(status(503)); }); }));
 
     CHECK(sent == 2);
 }

@@ -59,11 +59,12 @@ class Started {
 public:
     Started(boost::asio::any_io_executor executor, boost::asio::awaitable<T> operation)
     {
-        boost::asio::co_spawn(executor, keep(std::move(operation), state_),
-                              boost::asio::bind_cancellation_slot(state_->signal.slot(), [state = state_](std::exception_ptr e) {
-                                  state->exception = e;
-                                  state->done = true;
-                              }));
+        boost::asio::co_spawn(
+            executor, keep(std::move(operation), state_),
+            boost::asio::bind_cancellation_slot(state_->signal.slot(), [state = state_](std::exception_ptr e) {
+                state->exception = e;
+                state->done = true;
+            }));
     }
 
     void cancel() { state_->signal.emit(boost::asio::cancellation_type::terminal); }

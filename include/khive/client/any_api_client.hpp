@@ -62,18 +62,20 @@ public:
     template <detail::UrlValue... Args>
     [[nodiscard]] RequestBuilder request(std::string_view method, std::string_view path, const Args&... args) const
     {
-        return RequestBuilder(core(), Request(method, path, args...));
+        auto call = core()->new_call();
+        detail::set_line(call->fields, method, path, args...);
+        return RequestBuilder(std::move(call));
     }
     /// @}
 
     /// Sends a request that was made elsewhere.
     [[nodiscard]] asio::awaitable<Response> call(Request request) const
     {
-        return detail::send(core(), std::move(request).take_fields());
+        return detail::send(state_of(std::move(request)));
     }
     [[nodiscard]] asio::awaitable<Result<Response>> try_call(Request request) const
     {
-        return detail::try_send(core(), std::move(request).take_fields());
+        return detail::try_send(state_of(std::move(request)));
     }
 
     /// Refuses new calls at once, waits for those in flight, and ends what is left after `timeout` with the error `closed`.
@@ -102,6 +104,12 @@ private:
     };
 
     [[nodiscard]] const std::shared_ptr<detail::ClientCore>& core() const noexcept { return owner_->core; }
+    [[nodiscard]] detail::CallPtr state_of(Request request) const
+    {
+        auto call = core()->new_call();
+        call->fields = std::move(request).take_fields();
+        return call;
+    }
 
     std::shared_ptr<Owner> owner_;
 };

@@ -5,6 +5,7 @@
 #include <khive/async/wait_queue.hpp>
 #include <khive/async/wait_scope.hpp>
 #include <khive/client/client_options.hpp>
+#include <khive/client/detail/call_state.hpp>
 #include <khive/client/request.hpp>
 #include <khive/client/response.hpp>
 #include <khive/core/result.hpp>
@@ -13,24 +14,12 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
+#include <vector>
 
 namespace khive::inline KHIVE_ABI::detail {
-
-/// A call ready to go: checked, its head made once for every attempt.
-struct PreparedCall {
-    std::string method;
-    Url url;
-    std::string head;
-    std::string body;
-    net::ConnectionPool::OriginEntry* entry = nullptr;
-    Timeouts timeouts;
-    double cost = 1;
-    bool replay_safe = false;
-    bool raise_for_status = true;
-
-    [[nodiscard]] net::Outgoing outgoing() const noexcept { return {head, body, method == "HEAD"}; }
-};
 
 /// What a client is behind its handles, whatever its policies.
 class ClientCore : public std::enable_shared_from_this<ClientCore> {
@@ -40,10 +29,12 @@ public:
     ClientCore(const ClientCore&) = delete;
     ClientCore& operator=(const ClientCore&) = delete;
 
-    /// Checks everything a caller handed in and makes the bytes.
-    [[nodiscard]] KHIVE_DECL Result<PreparedCall> prepare(RequestFields fields);
-    /// The life of a call. `self` is this core, which the call keeps alive.
-    [[nodiscard]] virtual asio::awaitable<Result<Response>> perform(std::shared_ptr<ClientCore> self, PreparedCall call) = 0;
+    /// The state for a new call, with memory of finished ones.
+    [[nodiscard]] KHIVE_DECL CallPtr new_call();
+    /// Checks everything that the caller handed in and makes the bytes; the error says what is wrong.
+    [[nodiscard]] KHIVE_DECL std::optional<Error> prepare(CallState& call);
+    /// The life of a prepared call.
+    [[nodiscard]] virtual asio::awaitable<Result<Response>> perform(CallState& call) = 0;
 
     /// Refuses new calls, waits up to `timeout` for those in flight, then ends them. True if none had to be ended.
     [[nodiscard]] KHIVE_DECL asio::awaitable<bool> close(Duration timeout);
@@ -76,10 +67,11 @@ protected:
     [[nodiscard]] TimePoint now() const noexcept { return time_.now(); }
     [[nodiscard]] KHIVE_DECL static Error closed_error();
     /// The error that a call ends with: whose request, whose attempts, told to the observer.
-    [[nodiscard]] KHIVE_DECL Error finish(const PreparedCall& call, Ledger ledger, Error error, TimePoint started);
-    KHIVE_DECL void finish(const PreparedCall& call, Ledger ledger, Response& response, TimePoint started);
-    KHIVE_DECL void tell_retry(const PreparedCall& call, const Ledger& ledger, const Error* error, Duration delay) noexcept;
-    [[nodiscard]] KHIVE_DECL Error status_error(const PreparedCall& call, Response& response) const;
+    [[nodiscard]] KHIVE_DECL Error failed(CallState& call, TimePoint started);
+    /// The answer that it ends with, told likewise.
+    [[nodiscard]] KHIVE_DECL Response answered(CallState& call, TimePoint started);
+    KHIVE_DECL void tell_retry(const CallState& call, Duration delay) noexcept;
+    [[nodiscard]] KHIVE_DECL Error status_error(CallState& call) const;
     [[nodiscard]] static std::chrono::system_clock::time_point wall_now() noexcept { return std::chrono::system_clock::now(); }
 
     const std::shared_ptr<async::WaitScope>& scope() const noexcept { return scope_; }
@@ -88,8 +80,11 @@ private:
     class Drain;
     KHIVE_DECL bool enter() noexcept;
     KHIVE_DECL void leave() noexcept;
-    [[nodiscard]] KHIVE_DECL Result<Timeouts> timeouts_of(const RequestFields& fields) const;
-    [[nodiscard]] KHIVE_DECL Headers headers_of(const RequestFields& fields, bool same_origin) const;
+    friend struct ReturnCallState;
+    KHIVE_DECL void keep(std::unique_ptr<CallState> call) noexcept;
+    [[nodiscard]] KHIVE_DECL std::optional<Error> set_timeouts(CallState& call) const;
+    [[nodiscard]] KHIVE_DECL bool prepare_plain(CallState& call) const;
+    [[nodiscard]] KHIVE_DECL std::optional<Error> prepare_any(CallState& call);
 
     asio::any_io_executor executor_;
     async::TimeService& time_;
@@ -98,6 +93,10 @@ private:
     std::shared_ptr<net::ConnectionPool> pool_;
     net::ConnectionPool::OriginEntry* base_entry_;
     std::string base_host_;
+    std::string base_path_;  ///< the base's path without its last '/'
+    std::string head_fields_; ///< `Host` and the default headers as they travel, for requests that add none
+    std::mutex spare_mutex_;
+    std::vector<std::unique_ptr<CallState>> spare_;
     std::shared_ptr<async::WaitScope> scope_ = std::make_shared<async::WaitScope>();
     std::shared_ptr<Drain> drain_;
     std::atomic<std::size_t> in_flight_{0};

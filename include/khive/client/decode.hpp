@@ -24,32 +24,36 @@ template <class T>
     }
 }
 
-[[nodiscard]] KHIVE_DECL asio::awaitable<Result<Response>> try_send(std::shared_ptr<ClientCore> core, RequestFields fields);
-[[nodiscard]] KHIVE_DECL asio::awaitable<Response> send(std::shared_ptr<ClientCore> core, RequestFields fields);
+/// Prepares and performs; `call` may be null, for a request that was sent before, and must live until the end.
+[[nodiscard]] KHIVE_DECL asio::awaitable<Result<Response>> run(CallState* call);
+[[nodiscard]] KHIVE_DECL asio::awaitable<Result<Response>> try_send(CallPtr call);
+[[nodiscard]] KHIVE_DECL asio::awaitable<Response> send(CallPtr call);
 /// A decoding error with what is known of the answer.
-[[nodiscard]] KHIVE_DECL Error decode_error(const ClientCore& core, Error error, Response response, std::string_view method,
-                                            std::string_view url);
+[[nodiscard]] KHIVE_DECL Error decode_error(const CallState& call, Error error, Response response);
 
 template <class T>
-[[nodiscard]] asio::awaitable<Result<T>> try_send_as(std::shared_ptr<ClientCore> core, RequestFields fields)
+[[nodiscard]] Result<T> decode_answer(const CallState& call, Result<Response> response)
 {
-    auto call = core->prepare(std::move(fields));
-    if (!call) co_return call.error();
-    const std::string method = call->method;
-    const std::string url = call->url.redacted();
-    auto response = co_await core->perform(core, std::move(*call));
-    if (!response) co_return response.error();
+    if (!response) return response.error();
     auto value = decode<T>(*response);
-    if (!value) co_return decode_error(*core, value.error(), std::move(*response), method, url);
-    co_return value;
+    if (!value) return decode_error(call, value.error(), std::move(*response));
+    return value;
 }
 
 template <class T>
-[[nodiscard]] asio::awaitable<T> send_as(std::shared_ptr<ClientCore> core, RequestFields fields)
+[[nodiscard]] asio::awaitable<Result<T>> try_send_as(CallPtr call)
 {
-    auto result = co_await try_send_as<T>(std::move(core), std::move(fields));
-    if (!result) result.error().raise();
-    co_return std::move(*result);
+    auto response = co_await run(call.get());
+    co_return decode_answer<T>(*call, std::move(response));
+}
+
+template <class T>
+[[nodiscard]] asio::awaitable<T> send_as(CallPtr call)
+{
+    auto response = co_await run(call.get());
+    auto value = decode_answer<T>(*call, std::move(response));
+    if (!value) value.error().raise();
+    co_return std::move(*value);
 }
 
 } // namespace khive::inline KHIVE_ABI::detail

@@ -52,6 +52,7 @@ struct RequestFields {
     std::string query;
     Headers headers;
     std::string body;
+    std::string content_type; ///< of the body, unless `headers` says
     bool has_body = false;
     std::optional<Timeouts> timeouts;
     std::optional<Duration> total;
@@ -65,7 +66,18 @@ struct RequestFields {
     KHIVE_DECL void set_reference(std::string_view pattern, const std::string* arguments, std::size_t count);
     KHIVE_DECL void set_body(std::string bytes, std::string_view content_type);
     KHIVE_DECL void add_form_field(std::string_view name, std::string_view value);
+    /// Ready for another request; memory stays.
+    KHIVE_DECL void clear() noexcept;
 };
+
+/// Method and path, its `{}` replaced by the arguments.
+template <UrlValue... Args>
+void set_line(RequestFields& fields, std::string_view method, std::string_view path, const Args&... args)
+{
+    const std::array<std::string, sizeof...(Args)> texts{to_url_text(args)...};
+    fields.method = method;
+    fields.set_reference(path, texts.data(), texts.size());
+}
 
 } // namespace detail
 
@@ -80,7 +92,7 @@ public:
     template <detail::UrlValue T>
     Self& query(std::string_view key, const T& value)
     {
-        append_query(fields_.query, key, detail::to_url_text(value));
+        append_query(fields().query, key, detail::to_url_text(value));
         return self();
     }
     /// Adds it only if there is a value.
@@ -92,7 +104,7 @@ public:
     /// Sets a header; replaces the client's default of that name.
     Self& header(std::string_view name, std::string_view value)
     {
-        fields_.set_header(name, value);
+        fields().set_header(name, value);
         return self();
     }
     /// `Authorization: Bearer` for this request, wherever it goes.
@@ -100,7 +112,7 @@ public:
     /// A body of raw bytes.
     Self& body(std::string bytes, std::string_view content_type = "application/octet-stream")
     {
-        fields_.set_body(std::move(bytes), content_type);
+        fields().set_body(std::move(bytes), content_type);
         return self();
     }
     /// A body of JSON made from `value`. Needs `#include <khive/client/json.hpp>`.
@@ -110,40 +122,40 @@ public:
         static_assert(detail::HasJsonCodec<T>, "json(value) needs #include <khive/client/json.hpp>");
         auto text = JsonCodec<T>::encode(value);
         if (text)
-            fields_.set_body(std::move(*text), "application/json");
+            fields().set_body(std::move(*text), "application/json");
         else
-            fields_.mistake = text.error();
+            fields().mistake = text.error();
         return self();
     }
     /// Adds a field to an urlencoded form, which becomes the body.
     template <detail::UrlValue T>
     Self& form(std::string_view name, const T& value)
     {
-        fields_.add_form_field(name, detail::to_url_text(value));
+        fields().add_form_field(name, detail::to_url_text(value));
         return self();
     }
     /// The whole call may take that long; `unlimited` for no limit. Overrides the client's `Timeouts::total`.
     Self& timeout(Duration total)
     {
-        fields_.total = total;
+        fields().total = total;
         return self();
     }
     /// One attempt may take that long. Overrides `Timeouts::attempt`.
     Self& attempt_timeout(Duration attempt)
     {
-        fields_.attempt = attempt;
+        fields().attempt = attempt;
         return self();
     }
     /// Overrides all of the client's timeouts but those of dialling.
     Self& timeouts(const Timeouts& timeouts)
     {
-        fields_.timeouts = timeouts;
+        fields().timeouts = timeouts;
         return self();
     }
     /// What the rate limiter charges; 1 by default.
     Self& cost(double tokens)
     {
-        fields_.cost = tokens;
+        fields().cost = tokens;
         return self();
     }
     /// Sends `Idempotency-Key`, the same on every attempt, which makes any method safe to repeat.
@@ -151,13 +163,13 @@ public:
     /// Says whether acting on this request twice is harmless, whatever its method.
     Self& replay_safe(bool safe)
     {
-        fields_.replay_safe = safe;
+        fields().replay_safe = safe;
         return self();
     }
     /// Is a status of 400 or more an error?
     Self& raise_for_status(bool raise)
     {
-        fields_.raise_for_status = raise;
+        fields().raise_for_status = raise;
         return self();
     }
 
@@ -169,10 +181,9 @@ protected:
     FluentRequest& operator=(const FluentRequest&) = default;
     FluentRequest& operator=(FluentRequest&&) noexcept = default;
 
-    detail::RequestFields fields_;
-
 private:
     Self& self() noexcept { return static_cast<Self&>(*this); }
+    detail::RequestFields& fields() noexcept { return self().collected(); }
 };
 
 /// A request as a value, for code that makes requests in one place and sends them in another.
@@ -185,13 +196,17 @@ public:
     template <detail::UrlValue... Args>
     Request(std::string_view method, std::string_view path, const Args&... args)
     {
-        fields_.method = method;
-        const std::array<std::string, sizeof...(Args)> texts{detail::to_url_text(args)...};
-        fields_.set_reference(path, texts.data(), texts.size());
+        detail::set_line(fields_, method, path, args...);
     }
 
     /// For the client.
     [[nodiscard]] detail::RequestFields take_fields() && noexcept { return std::move(fields_); }
+
+private:
+    friend FluentRequest<Request>;
+    detail::RequestFields& collected() noexcept { return fields_; }
+
+    detail::RequestFields fields_;
 };
 
 } // namespace khive::inline KHIVE_ABI

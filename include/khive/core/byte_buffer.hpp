@@ -56,8 +56,7 @@ private:
 
 inline ByteBuffer::ByteBuffer(ByteBuffer&& other) noexcept
     : bytes_(std::move(other.bytes_)), size_(std::exchange(other.size_, 0)), capacity_(std::exchange(other.capacity_, 0))
-{
-}
+{}
 
 inline ByteBuffer& ByteBuffer::operator=(ByteBuffer&& other) noexcept
 {

@@ -67,6 +67,9 @@ private:
     Secret password_;
 };
 
+/// The URL of a target at an origin, for logs and errors: each value of the query as `***`.
+[[nodiscard]] KHIVE_DECL std::string redact_url(const Origin& origin, std::string_view target);
+
 /// What a client with a base URL requests: `https://h/v1` and `/users?a=1` make `https://h/v1/users?a=1`.
 ///
 /// The path is appended: the base always counts as ending in '/', leading slashes of the reference are dropped, so

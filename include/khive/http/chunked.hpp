@@ -47,7 +47,18 @@ public:
     [[nodiscard]] const std::string& trailers() const noexcept { return trailers_; }
 
 private:
-    enum class State : std::uint8_t { size, extension, line_end, data, data_cr, data_lf, trailer, trailer_lf, last_lf, ended };
+    enum class State : std::uint8_t {
+        size,
+        extension,
+        line_end,
+        data,
+        data_cr,
+        data_lf,
+        trailer,
+        trailer_lf,
+        last_lf,
+        ended
+    };
 
     KHIVE_DECL void step(char c, const ByteBuffer& body);
     KHIVE_DECL void take_data(std::string_view& input, ByteBuffer& body);

@@ -13,8 +13,8 @@ namespace khive::inline KHIVE_ABI::http {
 
 /// The bytes of a request up to its body: request line, `Host`, the fields as given, `Content-Length`, empty line.
 ///
-/// `content_length` is empty where there is no body; methods that expect one then say `Content-Length: 0`. A `Host` in `fields`
-/// replaces `host_header`.
+/// `content_length` is empty where there is no body; methods that expect one then say `Content-Length: 0`. A `Host` in
+/// `fields` replaces `host_header`.
 ///
 /// - Errors: `invalid_argument`, before any byte is made, for a method that is no token; a target or host with a
 ///   space, control byte or non-ASCII byte; fields that are not well-formed; a second `Host`; fields that are the

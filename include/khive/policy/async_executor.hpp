@@ -90,7 +90,7 @@ public:
     [[nodiscard]] std::optional<Slot> try_enter(TimePoint now)
     {
         if (!work_->try_enter(1, now)) return std::nullopt;
-        return std::optional<Slot>(std::in_place, work_, 0);
+        return std::optional<Slot>(std::in_place, *work_, 0);
     }
     [[nodiscard]] asio::awaitable<Result<Slot>> enter(async::WaitRequest request)
     {

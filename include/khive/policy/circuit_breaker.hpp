@@ -46,7 +46,8 @@ public:
     /// Runs `fn()`, an awaitable of a value or of a `Result`, unless the circuit is open. A refusal comes as an exception or,
     /// where `fn` gives a `Result`, as its error. Whatever `fn` throws comes out unchanged.
     ///
-    /// - Lifetime: keeps its own copy of `fn`, and the breaker.
+    /// - Lifetime: keeps its own copy of `fn`, and the breaker. For GCC 12 and 13 name an `fn` whose captures own memory on the
+    ///   line before the `co_await`.
     template <class Fn>
     [[nodiscard]] auto execute(Fn fn) const -> std::invoke_result_t<Fn&>;
 
@@ -103,8 +104,7 @@ private:
     friend class CircuitBreaker;
     Ticket(std::shared_ptr<detail::BreakerCore> core, machine::BreakerMachine::Ticket ticket, TimePoint admitted) noexcept
         : core_(std::move(core)), ticket_(ticket), admitted_(admitted)
-    {
-    }
+    {}
 
     std::shared_ptr<detail::BreakerCore> core_;
     machine::BreakerMachine::Ticket ticket_;

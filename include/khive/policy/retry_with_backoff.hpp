@@ -58,7 +58,8 @@ public:
     /// makes no sense. Errors come as `fn` gives them: thrown, or as a `Result`. Exceptions that are not khive's come out
     /// unchanged.
     ///
-    /// - Lifetime: keeps its own copy of `fn`. Each attempt runs on the caller's executor, inside a strand if it has a timeout.
+    /// - Lifetime: keeps its own copy of `fn`; for GCC 12 and 13 name one whose captures own memory on the line before the
+    ///   `co_await`. Each attempt runs on the caller's executor, inside a strand of its own if it has a timeout.
     template <class Fn>
     [[nodiscard]] auto execute(Fn fn) const -> detail::RetriedAwaitable<Fn>;
 
@@ -107,7 +108,8 @@ static_assert(RetryPolicy<RetryWithBackoff>);
 template <class Predicate>
 class RetryOnResult {
 public:
-    RetryOnResult(RetryWithBackoff retry, Predicate predicate) : retry_(std::move(retry)), predicate_(std::move(predicate)) {}
+    RetryOnResult(RetryWithBackoff retry, Predicate predicate) : retry_(std::move(retry)), predicate_(std::move(predicate))
+    {}
 
     /// As `RetryWithBackoff::execute`.
     template <class Fn>

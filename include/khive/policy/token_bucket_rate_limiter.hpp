@@ -9,10 +9,13 @@
 #include <khive/policy/detail/check_cost.hpp>
 #include <khive/policy/machine/token_bucket.hpp>
 
+#include <boost/asio/cancellation_state.hpp>
+#include <boost/asio/this_coro.hpp>
+
 #include <atomic>
 #include <chrono>
 #include <cstddef>
-#include <functional>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -42,33 +45,43 @@ namespace detail {
 
 class TokenBucketState;
 
-/// Tokens taken from a bucket.
+/// Tokens taken from a bucket. It keeps the bucket alive, as a handle does.
 class BucketToken {
 public:
-    BucketToken(std::shared_ptr<TokenBucketState> bucket, double cost) noexcept : bucket_(std::move(bucket)), cost_(cost) {}
-    BucketToken(BucketToken&&) noexcept = default;
-    KHIVE_DECL BucketToken& operator=(BucketToken&& other) noexcept;
+    BucketToken(TokenBucketState& bucket, double cost) noexcept : bucket_(&bucket), cost_(cost) {}
+    BucketToken(BucketToken&& other) noexcept : bucket_(std::exchange(other.bucket_, nullptr)), cost_(other.cost_) {}
+    BucketToken& operator=(BucketToken&& other) noexcept
+    {
+        BucketToken old = std::move(*this);
+        bucket_ = std::exchange(other.bucket_, nullptr);
+        cost_ = other.cost_;
+        return *this;
+    }
     ~BucketToken()
     {
-        if (bucket_) give_back();
+        if (bucket_ != nullptr) give_back();
     }
     /// They stay taken.
-    void spend() noexcept { bucket_.reset(); }
+    void spend() noexcept;
 
 private:
     KHIVE_DECL void give_back() noexcept;
 
-    std::shared_ptr<TokenBucketState> bucket_; ///< null once spent
+    TokenBucketState* bucket_; ///< null once spent
     double cost_;
 };
 
 /// What the copies of a limiter share: a bucket behind a queue.
 class TokenBucketState final : public async::WaitQueue {
 public:
-    KHIVE_DECL explicit TokenBucketState(const TokenBucketOptions& options);
+    /// It lives as long as a handle or a token of it.
+    [[nodiscard]] KHIVE_DECL static std::shared_ptr<TokenBucketState> make(const TokenBucketOptions& options);
 
+    /// A success must be followed by a `BucketToken`.
     bool try_take(double cost, TimePoint now) noexcept;
     KHIVE_DECL void give_back(double cost) noexcept;
+    /// A token is no more.
+    void let_go() noexcept;
     KHIVE_DECL void set_rate(double rate, std::optional<double> burst, TimePoint now);
     [[nodiscard]] KHIVE_DECL double tokens(TimePoint now) const;
     [[nodiscard]] KHIVE_DECL Duration estimated_wait(double cost, TimePoint now) const;
@@ -76,11 +89,17 @@ public:
     [[nodiscard]] KHIVE_DECL BucketToken make_grant(const async::WaitRequest& request) noexcept;
 
 private:
+    KHIVE_DECL explicit TokenBucketState(const TokenBucketOptions& options);
     KHIVE_DECL bool try_grant(const async::WaitRequest& head, TimePoint now) noexcept override;
     KHIVE_DECL TimePoint next_grant(const async::WaitRequest& head, TimePoint now) noexcept override;
     KHIVE_DECL std::optional<Error> refuse(const async::WaitRequest& request, TimePoint now) override;
+    KHIVE_DECL void without_handles() noexcept;
 
     machine::TokenBucket bucket_; ///< under `mutex_`
+    /// Tokens keep the state alive without a count that both sides of the lock write: those issued are counted under `mutex_`,
+    /// those let go atomically. When the last handle goes it subtracts the one from the other, and the last token finds -1.
+    std::int64_t issued_ = 0;
+    std::atomic<std::int64_t> let_go_{0};
     std::atomic<double> burst_;
     std::size_t max_waiters_;
 };
@@ -138,19 +157,24 @@ public:
     [[nodiscard]] std::optional<Token> try_take(double cost, TimePoint now)
     {
         if (!state_->try_take(cost, now)) return std::nullopt;
-        return std::optional<Token>(std::in_place, state_, cost);
+        return std::optional<Token>(std::in_place, *state_, cost);
     }
     [[nodiscard]] KHIVE_DECL asio::awaitable<Result<Token>> take(async::WaitRequest request);
     [[nodiscard]] std::optional<Error> check_cost(double cost) const;
     /// @}
 
 private:
+    KHIVE_DECL static asio::awaitable<Result<Token>> take_in(TokenBucketRateLimiter self, AcquireOptions options);
     KHIVE_DECL static asio::awaitable<Result<void>> acquire_in(TokenBucketRateLimiter self, AcquireOptions options);
     KHIVE_DECL static asio::awaitable<void> acquire_or_throw(TokenBucketRateLimiter self, AcquireOptions options);
     template <class F>
     static std::invoke_result_t<F&> execute_in(TokenBucketRateLimiter self, F fn, AcquireOptions options)
     {
-        co_await acquire_or_throw(self, options);
+        auto token = co_await take_in(self, options);
+        // Cancelled between grant and resumption: `fn` does not begin, so the token goes back.
+        const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;
+        if (token && cancellation.cancelled() != asio::cancellation_type::none) Error{ErrorKind::cancelled}.raise();
+        token.value().spend();
         co_return co_await fn();
     }
 
@@ -161,7 +185,19 @@ inline bool detail::TokenBucketState::try_take(double cost, TimePoint now) noexc
 {
     if (!(cost > 0)) return false;
     const std::lock_guard lock(mutex_);
-    return !has_waiters() && cost <= bucket_.burst() && bucket_.try_take(cost, now);
+    if (has_waiters() || cost > bucket_.burst() || !bucket_.try_take(cost, now)) return false;
+    ++issued_;
+    return true;
+}
+
+inline void detail::TokenBucketState::let_go() noexcept
+{
+    if (let_go_.fetch_add(1, std::memory_order_acq_rel) == -1) delete this;
+}
+
+inline void detail::BucketToken::spend() noexcept
+{
+    if (bucket_ != nullptr) std::exchange(bucket_, nullptr)->let_go();
 }
 
 inline std::optional<Error> TokenBucketRateLimiter::check_cost(double cost) const

@@ -23,11 +23,13 @@ public:
     /// The server's certificate, followed by its intermediates, and its key.
     FaultServerTls(std::string certificate_chain, std::string key)
         : certificate_chain_(std::move(certificate_chain)), key_(std::move(key))
-    {
-    }
+    {}
 
     /// Lets in only clients with a certificate that this authority signed.
-    FaultServerTls& require_client_certificate(std::string authority) { return client_authority_ = std::move(authority), *this; }
+    FaultServerTls& require_client_certificate(std::string authority)
+    {
+        return client_authority_ = std::move(authority), *this;
+    }
     /// Speaks nothing newer than TLS 1.2.
     FaultServerTls& only_tls_1_2() { return only_tls_1_2_ = true, *this; }
     /// Closes without close_notify, as a broken or an attacked server does.

@@ -15,14 +15,14 @@
 namespace khive::inline KHIVE_ABI::testing {
 
 struct FaultyAPIOptions {
-    double quota = 0;            ///< requests per second it allows in the long run; above is 429. 0 for no quota.
-    double quota_burst = 1;      ///< requests it allows at once. At least 1.
-    double error_ratio = 0;      ///< how often a burst of 503 begins. 0 to 1.
+    double quota = 0;              ///< requests per second it allows in the long run; above is 429. 0 for no quota.
+    double quota_burst = 1;        ///< requests it allows at once. At least 1.
+    double error_ratio = 0;        ///< how often a burst of 503 begins. 0 to 1.
     std::uint64_t error_burst = 1; ///< requests that one burst of 503 lasts. At least 1.
-    double reset_ratio = 0;      ///< how often a connection is broken instead of an answer. 0 to 1.
-    Duration min_latency{};      ///< every answer takes at least so long,
-    Duration max_latency{};      ///< and at most so long; uniform in between. Not below `min_latency`.
-    std::uint64_t seed = 1;      ///< the same seed makes the same decisions for the same sequence of requests.
+    double reset_ratio = 0;        ///< how often a connection is broken instead of an answer. 0 to 1.
+    Duration min_latency{};        ///< every answer takes at least so long,
+    Duration max_latency{};        ///< and at most so long; uniform in between. Not below `min_latency`.
+    std::uint64_t seed = 1;        ///< the same seed makes the same decisions for the same sequence of requests.
 };
 
 /// What a `FaultyAPI` has done so far.

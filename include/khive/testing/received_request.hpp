@@ -17,7 +17,7 @@ struct ReceivedRequest {
     std::string target;
     std::string version; ///< "HTTP/1.1"
     Headers headers;
-    std::string body;          ///< without its framing
+    std::string body;             ///< without its framing
     std::uint64_t connection = 0; ///< which connection it came on, counted from 1
     std::uint64_t number = 0;     ///< which request of the server it is, counted from 1
     TimePoint time{};             ///< when it was complete: virtual time in a simulation

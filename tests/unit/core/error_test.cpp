@@ -146,11 +146,21 @@ TEST_CASE("Error: every class has the one root", "[core][error]")
 TEST_CASE("Error: says what it means for the other side's health", "[core][error]")
 {
     const auto [kind, verdict] = GENERATE(table<ErrorKind, Verdict>({
-        {ErrorKind::resolve, Verdict::failure}, {ErrorKind::connect, Verdict::failure}, {ErrorKind::connection_lost, Verdict::failure},
-        {ErrorKind::tls, Verdict::failure}, {ErrorKind::timeout, Verdict::failure}, {ErrorKind::protocol, Verdict::failure},
-        {ErrorKind::truncated_body, Verdict::failure}, {ErrorKind::decode, Verdict::success}, {ErrorKind::body_too_large, Verdict::success},
-        {ErrorKind::cancelled, Verdict::neutral}, {ErrorKind::closed, Verdict::neutral}, {ErrorKind::invalid_argument, Verdict::neutral},
-        {ErrorKind::rate_limited, Verdict::neutral}, {ErrorKind::circuit_open, Verdict::neutral}, {ErrorKind::pool_timeout, Verdict::neutral},
+        {ErrorKind::resolve, Verdict::failure},
+        {ErrorKind::connect, Verdict::failure},
+        {ErrorKind::connection_lost, Verdict::failure},
+        {ErrorKind::tls, Verdict::failure},
+        {ErrorKind::timeout, Verdict::failure},
+        {ErrorKind::protocol, Verdict::failure},
+        {ErrorKind::truncated_body, Verdict::failure},
+        {ErrorKind::decode, Verdict::success},
+        {ErrorKind::body_too_large, Verdict::success},
+        {ErrorKind::cancelled, Verdict::neutral},
+        {ErrorKind::closed, Verdict::neutral},
+        {ErrorKind::invalid_argument, Verdict::neutral},
+        {ErrorKind::rate_limited, Verdict::neutral},
+        {ErrorKind::circuit_open, Verdict::neutral},
+        {ErrorKind::pool_timeout, Verdict::neutral},
     }));
 
     CHECK(Error{kind}.outcome().verdict == verdict);

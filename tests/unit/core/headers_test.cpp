@@ -84,8 +84,21 @@ TEST_CASE("Headers: refuse what would break the request apart", "[core][headers]
 {
     using namespace std::string_literals;
     const auto [name, value] = GENERATE(table<std::string, std::string>({
-        {"X", "a\r\nInjected: b"}, {"X", "a\nb"}, {"X", "a\rb"}, {"X", "a\0b"s}, {"X", "a\x01"}, {"X", "a\x7f"},
-        {"", "a"}, {"X Y", "a"}, {"X:", "a"}, {"X\r\n", "a"}, {"X\0"s, "a"}, {" X", "a"}, {"X\xc3\xa9", "a"}, {"(X)", "a"}, {"X\t", "a"},
+        {"X", "a\r\nInjected: b"},
+        {"X", "a\nb"},
+        {"X", "a\rb"},
+        {"X", "a\0b"s},
+        {"X", "a\x01"},
+        {"X", "a\x7f"},
+        {"", "a"},
+        {"X Y", "a"},
+        {"X:", "a"},
+        {"X\r\n", "a"},
+        {"X\0"s, "a"},
+        {" X", "a"},
+        {"X\xc3\xa9", "a"},
+        {"(X)", "a"},
+        {"X\t", "a"},
     }));
     auto headers = three();
     const auto before = headers.lines();
@@ -135,7 +148,8 @@ TEST_CASE("is_token: knows methods and header names", "[core][headers]")
 {
     CHECK(is_token("GET"));
     CHECK(is_token("!#$%&'*+-.^_`|~09azAZ"));
-    for (const char* text : {"", "a b", "a\r", "a:", "(", "\"", "/", "[", "{", "@", "\x7f", "\xff"}) CHECK_FALSE(is_token(text));
+    for (const char* text : {"", "a b", "a\r", "a:", "(", "\"", "/", "[", "{", "@", "\x7f", "\xff"})
+        CHECK_FALSE(is_token(text));
 }
 
 TEST_CASE("iequals: folds ASCII letters and nothing else", "[core][headers]")

@@ -12,7 +12,8 @@ TEST_CASE("Ledger: keeps every attempt in order", "[core][ledger]")
 {
     Ledger ledger;
     CHECK(ledger.empty());
-    for (int i = 0; i < 5; ++i) ledger.begin_attempt(TimePoint{std::chrono::seconds{i}}).status = static_cast<std::uint16_t>(500 + i);
+    for (int i = 0; i < 5; ++i)
+        ledger.begin_attempt(TimePoint{std::chrono::seconds{i}}).status = static_cast<std::uint16_t>(500 + i);
 
     REQUIRE(ledger.size() == 5);
     for (std::size_t i = 0; i < 5; ++i) CHECK(ledger[i].status == 500 + i);
@@ -71,5 +72,6 @@ TEST_CASE("PeerAddress: prints with its port", "[core][ledger]")
 {
     CHECK(PeerAddress{}.to_string() == "-");
     CHECK(PeerAddress{{127, 0, 0, 1}, 80, 4}.to_string() == "127.0.0.1:80");
-    CHECK(PeerAddress{{0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}, 443, 6}.to_string() == "[2001:db8:0:0:0:0:0:1]:443");
+    CHECK(PeerAddress{{0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}, 443, 6}.to_string() ==
+          "[2001:db8:0:0:0:0:0:1]:443");
 }

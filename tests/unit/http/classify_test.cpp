@@ -27,12 +27,13 @@ Headers header(std::string_view name, std::string_view value)
 TEST_CASE("classify_status: says what a status means for breaker and retry", "[http][classify]")
 {
     const auto [status, verdict, retryable] = GENERATE(table<int, Verdict, bool>({
-        {200, Verdict::success, false}, {204, Verdict::success, false}, {301, Verdict::success, false}, {304, Verdict::success, false},
-        {400, Verdict::success, false}, {401, Verdict::success, false}, {404, Verdict::success, false}, {408, Verdict::success, true},
-        {409, Verdict::success, false}, {422, Verdict::success, false}, {425, Verdict::success, true}, {429, Verdict::throttled, true},
-        {500, Verdict::failure, true}, {501, Verdict::success, false}, {502, Verdict::failure, true}, {503, Verdict::failure, true},
-        {504, Verdict::failure, true}, {505, Verdict::success, false}, {507, Verdict::failure, false}, {599, Verdict::failure, false},
-        {999, Verdict::failure, false},
+        {200, Verdict::success, false}, {204, Verdict::success, false}, {301, Verdict::success, false},
+        {304, Verdict::success, false}, {400, Verdict::success, false}, {401, Verdict::success, false},
+        {404, Verdict::success, false}, {408, Verdict::success, true},  {409, Verdict::success, false},
+        {422, Verdict::success, false}, {425, Verdict::success, true},  {429, Verdict::throttled, true},
+        {500, Verdict::failure, true},  {501, Verdict::success, false}, {502, Verdict::failure, true},
+        {503, Verdict::failure, true},  {504, Verdict::failure, true},  {505, Verdict::success, false},
+        {507, Verdict::failure, false}, {599, Verdict::failure, false}, {999, Verdict::failure, false},
     }));
 
     CHECK(classified(status).verdict == verdict);
@@ -40,11 +41,20 @@ TEST_CASE("classify_status: says what a status means for breaker and retry", "[h
     CHECK(classified(status).replay == ReplaySafety::safe);
 }
 
-TEST_CASE("classify_status: an unsafe request may be repeated only after a status that says it was refused", "[http][classify]")
+TEST_CASE("classify_status: an unsafe request may be repeated only after a status that says it was refused",
+          "[http][classify]")
 {
     const auto [status, replay] = GENERATE(table<int, ReplaySafety>({
-        {429, ReplaySafety::safe}, {425, ReplaySafety::safe}, {409, ReplaySafety::safe}, {400, ReplaySafety::safe}, {501, ReplaySafety::safe},
-        {408, ReplaySafety::unsafe}, {500, ReplaySafety::unsafe}, {502, ReplaySafety::unsafe}, {503, ReplaySafety::unsafe}, {504, ReplaySafety::unsafe},
+        {429, ReplaySafety::safe},
+        {425, ReplaySafety::safe},
+        {409, ReplaySafety::safe},
+        {400, ReplaySafety::safe},
+        {501, ReplaySafety::safe},
+        {408, ReplaySafety::unsafe},
+        {500, ReplaySafety::unsafe},
+        {502, ReplaySafety::unsafe},
+        {503, ReplaySafety::unsafe},
+        {504, ReplaySafety::unsafe},
     }));
 
     CHECK(classified(status, false).replay == replay);

@@ -8,7 +8,13 @@ using namespace khive;
 TEST_CASE("is_replay_safe: an idempotent method or a key", "[http][idempotency]")
 {
     const auto [method, key, safe] = GENERATE(table<std::string, std::string, bool>({
-        {"GET", "", true}, {"DELETE", "", true}, {"POST", "", false}, {"PATCH", "", false}, {"POST", "k-1", true}, {"PATCH", "k-1", true}, {"GET", "k", true},
+        {"GET", "", true},
+        {"DELETE", "", true},
+        {"POST", "", false},
+        {"PATCH", "", false},
+        {"POST", "k-1", true},
+        {"PATCH", "k-1", true},
+        {"GET", "k", true},
     }));
     Headers fields;
     if (!key.empty()) fields.set("idempotency-key", key);

@@ -46,8 +46,8 @@ inline std::string describe(khive::http::ResponseReader& reader, khive::http::Re
         return std::string{to_string(error.kind())} + ": " + std::string{error.reason()};
     }
     const bool reusable = reader.reusable() && !unread;
-    return std::to_string(reader.status()) + (reusable ? " reusable [" : " closing [") + reader.take_headers().lines() + "] [" +
-           std::string{reader.take_body().view()} + "] [" + reader.trailers().lines() + "]";
+    return std::to_string(reader.status()) + (reusable ? " reusable [" : " closing [") + reader.take_headers().lines() +
+           "] [" + std::string{reader.take_body().view()} + "] [" + reader.trailers().lines() + "]";
 }
 
 /// Reads the answer cut into pieces that end at `cuts`, which are in order.

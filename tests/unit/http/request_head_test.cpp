@@ -18,7 +18,8 @@ Headers fields(std::vector<std::pair<std::string, std::string>> list)
 }
 
 /// The rule that was broken, or the bytes.
-std::string written(const Headers& headers, std::optional<std::size_t> length = std::nullopt, std::string_view method = "GET")
+std::string written(const Headers& headers, std::optional<std::size_t> length = std::nullopt,
+                    std::string_view method = "GET")
 {
     const auto head = write_request_head(method, "/", "h", headers, length);
     return head ? *head : std::string{to_string(head.error().kind())} + " " + head.error().message();
@@ -28,7 +29,8 @@ std::string written(const Headers& headers, std::optional<std::size_t> length = 
 
 TEST_CASE("write_request_head: writes line, Host, fields and the empty line", "[http][request]")
 {
-    const auto head = write_request_head("GET", "/a?b=c", "example.com:81", fields({{"Accept", "*/*"}, {"X", "1"}, {"x", "2"}}), std::nullopt);
+    const auto head = write_request_head("GET", "/a?b=c", "example.com:81",
+                                         fields({{"Accept", "*/*"}, {"X", "1"}, {"x", "2"}}), std::nullopt);
 
     CHECK(head.value() == "GET /a?b=c HTTP/1.1\r\nHost: example.com:81\r\nAccept: */*\r\nX: 1\r\nx: 2\r\n\r\n");
 }
@@ -52,7 +54,8 @@ TEST_CASE("write_request_head: says how long the body is", "[http][request]")
 TEST_CASE("write_request_head: one Host, that of the caller if there is one", "[http][request][hostile]")
 {
     CHECK(written(fields({{"host", "other"}, {"A", "b"}})) == "GET / HTTP/1.1\r\nHost: other\r\nA: b\r\n\r\n");
-    CHECK_THAT(written(fields({{"Host", "a"}, {"HOST", "a"}})), khive_tests::contains("invalid_argument more than one Host"));
+    CHECK_THAT(written(fields({{"Host", "a"}, {"HOST", "a"}})),
+               khive_tests::contains("invalid_argument more than one Host"));
     CHECK_THAT(written(fields({{"Host", ""}})), khive_tests::contains("invalid_argument"));
     CHECK_THAT(written(fields({{"Host", "a b"}})), khive_tests::contains("invalid_argument"));
 }
@@ -60,9 +63,18 @@ TEST_CASE("write_request_head: one Host, that of the caller if there is one", "[
 TEST_CASE("write_request_head: framing is not the caller's to set", "[http][request][hostile]")
 {
     const auto [name, value] = GENERATE(table<std::string, std::string>({
-        {"Transfer-Encoding", "chunked"}, {"transfer-encoding", "identity"}, {"TE", "trailers"}, {"Trailer", "X"}, {"Upgrade", "h2c"},
-        {"Content-Length", "6"}, {"Content-Length", "05"}, {"Content-Length", "5, 5"}, {"content-length", ""}, {"Connection", "upgrade"},
-        {"Connection", "close, TE"}, {"Connection", "Content-Length"},
+        {"Transfer-Encoding", "chunked"},
+        {"transfer-encoding", "identity"},
+        {"TE", "trailers"},
+        {"Trailer", "X"},
+        {"Upgrade", "h2c"},
+        {"Content-Length", "6"},
+        {"Content-Length", "05"},
+        {"Content-Length", "5, 5"},
+        {"content-length", ""},
+        {"Connection", "upgrade"},
+        {"Connection", "close, TE"},
+        {"Connection", "Content-Length"},
     }));
 
     CHECK_THAT(written(fields({{"A", "b"}, {name, value}}), 5, "POST"), khive_tests::contains("invalid_argument "));
@@ -70,7 +82,8 @@ TEST_CASE("write_request_head: framing is not the caller's to set", "[http][requ
 
 TEST_CASE("write_request_head: a true Content-Length is written once", "[http][request]")
 {
-    CHECK(written(fields({{"content-length", "5"}}), 5, "POST") == "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n");
+    CHECK(written(fields({{"content-length", "5"}}), 5, "POST") ==
+          "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n");
     CHECK_THAT(written(fields({{"Content-Length", "0"}})), khive_tests::contains("invalid_argument"));
 }
 
@@ -84,9 +97,23 @@ TEST_CASE("write_request_head: nothing splits the request", "[http][request][hos
 {
     using namespace std::string_literals;
     const auto [method, target, host] = GENERATE(table<std::string, std::string, std::string>({
-        {"", "/", "h"}, {"GET ", "/", "h"}, {"GET / HTTP/1.1\r\nX: y\r\n\r\nGET", "/", "h"}, {"G\0T"s, "/", "h"}, {"GET\n", "/", "h"},
-        {"GET", "", "h"}, {"GET", "/a b", "h"}, {"GET", "/\r\nX: y", "h"}, {"GET", "/\n", "h"}, {"GET", "/\0"s, "h"}, {"GET", "/\t", "h"},
-        {"GET", "/\xc3\xa9", "h"}, {"GET", "/\x7f", "h"}, {"GET", "/", ""}, {"GET", "/", "h\r\nX: y"}, {"GET", "/", "h h"}, {"GET", "/", "h\0"s},
+        {"", "/", "h"},
+        {"GET ", "/", "h"},
+        {"GET / HTTP/1.1\r\nX: y\r\n\r\nGET", "/", "h"},
+        {"G\0T"s, "/", "h"},
+        {"GET\n", "/", "h"},
+        {"GET", "", "h"},
+        {"GET", "/a b", "h"},
+        {"GET", "/\r\nX: y", "h"},
+        {"GET", "/\n", "h"},
+        {"GET", "/\0"s, "h"},
+        {"GET", "/\t", "h"},
+        {"GET", "/\xc3\xa9", "h"},
+        {"GET", "/\x7f", "h"},
+        {"GET", "/", ""},
+        {"GET", "/", "h\r\nX: y"},
+        {"GET", "/", "h h"},
+        {"GET", "/", "h\0"s},
     }));
     const auto head = write_request_head(method, target, host, {}, std::nullopt);
 
@@ -98,7 +125,8 @@ TEST_CASE("write_request_head: nothing splits the request", "[http][request][hos
 TEST_CASE("write_request_head: fields that were not checked before are checked here", "[http][request][hostile]")
 {
     using namespace std::string_literals;
-    const auto lines = GENERATE(as<std::string>{}, "X: a\nInjected: b\r\n", "X: a\0\r\n"s, "no colon\r\n", ": a\r\n", "X Y: a\r\n", "X: a\rb\r\n", "\r\n", " X: a\r\n");
+    const auto lines = GENERATE(as<std::string>{}, "X: a\nInjected: b\r\n", "X: a\0\r\n"s, "no colon\r\n", ": a\r\n",
+                                "X Y: a\r\n", "X: a\rb\r\n", "\r\n", " X: a\r\n");
 
     CHECK_THAT(written(Headers::from_lines(lines)), khive_tests::contains("invalid_argument "));
     CHECK_THAT(written(Headers::from_lines("X:a")), khive_tests::contains("\r\nX: a\r\n\r\n"));

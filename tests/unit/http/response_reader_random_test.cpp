@@ -27,15 +27,14 @@ public:
     Answer make()
     {
         Answer answer;
-        for (auto interims = below(3); interims != 0; --interims) answer.bytes += "HTTP/1.1 103 Early\r\n" + some_fields() + "\r\n";
+        for (auto interims = below(3); interims != 0; --interims)
+            answer.bytes += "HTTP/1.1 103 Early\r\n" + some_fields() + "\r\n";
         answer.bytes += "HTTP/1.1 " + std::to_string(200 + below(400)) + " " + text(below(8)) + "\r\n" + some_fields();
         const auto body = text(below(300));
         switch (below(3)) {
         case 0: answer.bytes += "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body; break;
         case 1: answer.bytes += "Transfer-Encoding: chunked\r\n\r\n" + in_chunks(body); break;
-        default:
-            answer.bytes += "\r\n" + body;
-            answer.then = Then::clean_end;
+        default: answer.bytes += "\r\n" + body; answer.then = Then::clean_end;
         }
         return answer;
     }

@@ -45,7 +45,8 @@ TEST_CASE("ResponseReader: an answer reads the same however its bytes are cut", 
          "200 reusable [transfer-encoding:  CHUNKED \r\n] [] []"},
         {"HTTP/1.1 200 OK\r\nContent-Length: 5, 5\r\ncontent-length: 5\r\n\r\nhello",
          "200 reusable [Content-Length: 5, 5\r\ncontent-length: 5\r\n] [hello] []"},
-        {"HTTP/1.1 500 Oh\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno", "500 closing [Connection: close\r\nContent-Length: 2\r\n] [no] []"},
+        {"HTTP/1.1 500 Oh\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno",
+         "500 closing [Connection: close\r\nContent-Length: 2\r\n] [no] []"},
         {"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", "200 closing [Content-Length: 2\r\n] [ok] []"},
         {"HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\nContent-Length: 2\r\n\r\nok",
          "200 reusable [Connection: Keep-Alive\r\nContent-Length: 2\r\n] [ok] []"},
@@ -71,7 +72,8 @@ TEST_CASE("ResponseReader: a body without length ends with the connection and is
 
 TEST_CASE("ResponseReader: the answer to HEAD has no body whatever it announces", "[http][reader]")
 {
-    const auto head = GENERATE(as<std::string>{}, "Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n", "Content-Length: 99999999999\r\n", "X: y\r\n");
+    const auto head = GENERATE(as<std::string>{}, "Content-Length: 5\r\n", "Transfer-Encoding: chunked\r\n",
+                               "Content-Length: 99999999999\r\n", "X: y\r\n");
     const auto bytes = "HTTP/1.1 200 OK\r\n" + head + "\r\n";
 
     CHECK(read_every_way({bytes, Then::silence, true}) == "200 reusable [" + head + "] [] []");
@@ -86,9 +88,10 @@ TEST_CASE("ResponseReader: an answer cut short anywhere is an error", "[http][re
 
     for (std::size_t size = 0; size < bytes.size(); ++size) {
         const auto result = read_bytewise({bytes.substr(0, size), end});
-        const std::string expected = size == 0          ? "connection_lost: the connection ended before any byte of the answer"
-                                     : size < head_size ? "connection_lost: the connection ended inside the head of the answer"
-                                                        : "truncated_body: the connection ended before the body did";
+        const std::string expected = size == 0 ? "connection_lost: the connection ended before any byte of the answer"
+                                     : size < head_size
+                                         ? "connection_lost: the connection ended inside the head of the answer"
+                                         : "truncated_body: the connection ended before the body did";
         CHECK(result == expected);
     }
 }
@@ -131,7 +134,9 @@ TEST_CASE("ResponseReader: an end of the stream after the answer changes nothing
 TEST_CASE("ResponseReader: reads the next answer with all state of the last one gone", "[http][reader]")
 {
     ResponseReader reader;
-    REQUIRE(read_next(reader, "HTTP/1.1 500 Oh\r\nKeep-Alive: timeout=5\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx") == ReadStep::done);
+    REQUIRE(
+        read_next(reader, "HTTP/1.1 500 Oh\r\nKeep-Alive: timeout=5\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx") ==
+        ReadStep::done);
     REQUIRE_FALSE(reader.reusable());
     REQUIRE(read_next(reader, "nonsense") == ReadStep::failed);
     CHECK(reader.status() == 0);
@@ -143,6 +148,39 @@ TEST_CASE("ResponseReader: reads the next answer with all state of the last one 
     CHECK(reader.take_headers().lines() == "Content-Length: 5\r\nX: y\r\n");
     CHECK(reader.take_body().view() == "hello");
     CHECK(reader.error().kind() == ErrorKind{});
+}
+
+TEST_CASE("ResponseReader: an answer given up half-way leaves nothing to the next", "[http][reader]")
+{
+    const auto half = GENERATE(as<std::string>{}, "HTTP/1.1 200 \r\nA", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nxx",
+                               "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhe", "HTTP/1.1 200 OK\r\n\r\nxx");
+    ResponseReader reader;
+    REQUIRE(read_next(reader, half) == ReadStep::more);
+
+    // A blank stands where the line of the half head began.
+    CHECK(read_next(reader, "HTTP/1.1 200 OK a\r\nContent-Length: 1\r\n\r\nx") == ReadStep::done);
+    CHECK(reader.take_body().view() == "x");
+    CHECK(reader.reusable());
+}
+
+TEST_CASE("ResponseReader: a head after an interim one is searched from its own beginning", "[http][reader]")
+{
+    CHECK(read_every_way({"HTTP/1.1 100 \r\n\r\nHTTP/1.1 200 OK a\r\nContent-Length: 0\r\n\r\n"}) ==
+          "200 reusable [Content-Length: 0\r\n] [] []");
+}
+
+TEST_CASE("ResponseReader: a body without length is never given room far beyond the limit", "[http][reader][hostile]")
+{
+    http::ReaderLimits limits;
+    limits.max_body_bytes = 100;
+    ResponseReader reader(limits);
+    REQUIRE(read_next(reader, "HTTP/1.1 200 OK\r\n\r\nabc") == ReadStep::more);
+
+    CHECK(reader.prepare().size() == 98);
+    CHECK(reader.commit(97) == ReadStep::more);
+    CHECK(reader.prepare().size() == 1);
+    CHECK(reader.commit(1) == ReadStep::failed);
+    CHECK(reader.error().kind() == ErrorKind::body_too_large);
 }
 
 TEST_CASE("ResponseReader: interim answers do not use up the limit of the head that follows", "[http][reader]")
@@ -269,6 +307,7 @@ TEST_CASE("ResponseReader: the connection is kept as version and Connection say"
         {"HTTP/1.1", "Connection: Close\r\n", false},
         {"HTTP/1.1", "connection: x, close ,y\r\n", false},
         {"HTTP/1.1", "Connection: keep-alive\r\nConnection: close\r\n", false},
+        {"HTTP/1.1", "Connection: close\r\nConnection: keep-alive\r\n", false},
         {"HTTP/1.1", "Connection: closed\r\n", true},
         {"HTTP/1.0", "", false},
         {"HTTP/1.0", "Connection: keep-alive\r\n", true},

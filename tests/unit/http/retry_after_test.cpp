@@ -36,8 +36,16 @@ TEST_CASE("retry_after: finds the header whatever its case", "[http][retry_after
 TEST_CASE("retry_after: seconds, with or without a fraction", "[http][retry_after][CL-1]")
 {
     const auto [value, expected] = GENERATE(table<std::string, Duration>({
-        {"0", 0s}, {"1", 1s}, {"120", 120s}, {"007", 7s}, {"1.5", 1500ms}, {"0.001", 1ms}, {"999999999", 999999999s}, {" 3 ", 3s},
-        {"0.000000001", Duration{1}}, {"2.0", 2s},
+        {"0", 0s},
+        {"1", 1s},
+        {"120", 120s},
+        {"007", 7s},
+        {"1.5", 1500ms},
+        {"0.001", 1ms},
+        {"999999999", 999999999s},
+        {" 3 ", 3s},
+        {"0.000000001", Duration{1}},
+        {"2.0", 2s},
     }));
 
     CHECK(delay({{"Retry-After", value}}) == expected);
@@ -45,8 +53,9 @@ TEST_CASE("retry_after: seconds, with or without a fraction", "[http][retry_afte
 
 TEST_CASE("retry_after: what is no plain number or date is nothing", "[http][retry_after][CL-1][hostile]")
 {
-    const auto value = GENERATE(as<std::string>{}, "", "-1", "+1", "-0", "nan", "NaN", "inf", "Infinity", "-inf", "1e3", "0x10", "1,000", "1 000", "1s",
-                                "1.", ".5", "1.5.5", "1234567890", "99999999999999999999", "1.1234567890", "soon", "\xd9\xa3", "1;2", "5, 6", "\"5\"");
+    const auto value = GENERATE(as<std::string>{}, "", "-1", "+1", "-0", "nan", "NaN", "inf", "Infinity", "-inf", "1e3",
+                                "0x10", "1,000", "1 000", "1s", "1.", ".5", "1.5.5", "1234567890", "99999999999999999999",
+                                "1.1234567890", "soon", "\xd9\xa3", "1;2", "5, 6", "\"5\"");
 
     CHECK_FALSE(delay({{"Retry-After", value}}));
     CHECK_FALSE(delay({{"retry-after-ms", value}}));
@@ -66,7 +75,8 @@ TEST_CASE("retry_after: the first valid one of several wins", "[http][retry_afte
 
 TEST_CASE("retry_after: reads the three forms of a date", "[http][retry_after][CL-1]")
 {
-    const auto date = GENERATE(as<std::string>{}, "Fri, 01 Jan 2027 00:01:40 GMT", "Friday, 01-Jan-27 00:01:40 GMT", "Fri Jan  1 00:01:40 2027");
+    const auto date = GENERATE(as<std::string>{}, "Fri, 01 Jan 2027 00:01:40 GMT", "Friday, 01-Jan-27 00:01:40 GMT",
+                               "Fri Jan  1 00:01:40 2027");
 
     CHECK(delay({{"Retry-After", date}}) == 90s);
 }

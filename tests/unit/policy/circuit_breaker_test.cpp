@@ -144,9 +144,8 @@ TEST_CASE("CircuitBreaker: counts errors that come as values", "[breaker]")
 TEST_CASE("CircuitBreaker: a classifier decides what a failure says", "[breaker]")
 {
     VirtualTime time;
-    const CircuitBreaker breaker = CircuitBreaker{touchy}.classify([](const khive::Failure& f) {
-        return f.is<std::logic_error>() ? Verdict::failure : Verdict::neutral;
-    });
+    const CircuitBreaker breaker = CircuitBreaker{touchy}.classify(
+        [](const khive::Failure& f) { return f.is<std::logic_error>() ? Verdict::failure : Verdict::neutral; });
 
     CHECK_THROWS(time.run(breaker.execute([] { return throwing(std::runtime_error("x")); })));
     CHECK(breaker.state(time.now()) == BreakerState::closed);
@@ -321,7 +320,8 @@ TEST_CASE("CircuitBreaker: a callback may use the breaker; what it causes is tol
 
     fail_once(breaker, start);
 
-    CHECK(seen == std::vector<BreakerState>{BreakerState::open, BreakerState::open, BreakerState::closed, BreakerState::closed});
+    CHECK(seen ==
+          std::vector<BreakerState>{BreakerState::open, BreakerState::open, BreakerState::closed, BreakerState::closed});
 }
 
 TEST_CASE("CircuitBreaker: what a callback throws is swallowed and counted", "[breaker]")
@@ -339,11 +339,8 @@ TEST_CASE("CircuitBreaker: what a callback throws is swallowed and counted", "[b
 
 TEST_CASE("CircuitBreaker: never has more probes under way than it may, from any number of threads", "[breaker][threads]")
 {
-    const CircuitBreaker breaker{{.consecutive_failures = 1,
-                                  .open_for = 1s,
-                                  .open_jitter = 0,
-                                  .half_open_probes = 3,
-                                  .close_after = 1'000'000}};
+    const CircuitBreaker breaker{
+        {.consecutive_failures = 1, .open_for = 1s, .open_jitter = 0, .half_open_probes = 3, .close_after = 1'000'000}};
     fail_once(breaker, start);
     const TimePoint later = start + 1s;
     std::atomic<int> probes{0};

@@ -118,9 +118,8 @@ TEST_CASE("RetryWithBackoff: after the last attempt the last exception comes out
     VirtualTime time;
     int calls = 0;
 
-    CHECK_THROWS_WITH(time.run(RetryWithBackoff{sharp}.execute([&calls] {
-        return throwing(std::runtime_error("down " + std::to_string(++calls)));
-    })),
+    CHECK_THROWS_WITH(time.run(RetryWithBackoff{sharp}.execute(
+                          [&calls] { return throwing(std::runtime_error("down " + std::to_string(++calls))); })),
                       "down 4");
     CHECK(calls == 4);
 }
@@ -263,8 +262,7 @@ TEST_CASE("RetryWithBackoff: waits exactly as long as the other side asks for", 
 TEST_CASE("RetryWithBackoff: retry_if decides about errors", "[retry]")
 {
     VirtualTime time;
-    const auto retry =
-        RetryWithBackoff{sharp}.retry_if([](const Failure& f) { return f.error().status() == 423; });
+    const auto retry = RetryWithBackoff{sharp}.retry_if([](const Failure& f) { return f.error().status() == 423; });
     int calls = 0;
 
     SECTION("repeats what it likes")
@@ -322,13 +320,13 @@ TEST_CASE("RetryWithBackoff: retry_result_if goes together with retry_if", "[ret
 {
     VirtualTime time;
     int calls = 0;
-    const auto retry = RetryWithBackoff{sharp}
-                           .retry_result_if([](int value) { return value < 3; })
-                           .retry_if([](const Failure& f) { return f.is<std::logic_error>(); });
+    const auto retry =
+        RetryWithBackoff{sharp}.retry_result_if([](int value) { return value < 3; }).retry_if([](const Failure& f) {
+            return f.is<std::logic_error>();
+        });
 
-    const int value = time.run(retry.execute([&] {
-        return ++calls == 1 ? throwing(std::logic_error("not yet")) : give(calls);
-    }));
+    const int value =
+        time.run(retry.execute([&] { return ++calls == 1 ? throwing(std::logic_error("not yet")) : give(calls); }));
 
     CHECK(value == 3);
 }
@@ -337,9 +335,8 @@ TEST_CASE("RetryWithBackoff: an attempt that takes too long is cancelled and rep
 {
     VirtualTime time;
 
-    const int value = time.run(RetryWithBackoff{with(3s, khive::unlimited)}.execute([](unsigned attempt) {
-        return take_and_give(attempt == 1 ? Duration{1h} : Duration{2s}, 9);
-    }));
+    const int value = time.run(RetryWithBackoff{with(3s, khive::unlimited)}.execute(
+        [](unsigned attempt) { return take_and_give(attempt == 1 ? Duration{1h} : Duration{2s}, 9); }));
 
     CHECK(value == 9);
     CHECK(time.elapsed() == 3s + 1s + 2s);
@@ -375,8 +372,7 @@ TEST_CASE("RetryWithBackoff: the total time cancels the attempt that exceeds it"
 {
     VirtualTime time;
 
-    const auto result = time.run(
-        RetryWithBackoff{with(6s, 10s)}.execute([] { return take_and_give_result(1h, 9); }));
+    const auto result = time.run(RetryWithBackoff{with(6s, 10s)}.execute([] { return take_and_give_result(1h, 9); }));
 
     CHECK(result.error().timer() == khive::Timer::total);
     CHECK(result.error().timer_value() == 10s);
@@ -389,8 +385,8 @@ TEST_CASE("RetryWithBackoff: stops at once where the next delay does not fit in 
 {
     VirtualTime time;
 
-    const auto result = time.run(
-        RetryWithBackoff{with(khive::unlimited, 5s)}.execute([] { return give_result(transient()); }));
+    const auto result =
+        time.run(RetryWithBackoff{with(khive::unlimited, 5s)}.execute([] { return give_result(transient()); }));
 
     CHECK(result.error().kind() == ErrorKind::connect); // the last real error
     CHECK(result.error().ledger().stop_reason() == StopReason::deadline);
@@ -471,11 +467,11 @@ TEST_CASE("RetryWithBackoff: may be destroyed at any point", "[retry]")
 TEST_CASE("RetryWithBackoff: attempts race their timeouts on a context of several threads", "[retry][threads]")
 {
     asio::thread_pool pool(4);
-    const RetryWithBackoff retry{
-        {.max_attempts = 5, .base_delay = 1us, .max_delay = 10us, .attempt_timeout = 50us}};
+    const RetryWithBackoff retry{{.max_attempts = 5, .base_delay = 1us, .max_delay = 10us, .attempt_timeout = 50us}};
     std::atomic<int> ended{0};
     for (int i = 0; i < 400; ++i)
-        asio::co_spawn(pool, retry.execute([] { return take_and_give(50us, 1); }), [&](std::exception_ptr, int) { ++ended; });
+        asio::co_spawn(pool, retry.execute([] { return take_and_give(50us, 1); }),
+                       [&](std::exception_ptr, int) { ++ended; });
     pool.join();
 
     CHECK(ended == 400);

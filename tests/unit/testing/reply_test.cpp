@@ -18,7 +18,8 @@ std::string text(const std::vector<PeerAction>& actions)
         switch (action.kind) {
         case PeerAction::Kind::send: line += "send(" + std::to_string(action.bytes.size()) + ")"; break;
         case PeerAction::Kind::pause:
-            line += "pause(" + std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(action.pause).count()) + ")";
+            line +=
+                "pause(" + std::to_string(std::chrono::duration_cast<std::chrono::milliseconds>(action.pause).count()) + ")";
             break;
         case PeerAction::Kind::end: line += "end"; break;
         case PeerAction::Kind::close: line += "close"; break;
@@ -48,7 +49,8 @@ TEST_CASE("Reply: has the head that was asked for", "[testing]")
     Headers headers;
     headers.set("etag", "\"1\"");
 
-    CHECK(status(503, headers, "x").bytes() == "HTTP/1.1 503 Service Unavailable\r\netag: \"1\"\r\nContent-Length: 1\r\n\r\nx");
+    CHECK(status(503, headers, "x").bytes() ==
+          "HTTP/1.1 503 Service Unavailable\r\netag: \"1\"\r\nContent-Length: 1\r\n\r\nx");
     CHECK(status(299).reason("Whatever").bytes() == "HTTP/1.1 299 Whatever\r\nContent-Length: 0\r\n\r\n");
     CHECK(status(204).preceded_by("HTTP/1.1 103 Early Hints\r\n\r\n").followed_by("!").bytes() ==
           "HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n!");

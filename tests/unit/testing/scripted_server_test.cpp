@@ -55,7 +55,7 @@ struct World {
     net::Endpoint there{asio::ip::make_address("10.0.0.1"), 80};
 
     /// What a client gets that sends `bytes` to `server` and reads until nothing happens any more.
-    boost::intrusive_ptr<RawClient> exchange(std::shared_ptr<SimulatedServer> server, std::string bytes)
+    boost::intrusive_ptr<RawClient> talk(std::shared_ptr<SimulatedServer> server, std::string bytes)
     {
         network->serve("api.test", 80, std::move(server));
         boost::intrusive_ptr<RawClient> client = new RawClient(time, *network, there, std::move(bytes));
@@ -74,7 +74,7 @@ TEST_CASE_METHOD(World, "ScriptedServer: remembers what it received", "[testing]
     auto server = std::make_shared<ScriptedServer>();
     time.run_for(5s);
 
-    exchange(server, "POST /items HTTP/1.1\r\nHost: api.test\r\nContent-Length: 4\r\n\r\nbody" + get);
+    talk(server, "POST /items HTTP/1.1\r\nHost: api.test\r\nContent-Length: 4\r\n\r\nbody" + get);
 
     REQUIRE(server->requests().size() == 2);
     const auto& post = server->requests()[0];
@@ -94,7 +94,7 @@ TEST_CASE_METHOD(World, "ScriptedServer: gives its replies in order, then asks t
     auto server = std::make_shared<ScriptedServer>(status(404), ok("two"));
     server->otherwise([](const ReceivedRequest& request) { return ok("for " + request.target); });
 
-    const auto client = exchange(server, get + get + get);
+    const auto client = talk(server, get + get + get);
 
     CHECK(client->received == "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
                               "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\ntwo"
@@ -106,14 +106,14 @@ TEST_CASE_METHOD(World, "ScriptedServer: a request beyond the script is an error
 {
     auto server = std::make_shared<ScriptedServer>(ok());
 
-    CHECK_THROWS_WITH(exchange(server, get + get), "no reply left in the script for request 2: GET /a?b=c");
+    CHECK_THROWS_WITH(talk(server, get + get), "no reply left in the script for request 2: GET /a?b=c");
 }
 
 TEST_CASE_METHOD(World, "ScriptedServer: delays and pieces take virtual time", "[testing]")
 {
     auto server = std::make_shared<ScriptedServer>(trickle(delay(10s, raw("abcde")), 2, 1s).then_close());
 
-    const auto client = exchange(server, get);
+    const auto client = talk(server, get);
 
     CHECK(client->received == "abcde");
     CHECK(client->end == asio::error::eof);
@@ -134,7 +134,7 @@ TEST_CASE_METHOD(World, "ScriptedServer: ends a connection as its reply says", "
     }));
     CAPTURE(name);
 
-    const auto client = exchange(std::make_shared<ScriptedServer>(reply), get);
+    const auto client = talk(std::make_shared<ScriptedServer>(reply), get);
 
     CHECK(client->received == received);
     CHECK(client->end == end);
@@ -142,7 +142,7 @@ TEST_CASE_METHOD(World, "ScriptedServer: ends a connection as its reply says", "
 
 TEST_CASE_METHOD(World, "ScriptedServer: closes when the request asked for it", "[testing]")
 {
-    const auto client = exchange(std::make_shared<ScriptedServer>(ok()), "GET / HTTP/1.1\r\nConnection: close\r\n\r\n");
+    const auto client = talk(std::make_shared<ScriptedServer>(ok()), "GET / HTTP/1.1\r\nConnection: close\r\n\r\n");
 
     CHECK(client->received == empty_ok);
     CHECK(client->end == asio::error::eof);
@@ -153,10 +153,10 @@ TEST_CASE_METHOD(World, "ScriptedServer: can speak first", "[testing]")
     auto server = std::make_shared<ScriptedServer>();
     server->greet_with(raw("SSH-2.0-x\r\n"));
 
-    CHECK(exchange(server, "")->received == "SSH-2.0-x\r\n");
+    CHECK(talk(server, "")->received == "SSH-2.0-x\r\n");
 }
 
 TEST_CASE_METHOD(World, "ScriptedServer: bytes that are no request are an error of the test", "[testing]")
 {
-    CHECK_THROWS_AS(exchange(std::make_shared<ScriptedServer>(), "hello\r\n\r\n"), std::runtime_error);
+    CHECK_THROWS_AS(talk(std::make_shared<ScriptedServer>(), "hello\r\n\r\n"), std::runtime_error);
 }

@@ -19,8 +19,7 @@ class Probe final : public net::WireListener {
 public:
     Probe(VirtualTime& time, SimulatedNetwork& network, EventRecorder& events)
         : time_(time), events_(events), wire_(network.open(time.executor()))
-    {
-    }
+    {}
 
     void on_connected(boost::system::error_code error) override { note("connected", error); }
     void on_written(boost::system::error_code error, std::size_t bytes) override
@@ -80,7 +79,10 @@ struct World {
         events.clear();
         return made;
     }
-    SimulatedAddress& serve(std::shared_ptr<SimulatedServer> server) { return network->address(there).serve(std::move(server)); }
+    SimulatedAddress& serve(std::shared_ptr<SimulatedServer> server)
+    {
+        return network->address(there).serve(std::move(server));
+    }
     SimulatedAddress& echo()
     {
         return serve(std::make_shared<SimulatedServerFunction>(
@@ -193,8 +195,14 @@ TEST_CASE_METHOD(World, "SimulatedNetwork: closing or dropping a wire ends its o
     CHECK(network->open_connections() == 1);
     client->read();
 
-    SECTION("close") { client->wire().close(); }
-    SECTION("drop") { client->drop_wire(); }
+    SECTION("close")
+    {
+        client->wire().close();
+    }
+    SECTION("drop")
+    {
+        client->drop_wire();
+    }
     time.settle();
 
     CHECK(events.text() == "read 0 aborted@0");
@@ -210,8 +218,7 @@ TEST_CASE_METHOD(World, "SimulatedNetwork: operations on a wire that is not conn
     client->wait();
     time.settle();
 
-    CHECK(events.text() ==
-          "read 0 Bad file descriptor@0, written 0 Bad file descriptor@0, readable Bad file descriptor@0");
+    CHECK(events.text() == "read 0 Bad file descriptor@0, written 0 Bad file descriptor@0, readable Bad file descriptor@0");
     CHECK(client->wire().try_write(std::string_view{"x"}) == 0);
     CHECK(client->wire().readable_now());
 }
@@ -285,10 +292,22 @@ TEST_CASE_METHOD(World, "SimulatedNetwork: unsolicited bytes and ends wake who w
     CHECK(events.size() == 0);
     CHECK_FALSE(client->wire().readable_now());
 
-    SECTION("bytes") { server->do_to_all(raw("HTTP/1.1 408 Request Timeout\r\n\r\n")); }
-    SECTION("close") { server->do_to_all(close_without_answer()); }
-    SECTION("reset") { server->do_to_all(reset()); }
-    SECTION("the server dies") { network->address(there).reset_connections(); }
+    SECTION("bytes")
+    {
+        server->do_to_all(raw("HTTP/1.1 408 Request Timeout\r\n\r\n"));
+    }
+    SECTION("close")
+    {
+        server->do_to_all(close_without_answer());
+    }
+    SECTION("reset")
+    {
+        server->do_to_all(reset());
+    }
+    SECTION("the server dies")
+    {
+        network->address(there).reset_connections();
+    }
     time.settle();
 
     CHECK(events.text() == "readable@0");
@@ -335,7 +354,8 @@ TEST_CASE_METHOD(World, "SimulatedNetwork: names are found, not found, late or n
     const auto look_up = [&](const std::string& name) {
         network->resolve(time.executor(), name, 443, [&](boost::system::error_code error, const net::Endpoints& found) {
             std::string text = error ? "error" : "";
-            for (const auto& endpoint : found) text += endpoint.address().to_string() + ":" + std::to_string(endpoint.port()) + " ";
+            for (const auto& endpoint : found)
+                text += endpoint.address().to_string() + ":" + std::to_string(endpoint.port()) + " ";
             events.record(text);
         });
     };

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <khive/async/owned_task.hpp>
+#include <khive/core/error.hpp>
 #include <khive/core/exceptions.hpp>
 
 #include <boost/asio/bind_cancellation_slot.hpp>

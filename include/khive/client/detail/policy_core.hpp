@@ -36,18 +36,18 @@ public:
     {
     }
 
-    asio::awaitable<Result<Response>> perform(std::shared_ptr<ClientCore> /*self*/, PreparedCall call) override
+    asio::awaitable<Result<Response>> perform(CallState& call) override
     {
         const InFlight in_flight(*this);
-        Call state(*this, call);
+        Run state(*this, call);
         if (!in_flight.open()) co_return state.refuse(ClientCore::closed_error());
-        if (auto bad_cost = gate_.check_cost(call.cost)) co_return state.refuse(*std::move(bad_cost));
+        if (auto bad_cost = gate_.check_cost(call.fields.cost)) co_return state.refuse(*std::move(bad_cost));
         try {
             for (;;) {
                 if (auto refused = state.begin()) co_return state.refuse(*std::move(refused));
 
                 // Token and slot, both at dispatch.
-                auto permit = gate_.try_take(call.cost, state.now);
+                auto permit = gate_.try_take(call.fields.cost, state.now);
                 if (!permit) {
                     auto waited = co_await gate_.take(state.wait_request(), &state.time, &state.attempt());
                     state.read_clock();
@@ -102,7 +102,7 @@ public:
     }
 
 private:
-    class Call;
+    class Run;
 
     static Gate make_gate(const std::tuple<Policies...>& policies)
     {
@@ -119,9 +119,9 @@ private:
 
 /// What one call knows while it runs; each step of the loop that neither waits nor takes a permit.
 template <class... Policies>
-class PolicyCore<Policies...>::Call {
+class PolicyCore<Policies...>::Run {
 public:
-    Call(PolicyCore& core, PreparedCall& call)
+    Run(PolicyCore& core, CallState& call)
         : time(async::time_service(core.executor())), now(core.now()), core_(core), call_(call), started_(now),
           schedule_(core.retry_.begin())
     {
@@ -133,22 +133,22 @@ public:
     TimePoint now;
     net::Deadline total;
 
-    [[nodiscard]] Attempt& attempt() { return ledger_.current(); }
+    [[nodiscard]] Attempt& attempt() { return call_.ledger.current(); }
     void read_clock() { now = time.now(); }
 
     /// Starts the next attempt, unless the breaker would refuse it now.
     std::optional<Error> begin()
     {
-        if (!ledger_.empty()) read_clock();
-        ledger_.begin_attempt(now).backoff = std::exchange(backoff_, Duration{});
-        error_ = Error{};
+        if (!call_.ledger.empty()) read_clock();
+        call_.ledger.begin_attempt(now).backoff = std::exchange(backoff_, Duration{});
+        call_.error = Error{};
         return core_.breaker_.refusal(now);
     }
 
     [[nodiscard]] async::WaitRequest wait_request() const
     {
         async::WaitRequest request;
-        request.cost = call_.cost;
+        request.cost = call_.fields.cost;
         request.deadline = total.at;
         request.arrived = now;
         request.timer = Timer::total;
@@ -169,7 +169,7 @@ public:
             record.tls = dial.tls;
         }
         record.pool_wait += std::max(now - before - record.resolve - record.connect - record.tls, Duration::zero());
-        if (!lease) error_ = lease.error();
+        if (!lease) call_.error = lease.error();
     }
 
     [[nodiscard]] net::ExchangeCall exchange(net::Connection& connection)
@@ -186,11 +186,11 @@ public:
     void ended(net::ExchangeEnd end, net::Connection& connection)
     {
         read_clock();
+        http::ResponseReader& reader = connection.reader();
         if (end.ok())
-            response_ = Response(connection.reader().status(), connection.reader().take_headers(),
-                                 connection.reader().take_body());
+            call_.response = Response(reader.status(), reader.take_headers(), reader.take_body());
         else
-            error_ = std::move(end.error);
+            call_.error = std::move(end.error);
     }
 
     [[nodiscard]] Outcome classify()
@@ -198,14 +198,14 @@ public:
         Attempt& record = attempt();
         record.elapsed = now - record.started;
         Outcome outcome;
-        if (error_.kind() == ErrorKind{}) {
-            outcome = http::classify_status(response_.status(), response_.headers(), call_.replay_safe, wall_now());
-            if (response_.status() >= 400) record.error = ErrorKind::status;
+        if (answered()) {
+            outcome = http::classify_status(call_.response.status(), call_.response.headers(), call_.replay_safe, wall_now());
+            if (call_.response.status() >= 400) record.error = ErrorKind::status;
         } else {
-            outcome = error_.outcome();
-            record.error = error_.kind();
-            record.timer = error_.timer();
-            record.maybe_processed = error_.maybe_processed();
+            outcome = call_.error.outcome();
+            record.error = call_.error.kind();
+            record.timer = call_.error.timer();
+            record.maybe_processed = call_.error.maybe_processed();
             if (call_.replay_safe) outcome.replay = ReplaySafety::safe;
         }
         record.verdict = outcome.verdict;
@@ -215,63 +215,59 @@ public:
     [[nodiscard]] RetryDecision decide(const Outcome& outcome)
     {
         if (outcome.verdict == Verdict::success && !outcome.retryable) return {false, stop_without_retry(), {}};
-        if (error_.kind() == ErrorKind::cancelled || error_.kind() == ErrorKind::closed) return {false, StopReason::cancelled, {}};
-        return schedule_.next(outcome, static_cast<unsigned>(ledger_.size()), now, total.at);
+        const ErrorKind kind = call_.error.kind();
+        if (kind == ErrorKind::cancelled || kind == ErrorKind::closed) return {false, StopReason::cancelled, {}};
+        return schedule_.next(outcome, static_cast<unsigned>(call_.ledger.size()), now, total.at);
     }
 
     void retry(Duration delay)
     {
-        if (core_.settings().observer)
-            core_.tell_retry(call_, ledger_, error_.kind() == ErrorKind{} ? nullptr : &error_, delay);
+        if (core_.settings().observer) core_.tell_retry(call_, delay);
         backoff_ = delay;
     }
 
     /// The call's end: the answer, or the last real error.
     [[nodiscard]] Result<Response> finish(StopReason reason)
     {
-        ledger_.stop(reason);
-        if (error_.kind() == ErrorKind{} && response_.status() >= 400 && call_.raise_for_status)
-            error_ = core_.status_error(call_, response_);
-        if (error_.kind() != ErrorKind{})
-            return core_.ClientCore::finish(call_, std::move(ledger_), std::move(error_), started_);
-        core_.ClientCore::finish(call_, std::move(ledger_), response_, started_);
-        return std::move(response_);
+        call_.ledger.stop(reason);
+        if (answered() && call_.response.status() >= 400 && call_.raise_for_status) call_.error = core_.status_error(call_);
+        if (!answered()) return core_.failed(call_, started_);
+        return core_.ClientCore::answered(call_, started_);
     }
 
     /// Nothing was sent in this attempt.
     [[nodiscard]] Result<Response> refuse(Error error)
     {
-        if (ledger_.empty()) ledger_.begin_attempt(now);
+        if (call_.ledger.empty()) call_.ledger.begin_attempt(now);
         const bool interrupted = error.kind() == ErrorKind::cancelled;
         Attempt& record = attempt();
         record.elapsed = now - record.started;
         record.error = error.kind();
         record.timer = error.timer();
-        error_ = std::move(error);
+        call_.error = std::move(error);
         return finish(interrupted ? StopReason::cancelled : StopReason::refused);
     }
 
     /// Cancelled, or the client closed, while nothing was under way.
     [[nodiscard]] Result<Response> interrupted()
     {
-        error_ = core_.scope()->closed() ? ClientCore::closed_error() : Error{ErrorKind::cancelled};
-        if (!ledger_.empty() && ledger_.back().maybe_processed) error_ = std::move(error_).with_maybe_processed(true);
+        const bool maybe = !call_.ledger.empty() && call_.ledger.back().maybe_processed;
+        call_.error = (core_.scope()->closed() ? ClientCore::closed_error() : Error{ErrorKind::cancelled}).with_maybe_processed(maybe);
         return finish(StopReason::cancelled);
     }
 
 private:
+    /// Has the attempt got an answer, whatever it says?
+    [[nodiscard]] bool answered() const noexcept { return call_.error.kind() == ErrorKind{}; }
     [[nodiscard]] StopReason stop_without_retry() const noexcept
     {
-        return error_.kind() == ErrorKind{} && response_.status() < 400 ? StopReason::done : StopReason::not_retryable;
+        return answered() && call_.response.status() < 400 ? StopReason::done : StopReason::not_retryable;
     }
 
     PolicyCore& core_;
-    PreparedCall& call_;
+    CallState& call_;
     TimePoint started_;
-    Ledger ledger_;
     typename Retry::Schedule schedule_;
-    Response response_;
-    Error error_;
     Duration backoff_{};
 };
 

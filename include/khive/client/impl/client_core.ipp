@@ -4,9 +4,12 @@
 #include <khive/client/client_core.hpp>
 #include <khive/http/classify.hpp>
 #include <khive/http/idempotency.hpp>
+#include <khive/http/method.hpp>
 #include <khive/http/request_head.hpp>
 
-#include <cmath>
+#include <algorithm>
+#include <array>
+#include <utility>
 
 namespace khive::inline KHIVE_ABI::detail {
 
@@ -43,14 +46,69 @@ void tell(const std::shared_ptr<CallObserver>& observer, Tell what) noexcept
     }
 }
 
+/// May the byte stand in a target as it is, with no meaning for how a reference is joined to its base?
+inline constexpr auto plain_target_bytes = [] {
+    std::array<bool, 256> table{};
+    for (const char c : std::string_view{"-_~!$&'()*+,;=:@ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"})
+        table[static_cast<unsigned char>(c)] = true;
+    return table;
+}();
+
+/// A path whose joining is nothing but appending: plain bytes, single slashes, no dots, no query.
+inline bool is_plain_path(std::string_view path) noexcept
+{
+    if (path.empty() || path.front() != '/') return false;
+    char before = 0;
+    for (const char c : path) {
+        if (c == '/' ? before == '/' : !plain_target_bytes[static_cast<unsigned char>(c)]) return false;
+        before = c;
+    }
+    return true;
+}
+
+/// Everything after the request line.
+inline std::string without_request_line(const std::string& head)
+{
+    return head.substr(head.find("\r\n") + 2);
+}
+
+KHIVE_DECL std::string CallState::redacted_url() const
+{
+    return entry != nullptr ? redact_url(entry->origin, target) : std::string{};
+}
+
+KHIVE_DECL void CallState::clear() noexcept
+{
+    core.reset();
+    fields.clear();
+    head.clear();
+    target.clear();
+    entry = nullptr;
+    ledger.clear();
+    response = Response{};
+    error = Error{};
+}
+
+KHIVE_DECL void ReturnCallState::operator()(CallState* call) const noexcept
+{
+    std::unique_ptr<CallState> owned(call);
+    const auto core = std::move(owned->core);
+    core->keep(std::move(owned));
+}
+
 KHIVE_DECL ClientCore::ClientCore(asio::any_io_executor executor, const ClientOptions& options)
     : executor_(std::move(executor)), time_(async::time_service(executor_)), settings_(options.settings()),
       base_headers_(overlay(settings_.headers, settings_.origin_headers)),
       pool_(std::make_shared<net::ConnectionPool>(executor_, settings_.pool, settings_.timeouts.dial(), settings_.limits,
                                                   settings_.tls)),
       base_entry_(&pool_->entry(settings_.base.origin())), base_host_(settings_.base.origin().host_header()),
-      drain_(std::make_shared<Drain>(in_flight_))
+      base_path_(settings_.base.path()), drain_(std::make_shared<Drain>(in_flight_))
 {
+    if (base_path_.ends_with('/')) base_path_.pop_back();
+    auto head = http::write_request_head("GET", "/", base_host_, base_headers_, std::nullopt);
+    if (!head) head.error().raise();
+    head_fields_ = without_request_line(*head);
+    spare_.reserve(128);
 }
 
 KHIVE_DECL Error ClientCore::closed_error()
@@ -58,10 +116,36 @@ KHIVE_DECL Error ClientCore::closed_error()
     return Error{ErrorKind::closed}.with_message("the client is closed");
 }
 
-KHIVE_DECL Result<Timeouts> ClientCore::timeouts_of(const RequestFields& fields) const
+KHIVE_DECL CallPtr ClientCore::new_call()
 {
-    if (!fields.timeouts && !fields.total && !fields.attempt) return settings_.timeouts;
-    Timeouts timeouts = fields.timeouts.value_or(settings_.timeouts);
+    std::unique_ptr<CallState> call;
+    {
+        const std::lock_guard lock(spare_mutex_);
+        if (!spare_.empty()) {
+            call = std::move(spare_.back());
+            spare_.pop_back();
+        }
+    }
+    if (!call) call = std::make_unique<CallState>();
+    call->core = shared_from_this();
+    return CallPtr(call.release());
+}
+
+KHIVE_DECL void ClientCore::keep(std::unique_ptr<CallState> call) noexcept
+{
+    constexpr std::size_t enough = 128;
+    constexpr std::size_t large = 16 * 1024;
+    call->clear();
+    if (call->head.capacity() > large || call->fields.body.capacity() > large) return;
+    const std::lock_guard lock(spare_mutex_);
+    if (spare_.size() < enough) spare_.push_back(std::move(call));
+}
+
+KHIVE_DECL std::optional<Error> ClientCore::set_timeouts(CallState& call) const
+{
+    const RequestFields& fields = call.fields;
+    Timeouts& timeouts = call.timeouts = fields.timeouts.value_or(settings_.timeouts);
+    if (!fields.timeouts && !fields.total && !fields.attempt) return std::nullopt;
     if (fields.attempt) timeouts.attempt = *fields.attempt;
     if (fields.total) {
         timeouts.total = *fields.total;
@@ -69,47 +153,58 @@ KHIVE_DECL Result<Timeouts> ClientCore::timeouts_of(const RequestFields& fields)
         if (!fields.attempt && timeouts.attempt != unlimited) timeouts.attempt = std::min(timeouts.attempt, timeouts.total);
         if (timeouts.first_byte != unlimited) timeouts.first_byte = std::min(timeouts.first_byte, timeouts.total);
     }
-    if (auto contradiction = timeouts.check()) return *std::move(contradiction);
-    return timeouts;
+    return timeouts.check();
 }
 
-KHIVE_DECL Headers ClientCore::headers_of(const RequestFields& fields, bool same_origin) const
+KHIVE_DECL std::optional<Error> ClientCore::prepare(CallState& call)
 {
-    const Headers& defaults = same_origin ? base_headers_ : settings_.headers;
-    return fields.headers.empty() ? defaults : overlay(defaults, fields.headers);
+    RequestFields& fields = call.fields;
+    if (fields.mistake) return std::move(fields.mistake);
+    if (auto contradiction = set_timeouts(call)) return contradiction;
+    call.raise_for_status = fields.raise_for_status.value_or(settings_.raise_for_status);
+    if (prepare_plain(call)) return std::nullopt;
+    return prepare_any(call);
 }
 
-KHIVE_DECL Result<PreparedCall> ClientCore::prepare(RequestFields fields)
+/// The way of most requests: a plain path under the base, no headers of its own. Makes the same bytes as the other.
+KHIVE_DECL bool ClientCore::prepare_plain(CallState& call) const
 {
-    if (fields.mistake) return *std::move(fields.mistake);
-    auto timeouts = timeouts_of(fields);
-    if (!timeouts) return timeouts.error();
+    const RequestFields& fields = call.fields;
+    if (!fields.headers.empty() || fields.has_body || http::expects_body(fields.method) || !is_plain_path(fields.reference) ||
+        !settings_.base.query().empty() || !is_token(fields.method))
+        return false;
+    call.entry = base_entry_;
+    call.target.append(base_path_).append(fields.reference);
+    if (!fields.query.empty()) call.target.append("?").append(fields.query);
+    call.head.append(fields.method).append(" ").append(call.target).append(" HTTP/1.1\r\n").append(head_fields_);
+    call.replay_safe = fields.replay_safe.value_or(http::is_replay_safe(fields.method, settings_.origin_headers));
+    return true;
+}
+
+KHIVE_DECL std::optional<Error> ClientCore::prepare_any(CallState& call)
+{
+    RequestFields& fields = call.fields;
     if (!fields.query.empty())
         fields.reference.append(fields.reference.find('?') == std::string::npos ? "?" : "&").append(fields.query);
-    auto url = join(settings_.base, fields.reference);
+    const auto url = join(settings_.base, fields.reference);
     if (!url) return url.error();
     const bool same_origin = url->origin() == settings_.base.origin();
     if (!same_origin && settings_.only_base_origin)
         return Error{ErrorKind::invalid_url}.with_message("the URL is of another origin than the client's base: " + url->redacted());
     if (!fields.headers.contains("Authorization") && !same_origin && !url->user().empty())
         fields.set_header("Authorization", basic_credentials(url->user().reveal(), url->password()));
-    const Headers headers = headers_of(fields, same_origin);
+    if (!fields.content_type.empty() && !fields.headers.contains("Content-Type"))
+        fields.set_header("Content-Type", fields.content_type);
+    const Headers headers = overlay(same_origin ? base_headers_ : settings_.headers, fields.headers);
     const auto length = fields.has_body ? std::optional(fields.body.size()) : std::nullopt;
     auto head = http::write_request_head(fields.method, url->target(),
                                          same_origin ? base_host_ : url->origin().host_header(), headers, length);
-    if (!head) return std::move(head.error()).with_request(escape_untrusted(fields.method), url->redacted());
-
-    PreparedCall call;
     call.entry = same_origin ? base_entry_ : &pool_->entry(url->origin());
-    call.replay_safe = fields.replay_safe.value_or(http::is_replay_safe(fields.method, headers));
-    call.method = std::move(fields.method);
-    call.url = std::move(*url);
+    call.target = url->target();
+    if (!head) return head.error();
     call.head = std::move(*head);
-    call.body = std::move(fields.body);
-    call.timeouts = *timeouts;
-    call.cost = fields.cost;
-    call.raise_for_status = fields.raise_for_status.value_or(settings_.raise_for_status);
-    return call;
+    call.replay_safe = fields.replay_safe.value_or(http::is_replay_safe(fields.method, headers));
+    return std::nullopt;
 }
 
 KHIVE_DECL bool ClientCore::enter() noexcept
@@ -144,41 +239,43 @@ KHIVE_DECL void ClientCore::abort() noexcept
     pool_->shut_down();
 }
 
-KHIVE_DECL Error ClientCore::status_error(const PreparedCall& call, Response& response) const
+KHIVE_DECL Error ClientCore::status_error(CallState& call) const
 {
+    Response& response = call.response;
     std::string excerpt(response.body().substr(0, settings_.max_error_body));
     return http::make_status_error(response.status(), response.take_headers(), std::move(excerpt), call.replay_safe, wall_now());
 }
 
-KHIVE_DECL Error ClientCore::finish(const PreparedCall& call, Ledger ledger, Error error, TimePoint started)
+KHIVE_DECL Error ClientCore::failed(CallState& call, TimePoint started)
 {
-    const bool refused = ledger.stop_reason() == StopReason::refused;
-    const std::string url = call.url.redacted();
-    Error whole = std::move(error).with_request(call.method, url).with_ledger(std::move(ledger));
-    const CallRecord record{call.method, url, whole.status(), &whole, &whole.ledger(), now() - started};
+    const std::string url = call.redacted_url();
+    const bool refused = call.ledger.stop_reason() == StopReason::refused;
+    Error whole = std::move(call.error).with_request(call.fields.method, url).with_ledger(std::move(call.ledger));
     tell(settings_.observer, [&](CallObserver& observer) {
+        const CallRecord record{call.fields.method, url, whole.status(), &whole, &whole.ledger(), now() - started};
         if (refused) observer.on_refusal(record);
         observer.on_call(record);
     });
     return whole;
 }
 
-KHIVE_DECL void ClientCore::finish(const PreparedCall& call, Ledger ledger, Response& response, TimePoint started)
+KHIVE_DECL Response ClientCore::answered(CallState& call, TimePoint started)
 {
     const Duration elapsed = now() - started;
-    response.finish(elapsed, std::move(ledger));
+    call.response.finish(elapsed, std::move(call.ledger));
     tell(settings_.observer, [&](CallObserver& observer) {
-        const std::string url = call.url.redacted();
-        observer.on_call({call.method, url, response.status(), nullptr, &response.ledger(), elapsed});
+        const std::string url = call.redacted_url();
+        observer.on_call({call.fields.method, url, call.response.status(), nullptr, &call.response.ledger(), elapsed});
     });
+    return std::move(call.response);
 }
 
-KHIVE_DECL void ClientCore::tell_retry(const PreparedCall& call, const Ledger& ledger, const Error* error,
-                                       Duration delay) noexcept
+KHIVE_DECL void ClientCore::tell_retry(const CallState& call, Duration delay) noexcept
 {
     tell(settings_.observer, [&](CallObserver& observer) {
-        const std::string url = call.url.redacted();
-        observer.on_retry({call.method, url, ledger.back().status, error, &ledger, {}}, delay);
+        const std::string url = call.redacted_url();
+        const Error* error = call.error.kind() == ErrorKind{} ? nullptr : &call.error;
+        observer.on_retry({call.fields.method, url, call.ledger.back().status, error, &call.ledger, {}}, delay);
     });
 }
 

@@ -2,19 +2,13 @@
 #pragma once
 
 #include <khive/client/client_options.hpp>
-
-#include <openssl/evp.h>
+#include <khive/net/base64.hpp>
 
 namespace khive::inline KHIVE_ABI {
 
 KHIVE_DECL std::string basic_credentials(std::string_view user, const Secret& password)
 {
-    const std::string plain = std::string(user) + ":" + password.reveal();
-    std::string encoded(4 * ((plain.size() + 2) / 3) + 1, '\0');
-    const int length = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(encoded.data()),
-                                       reinterpret_cast<const unsigned char*>(plain.data()), static_cast<int>(plain.size()));
-    encoded.resize(static_cast<std::size_t>(length));
-    return "Basic " + encoded;
+    return "Basic " + net::base64(std::string(user) + ":" + password.reveal());
 }
 
 KHIVE_DECL ClientOptions::ClientOptions(std::string_view base_url)

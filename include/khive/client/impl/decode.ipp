@@ -10,27 +10,36 @@ inline asio::awaitable<Result<Response>> refused(Error error)
     co_return error;
 }
 
-KHIVE_DECL asio::awaitable<Result<Response>> try_send(std::shared_ptr<ClientCore> core, RequestFields fields)
+KHIVE_DECL asio::awaitable<Result<Response>> run(CallState* call)
 {
-    auto call = core->prepare(std::move(fields));
-    return call ? core->perform(core, std::move(*call)) : refused(call.error());
+    if (call == nullptr)
+        return refused(Error{ErrorKind::invalid_argument}.with_message("this request has been sent already; make another"));
+    if (auto mistake = call->core->prepare(*call)) {
+        const std::string url = call->redacted_url();
+        return refused((*std::move(mistake)).with_request(escape_untrusted(call->fields.method), url));
+    }
+    return call->core->perform(*call);
 }
 
-KHIVE_DECL asio::awaitable<Response> send(std::shared_ptr<ClientCore> core, RequestFields fields)
+KHIVE_DECL asio::awaitable<Result<Response>> try_send(CallPtr call)
 {
-    auto result = co_await try_send(std::move(core), std::move(fields));
+    co_return co_await run(call.get());
+}
+
+KHIVE_DECL asio::awaitable<Response> send(CallPtr call)
+{
+    auto result = co_await run(call.get());
     if (!result) result.error().raise();
     co_return std::move(*result);
 }
 
-KHIVE_DECL Error decode_error(const ClientCore& core, Error error, Response response, std::string_view method,
-                              std::string_view url)
+KHIVE_DECL Error decode_error(const CallState& call, Error error, Response response)
 {
-    std::string excerpt(response.body().substr(0, core.settings().max_error_body));
+    std::string excerpt(response.body().substr(0, call.core->settings().max_error_body));
     const int status = response.status();
     Ledger ledger = response.ledger();
     return std::move(error)
-        .with_request(method, url)
+        .with_request(call.fields.method, call.redacted_url())
         .with_response(status, response.take_headers(), std::move(excerpt))
         .with_ledger(std::move(ledger));
 }

@@ -31,18 +31,37 @@ KHIVE_DECL void RequestFields::set_reference(std::string_view pattern, const std
         mistake = expanded.error();
 }
 
-KHIVE_DECL void RequestFields::set_body(std::string bytes, std::string_view content_type)
+KHIVE_DECL void RequestFields::set_body(std::string bytes, std::string_view type)
 {
+    if (!is_field_value(type)) return set_header("Content-Type", type);
     body = std::move(bytes);
     has_body = true;
-    if (!headers.contains("Content-Type")) set_header("Content-Type", content_type);
+    content_type = type;
 }
 
 KHIVE_DECL void RequestFields::add_form_field(std::string_view name, std::string_view value)
 {
     append_form(body, name, value);
     has_body = true;
-    set_header("Content-Type", "application/x-www-form-urlencoded");
+    content_type = "application/x-www-form-urlencoded";
+}
+
+KHIVE_DECL void RequestFields::clear() noexcept
+{
+    method.clear();
+    reference.clear();
+    query.clear();
+    headers.clear();
+    body.clear();
+    content_type.clear();
+    has_body = false;
+    timeouts.reset();
+    total.reset();
+    attempt.reset();
+    raise_for_status.reset();
+    replay_safe.reset();
+    cost = 1;
+    mistake.reset();
 }
 
 } // namespace khive::inline KHIVE_ABI::detail

@@ -1,132 +1,18 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <khive/core/impl/headers.ipp>
+#include <khive/core/impl/url_authority.ipp>
 #include <khive/core/url.hpp>
 
-#include <boost/url/authority_view.hpp>
 #include <boost/url/ipv4_address.hpp>
-#include <boost/url/ipv6_address.hpp>
 
 #include <algorithm>
-#include <array>
-#include <charconv>
 #include <optional>
+#include <string>
 #include <utility>
 
 namespace khive::inline KHIVE_ABI {
 namespace detail {
-
-using ByteTable = std::array<bool, 256>;
-
-constexpr ByteTable bytes_of(std::string_view more)
-{
-    ByteTable table{};
-    for (const char c : std::string_view{"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"})
-        table[static_cast<unsigned char>(c)] = true;
-    for (const char c : more) table[static_cast<unsigned char>(c)] = true;
-    return table;
-}
-
-inline constexpr ByteTable unreserved_bytes = bytes_of("");
-inline constexpr ByteTable path_bytes = bytes_of("!$&'()*+,;=:@/");
-inline constexpr ByteTable query_bytes = bytes_of("!$&'()*+,;=:@/?");
-
-inline Error bad_url(std::string_view rule, std::string_view text)
-{
-    return Error{ErrorKind::invalid_url}.with_message(std::string{rule} + ": '" + escape_untrusted(text) + "'");
-}
-
-/// The userinfo of a URL that is refused must not reach a log.
-inline Error bad_url(std::string_view rule)
-{
-    return Error{ErrorKind::invalid_url}.with_message(std::string{rule});
-}
-
-constexpr bool is_control(char c) noexcept
-{
-    return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
-}
-
-constexpr int hex_value(char c) noexcept
-{
-    if (c >= '0' && c <= '9') return c - '0';
-    const char letter = lower(c);
-    return letter >= 'a' && letter <= 'f' ? letter - 'a' + 10 : -1;
-}
-
-constexpr bool is_escape(std::string_view text, std::size_t at) noexcept
-{
-    return text[at] == '%' && text.size() - at >= 3 && hex_value(text[at + 1]) >= 0 && hex_value(text[at + 2]) >= 0;
-}
-
-inline void append_escape(std::string& out, char c)
-{
-    constexpr std::string_view digits = "0123456789ABCDEF";
-    const auto byte = static_cast<unsigned char>(c);
-    out.append({'%', digits[byte >> 4], digits[byte & 15u]});
-}
-
-/// Encodes every byte that is not in `allowed`.
-inline void append_encoded(std::string& out, std::string_view text, const ByteTable& allowed)
-{
-    for (const char c : text) {
-        if (allowed[static_cast<unsigned char>(c)])
-            out += c;
-        else
-            append_escape(out, c);
-    }
-}
-
-/// The same, but a valid `%XX` is there already.
-inline void append_encoded_once(std::string& out, std::string_view text, const ByteTable& allowed)
-{
-    for (std::size_t i = 0; i < text.size(); ++i)
-        if (is_escape(text, i))
-            out += text[i];
-        else
-            append_encoded(out, text.substr(i, 1), allowed);
-}
-
-inline std::string decode(std::string_view text)
-{
-    std::string out;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        if (!is_escape(text, i)) {
-            out += text[i];
-            continue;
-        }
-        out += static_cast<char>(hex_value(text[i + 1]) * 16 + hex_value(text[i + 2]));
-        i += 2;
-    }
-    return out;
-}
-
-/// Calls `each(part)` for the parts of `text` between separators; none for an empty text.
-template <class F>
-void split(std::string_view text, char separator, F each)
-{
-    while (!text.empty()) {
-        const auto end = std::min(text.find(separator), text.size());
-        each(text.substr(0, end));
-        text.remove_prefix(std::min(end + 1, text.size()));
-    }
-}
-
-/// `http` and `https` in any case, with what follows the two slashes.
-struct SchemeAndRest {
-    bool tls;
-    std::string_view rest;
-};
-
-inline std::optional<SchemeAndRest> split_scheme(std::string_view text)
-{
-    for (const bool tls : {false, true}) {
-        const std::string_view scheme = tls ? "https://" : "http://";
-        if (iequals(text.substr(0, scheme.size()), scheme)) return SchemeAndRest{tls, text.substr(scheme.size())};
-    }
-    return std::nullopt;
-}
 
 /// Path, query and fragment of what follows the authority.
 struct TargetParts {
@@ -141,75 +27,6 @@ inline TargetParts split_target(std::string_view text)
     const auto mark = text.find('?');
     if (mark == std::string_view::npos) return {text, {}, false};
     return {text.substr(0, mark), text.substr(mark + 1), true};
-}
-
-/// Would a resolver take the name for a number in one of the old forms (127.1, 0x7f.1, 2130706433)?
-inline bool ends_in_number(std::string_view host)
-{
-    if (host.ends_with('.')) host.remove_suffix(1);
-    const auto last = host.substr(host.rfind('.') + 1);
-    const bool digits = std::all_of(last.begin(), last.end(), [](char c) { return c >= '0' && c <= '9'; });
-    return digits || iequals(last.substr(0, 2), "0x");
-}
-
-inline bool is_host_name(std::string_view host)
-{
-    if (host.ends_with('.')) host.remove_suffix(1);
-    if (host.empty() || host.size() > 253 || host.ends_with('.')) return false;
-    bool good = true;
-    split(host, '.', [&good](std::string_view label) {
-        const bool plain = std::all_of(label.begin(), label.end(), [](char c) {
-            return c != '~' && unreserved_bytes[static_cast<unsigned char>(c)];
-        });
-        good = good && plain && !label.empty() && label.size() <= 63;
-    });
-    return good;
-}
-
-inline Result<std::string> read_host(const boost::urls::authority_view& url)
-{
-    const std::string_view encoded{url.encoded_host().data(), url.encoded_host().size()};
-    switch (url.host_type()) {
-    case boost::urls::host_type::ipv4: return std::string{encoded};
-    case boost::urls::host_type::ipv6: {
-        const auto canonical = url.host_ipv6_address().to_string();
-        return std::string{canonical.data(), canonical.size()};
-    }
-    case boost::urls::host_type::name: break;
-    default: return bad_url("the URL has no usable host", encoded);
-    }
-    if (encoded.empty()) return bad_url("the URL has no host");
-    if (!is_host_name(encoded)) return bad_url("not a host name (letters, digits, '-', '_' and '.')", encoded);
-    if (ends_in_number(encoded)) return bad_url("the host ends in a number but is no IPv4 address", encoded);
-    std::string host{encoded};
-    std::transform(host.begin(), host.end(), host.begin(), [](char c) { return lower(c); });
-    return host;
-}
-
-/// An empty port is the default one (RFC 3986 section 3.2.3).
-inline Result<std::uint16_t> read_port(std::string_view text, bool tls)
-{
-    if (text.empty()) return static_cast<std::uint16_t>(tls ? 443 : 80);
-    unsigned port = 0;
-    const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), port);
-    const bool good = failed == std::errc{} && end == text.data() + text.size() && text.size() <= 5;
-    if (!good || port < 1 || port > 65535) return bad_url("the port is not in 1..65535", text);
-    return static_cast<std::uint16_t>(port);
-}
-
-inline std::optional<Error> check_authority(std::string_view authority)
-{
-    for (const char c : authority) {
-        if (static_cast<unsigned char>(c) >= 0x80)
-            return bad_url("the host is not ASCII: write international names in their xn-- form");
-        if (c == '\\') return bad_url("a backslash stands before the path of the URL");
-    }
-    return std::nullopt;
-}
-
-inline bool has_control(std::string_view text)
-{
-    return std::any_of(text.begin(), text.end(), is_control);
 }
 
 /// How a segment looks to a server that decodes it.
@@ -281,9 +98,8 @@ inline bool dots_from_args(std::string_view pattern, std::string_view path)
 {
     const auto count_dots = [](std::string_view text) {
         std::size_t found = 0;
-        split(text.substr(0, text.find('?')), '/', [&found](std::string_view segment) {
-            found += is_dots(segment, 1) || is_dots(segment, 2) ? 1u : 0u;
-        });
+        split(text.substr(0, text.find('?')), '/',
+              [&found](std::string_view segment) { found += is_dots(segment, 1) || is_dots(segment, 2) ? 1u : 0u; });
         return found;
     };
     return count_dots(path) != count_dots(pattern);
@@ -337,11 +153,13 @@ KHIVE_DECL std::string_view Url::query() const noexcept
     return std::string_view{target_}.substr(std::min(path_size_ + 1, target_.size()));
 }
 
-KHIVE_DECL std::string Url::redacted() const
+KHIVE_DECL std::string redact_url(const Origin& origin, std::string_view target)
 {
-    std::string text = origin_.to_string().append(path());
+    const auto mark = target.find('?');
+    std::string text = origin.to_string().append(target.substr(0, mark));
+    if (mark == std::string_view::npos) return text;
     char separator = '?';
-    detail::split(query(), '&', [&](std::string_view pair) {
+    detail::split(target.substr(mark + 1), '&', [&](std::string_view pair) {
         const auto key = detail::key_of(pair);
         text += separator;
         if (key.size() != pair.size()) text.append(key).append("=");
@@ -349,6 +167,11 @@ KHIVE_DECL std::string Url::redacted() const
         separator = '&';
     });
     return text;
+}
+
+KHIVE_DECL std::string Url::redacted() const
+{
+    return redact_url(origin_, target_);
 }
 
 KHIVE_DECL void Url::set_target(const detail::TargetParts& parts)
@@ -379,7 +202,8 @@ KHIVE_DECL Result<Url> join(const Url& base, std::string_view reference)
     if (detail::has_control(reference)) return detail::bad_url("the path has a control byte such as CR, LF or NUL");
     const auto parts = detail::split_target(reference);
     const auto head = parts.path.substr(0, parts.path.find('/'));
-    const bool foreign = parts.path.substr(std::min(head.size(), parts.path.size())).starts_with("//") && head.ends_with(':');
+    const bool foreign =
+        parts.path.substr(std::min(head.size(), parts.path.size())).starts_with("//") && head.ends_with(':');
     if (foreign || iequals(head, "http:") || iequals(head, "https:"))
         return detail::bad_url("only http:// and https:// URLs can be requested", reference);
     if (detail::climbs(parts.path)) return detail::bad_url("'..' climbs above the base path", parts.path);

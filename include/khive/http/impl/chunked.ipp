@@ -109,7 +109,8 @@ KHIVE_DECL void ChunkDecoder::on_trailer(char c)
         return;
     }
     if (!detail::is_text_byte(c)) return stop(ChunkStep::malformed, "trailer has a control byte");
-    if (trailers_.size() >= limits_.max_trailer_bytes) return stop(ChunkStep::trailers_too_large, "trailers are over the limit");
+    if (trailers_.size() >= limits_.max_trailer_bytes)
+        return stop(ChunkStep::trailers_too_large, "trailers are over the limit");
     trailers_ += c;
 }
 

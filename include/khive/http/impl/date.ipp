@@ -81,7 +81,8 @@ private:
     bool good_ = true;
 };
 
-inline std::optional<std::chrono::sys_seconds> point_of(std::chrono::year_month_day date, std::chrono::seconds time, bool good)
+inline std::optional<std::chrono::sys_seconds> point_of(std::chrono::year_month_day date, std::chrono::seconds time,
+                                                        bool good)
 {
     if (!good || !date.ok()) return std::nullopt;
     return std::chrono::sys_days{date} + time;

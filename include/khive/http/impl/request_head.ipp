@@ -58,7 +58,8 @@ inline void append_field(std::string& out, std::string_view name, std::string_vi
 inline void append_others(std::string& out, const Headers& fields)
 {
     for (const auto field : fields)
-        if (!iequals(field.name, "Host") && !iequals(field.name, "Content-Length")) append_field(out, field.name, field.value);
+        if (!iequals(field.name, "Host") && !iequals(field.name, "Content-Length"))
+            append_field(out, field.name, field.value);
 }
 
 } // namespace detail
@@ -68,15 +69,18 @@ KHIVE_DECL Result<std::string> write_request_head(std::string_view method, std::
                                                   std::optional<std::size_t> content_length)
 {
     if (!is_valid_method(method)) return detail::bad_request("method is not a token", method);
-    if (!detail::is_visible_ascii(target)) return detail::bad_request("target has a space, control or non-ASCII byte", target);
-    if (!detail::is_visible_ascii(host_header)) return detail::bad_request("host has a space, control or non-ASCII byte", host_header);
+    if (!detail::is_visible_ascii(target))
+        return detail::bad_request("target has a space, control or non-ASCII byte", target);
+    if (!detail::is_visible_ascii(host_header))
+        return detail::bad_request("host has a space, control or non-ASCII byte", host_header);
     if (!content_length && expects_body(method)) content_length = 0;
     const auto length = content_length ? std::to_string(*content_length) : std::string{};
 
     std::size_t hosts = 0;
     bool has_length = false;
     for (const auto field : fields) {
-        if (const auto rule = detail::broken_rule(field, length); !rule.empty()) return detail::bad_request(rule, field.name);
+        if (const auto rule = detail::broken_rule(field, length); !rule.empty())
+            return detail::bad_request(rule, field.name);
         has_length = has_length || iequals(field.name, "Content-Length");
         if (!iequals(field.name, "Host")) continue;
         host_header = field.value;

@@ -13,7 +13,8 @@ namespace detail {
 inline constexpr std::size_t first_input_bytes = 8u << 10;
 inline constexpr std::size_t max_input_bytes = 64u << 10; // beyond it only a long head makes the buffer grow
 inline constexpr std::size_t max_reserved_bytes = 1u << 20;
-inline constexpr std::size_t first_body_bytes = 8u << 10;
+inline constexpr std::size_t first_body_bytes = 8u << 10; // of a body without length
+inline constexpr std::size_t least_room_bytes = 1u << 10; // no read is made for less, unless less is left
 
 /// Can `text` be the beginning of a status line?
 inline bool starts_like_http(std::string_view text) noexcept
@@ -69,9 +70,8 @@ KHIVE_DECL std::span<char> ResponseReader::prepare()
 KHIVE_DECL std::span<char> ResponseReader::prepare_input()
 {
     input_.consume(std::exchange(consumed_, 0));
-    const bool was_full = input_.size() == input_.capacity();
     if (input_.capacity() == 0) input_.reserve(detail::first_input_bytes);
-    return input_.prepare(was_full ? std::max<std::size_t>(input_.size(), 1) : 1);
+    return input_.prepare(detail::least_room_bytes);
 }
 
 KHIVE_DECL std::span<char> ResponseReader::prepare_body()
@@ -82,8 +82,7 @@ KHIVE_DECL std::span<char> ResponseReader::prepare_body()
         const auto room = body_.prepare(1);
         return room.first(static_cast<std::size_t>(std::min<std::uint64_t>(left_, room.size())));
     }
-    if (body_.capacity() == 0) body_.reserve(detail::first_body_bytes);
-    const auto room = body_.prepare(1);
+    const auto room = body_.prepare(detail::least_room_bytes);
     // One byte more than allowed, to tell a body that ends at the limit from one that goes on.
     const std::uint64_t allowed = limits_.max_body_bytes - body_.size();
     return allowed < room.size() ? room.first(static_cast<std::size_t>(allowed) + 1) : room;
@@ -156,7 +155,8 @@ KHIVE_DECL void ResponseReader::read_head()
     detail::HeadParser parser(limits_.max_header_count);
     const auto head = parser.parse(text.substr(0, size));
     if (!head.problem.empty())
-        return fail(head.fields > limits_.max_header_count ? ErrorKind::header_too_large : ErrorKind::protocol, head.problem);
+        return fail(head.fields > limits_.max_header_count ? ErrorKind::header_too_large : ErrorKind::protocol,
+                    head.problem);
     consumed_ += size;
     use_head(head);
 }
@@ -204,11 +204,12 @@ KHIVE_DECL void ResponseReader::begin_body(const detail::ResponseHead& head)
     if (head.length) return begin_length(*head.length);
     if (head.chunked) {
         state_ = State::chunked;
-        return chunks_.start({limits_.max_body_bytes, limits_.max_chunk_line_bytes, limits_.max_extension_bytes,
-                              limits_.max_trailer_bytes});
+        return chunks_.start(
+            {limits_.max_body_bytes, limits_.max_chunk_line_bytes, limits_.max_extension_bytes, limits_.max_trailer_bytes});
     }
     state_ = State::until_close;
     keep_alive_ = false;
+    body_.reserve(detail::first_body_bytes);
     body_.append(input());
     consumed_ = input_.size();
     took_body();

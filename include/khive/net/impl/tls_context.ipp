@@ -9,6 +9,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <filesystem>
 #include <mutex>
@@ -59,8 +60,10 @@ struct TlsState {
     SslPtr<SSL_CTX> context;
     SessionCache sessions;
     std::string server_name;
+    std::once_flag system_loaded;
+    bool use_system = true; ///< the system's authorities are read when the first TLS connection is made: it takes milliseconds
     bool verify = true;
-    bool anchors = false;
+    std::atomic<bool> anchors{false};
 };
 
 inline std::string openssl_reason()
@@ -160,8 +163,6 @@ KHIVE_DECL TlsContext::TlsContext() : state_(std::make_shared<detail::TlsState>(
     SSL_CTX_set_read_ahead(context, 1);
     static constexpr unsigned char http1[] = {8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
     SSL_CTX_set_alpn_protos(context, http1, sizeof http1);
-    state_->anchors = detail::load_system_anchors(context);
-    ERR_clear_error();
 }
 
 KHIVE_DECL TlsContext& TlsContext::add_ca_file(const std::string& path)
@@ -183,7 +184,7 @@ KHIVE_DECL TlsContext& TlsContext::add_ca_pem(const std::string& pem)
 KHIVE_DECL TlsContext& TlsContext::trust_nothing()
 {
     SSL_CTX_set_cert_store(native(), X509_STORE_new());
-    state_->anchors = false;
+    state_->anchors = state_->use_system = false;
     return *this;
 }
 
@@ -226,6 +227,10 @@ KHIVE_DECL TlsContext& TlsContext::dangerously_skip_verification()
 
 KHIVE_DECL bool TlsContext::has_trust_anchors() const noexcept
 {
+    std::call_once(state_->system_loaded, [this] {
+        if (state_->use_system && state_->verify && detail::load_system_anchors(native())) state_->anchors = true;
+        ERR_clear_error();
+    });
     return state_->anchors || !state_->verify;
 }
 

@@ -145,7 +145,7 @@ private:
         for (auto at = std::ranges::begin(self->view_); at != std::ranges::end(self->view_); ++at) {
             std::optional<WorkPermit> permit;
             if (self->work_->try_enter(1, time.now(), true)) {
-                permit.emplace(self->work_, 1);
+                permit.emplace(*self->work_, 1);
             } else {
                 const async::WaitRequest turn{.key = feeder};
                 auto waited = co_await async::wait_in<WorkPermit>(self->work_, turn);

@@ -97,7 +97,8 @@ template <class Value>
 Value give_up(const Failure& failure, Ledger ledger)
 {
     if constexpr (is_result<Value>)
-        if (!failure.exception()) return Value(boost::system::in_place_error, Error{failure.error()}.with_ledger(std::move(ledger)));
+        if (!failure.exception())
+            return Value(boost::system::in_place_error, Error{failure.error()}.with_ledger(std::move(ledger)));
     failure.raise_with(std::move(ledger));
 }
 
@@ -116,7 +117,8 @@ asio::awaitable<Value> retry(RetryWithBackoff policy, Fn fn, Dislikes dislikes)
 
         const auto failure = failure_of(settled, call);
         const bool good = !failure && !dislikes(*settled.value);
-        const bool again = !good && (failure ? call.again(*failure, time.now(), cancelled) : call.again(time.now(), cancelled));
+        const bool again =
+            !good && (failure ? call.again(*failure, time.now(), cancelled) : call.again(time.now(), cancelled));
         if (!again) {
             if (failure) co_return give_up<Value>(*failure, call.take_ledger());
             if constexpr (std::is_void_v<Value>)

@@ -5,6 +5,9 @@
 #include <khive/policy/detail/awaitable_value.hpp>
 #include <khive/policy/detail/work_state.hpp>
 
+#include <boost/asio/cancellation_state.hpp>
+#include <boost/asio/this_coro.hpp>
+
 #include <memory>
 #include <optional>
 #include <type_traits>
@@ -29,6 +32,9 @@ asio::awaitable<void> run_work(std::shared_ptr<WorkState> work, WorkTask* task, 
         if (!waited) waited.error().raise();
         task->permit().emplace(std::move(*waited));
     }
+    // Cancelled between grant and resumption: nothing has begun, so the token goes back.
+    const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;
+    if (cancellation.cancelled() != asio::cancellation_type::none) Error{ErrorKind::cancelled}.raise();
     task->permit()->spend();
     if constexpr (std::is_void_v<T>) {
         co_await fn();

@@ -50,8 +50,7 @@ class Race final : public async::TimerNode, public std::enable_shared_from_this<
 public:
     Race(async::TimeService& time, async::Completion<Settled<Value>> completion, const asio::any_io_executor& executor)
         : time_(&time), completion_(std::move(completion)), strand_(asio::make_strand(executor))
-    {
-    }
+    {}
     ~Race()
     {
         if (time_ != nullptr) time_->disarm(*this);

@@ -40,23 +40,29 @@ namespace detail {
 
 class WorkState;
 
-/// A slot, and in a rate-limited executor a token with it.
+/// A slot, and in a rate-limited executor a token with it. It keeps the executor's state alive, as a handle does.
 class WorkPermit {
 public:
-    WorkPermit(std::shared_ptr<WorkState> work, double cost) noexcept : work_(std::move(work)), cost_(cost) {}
-    WorkPermit(WorkPermit&& other) noexcept = default;
-    KHIVE_DECL WorkPermit& operator=(WorkPermit&& other) noexcept;
+    WorkPermit(WorkState& work, double cost) noexcept : work_(&work), cost_(cost) {}
+    WorkPermit(WorkPermit&& other) noexcept : work_(std::exchange(other.work_, nullptr)), cost_(other.cost_) {}
+    WorkPermit& operator=(WorkPermit&& other) noexcept
+    {
+        WorkPermit old = std::move(*this);
+        work_ = std::exchange(other.work_, nullptr);
+        cost_ = other.cost_;
+        return *this;
+    }
     ~WorkPermit()
     {
-        if (work_) release();
+        if (work_ != nullptr) release();
     }
     /// The token stays taken; the slot is given back all the same.
     void spend() noexcept { cost_ = 0; }
 
 private:
-    KHIVE_DECL void release() noexcept;
+    void release() noexcept;
 
-    std::shared_ptr<WorkState> work_;
+    WorkState* work_;
     double cost_; ///< to give back; 0 once spent
 };
 
@@ -100,13 +106,14 @@ public:
     };
     enum class Admission { granted, queued, full, closed };
 
-    KHIVE_DECL explicit WorkState(const Options& options);
+    /// It lives as long as a handle, a task or a permit of it.
+    [[nodiscard]] KHIVE_DECL static std::shared_ptr<WorkState> make(const Options& options);
 
     /// \name Slots
     /// @{
-    /// `accepted` work goes on while the executor shuts down.
+    /// A success must be followed by a `WorkPermit`. `accepted` work goes on while the executor shuts down.
     bool try_enter(double cost, TimePoint now, bool accepted = false) noexcept;
-    KHIVE_DECL void release(double unspent) noexcept;
+    void release(double unspent) noexcept;
     [[nodiscard]] KHIVE_DECL std::optional<Error> check_cost(double cost) const;
     [[nodiscard]] KHIVE_DECL WorkPermit make_grant(const async::WaitRequest& request) noexcept;
     /// @}
@@ -136,7 +143,9 @@ public:
     /// @}
 
 private:
-    friend class WorkPermit;
+    KHIVE_DECL explicit WorkState(const Options& options);
+    KHIVE_DECL void without_handles() noexcept;
+    KHIVE_DECL void release_slowly(std::unique_lock<std::mutex> lock) noexcept;
     KHIVE_DECL bool try_grant(const async::WaitRequest& head, TimePoint now) noexcept override;
     KHIVE_DECL TimePoint next_grant(const async::WaitRequest& head, TimePoint now) noexcept override;
     KHIVE_DECL std::optional<Error> refuse(const async::WaitRequest& request, TimePoint now) override;
@@ -159,6 +168,7 @@ private:
     std::size_t outsiders_ = 0; ///< waiting in the queue without being a task
     std::size_t stopping_ = 0;  ///< tasks inside `shutdown`
     bool closing_ = false;
+    bool has_handles_ = true;
     ExecutorStats counts_;
     std::shared_ptr<Drain> drain_;
 };
@@ -181,6 +191,19 @@ inline bool WorkState::try_enter(double cost, TimePoint now, bool accepted) noex
         return false;
     if (bucket_ && !(cost > 0 && cost <= bucket_->burst())) return false;
     return take_locked(cost, now);
+}
+
+inline void WorkState::release(double unspent) noexcept
+{
+    std::unique_lock lock(mutex_);
+    --running_;
+    if (unspent > 0 && bucket_) bucket_->give_back(unspent);
+    if (has_waiters() || closing_ || !has_handles_) release_slowly(std::move(lock));
+}
+
+inline void WorkPermit::release() noexcept
+{
+    std::exchange(work_, nullptr)->release(cost_);
 }
 
 } // namespace detail

@@ -6,7 +6,7 @@
 namespace khive::inline KHIVE_ABI {
 
 KHIVE_DECL AsyncExecutor::AsyncExecutor(const AsyncExecutorOptions& options)
-    : work_(std::make_shared<detail::WorkState>(detail::WorkState::Options{.max_concurrency = options.max_concurrency,
+    : work_(detail::WorkState::make(detail::WorkState::Options{.max_concurrency = options.max_concurrency,
                                                                           .max_queue = options.max_queue,
                                                                           .rate = std::nullopt,
                                                                           .owner = "AsyncExecutor"}))

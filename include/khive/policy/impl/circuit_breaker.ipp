@@ -155,8 +155,7 @@ KHIVE_DECL CircuitBreaker::CircuitBreaker(const CircuitBreakerOptions& options) 
 
 KHIVE_DECL CircuitBreaker::CircuitBreaker(const CircuitBreakerOptions& options, const Random& random)
     : core_(std::make_shared<detail::BreakerCore>(options, random))
-{
-}
+{}
 
 KHIVE_DECL CircuitBreaker CircuitBreaker::named(std::string name) const
 {

@@ -34,8 +34,7 @@ inline bool is_aborted(const std::exception_ptr& exception)
 
 KHIVE_DECL Failure::Failure(Error error) noexcept
     : error_(std::move(error)), outcome_(error_.outcome()), cancelled_(error_.kind() == ErrorKind::cancelled)
-{
-}
+{}
 
 KHIVE_DECL Failure::Failure(std::exception_ptr exception) : exception_(std::move(exception))
 {

@@ -20,7 +20,7 @@ inline WorkState::Options work_options(const RateLimitedExecutorOptions& options
 } // namespace detail
 
 KHIVE_DECL RateLimitedExecutor::RateLimitedExecutor(const RateLimitedExecutorOptions& options)
-    : work_(std::make_shared<detail::WorkState>(detail::work_options(options)))
+    : work_(detail::WorkState::make(detail::work_options(options)))
 {
 }
 

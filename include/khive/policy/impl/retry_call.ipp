@@ -22,8 +22,7 @@ inline StopReason stop_reason(StopReason reason, const Failure& failure) noexcep
 
 KHIVE_DECL RetryCall::RetryCall(RetryWithBackoff retry, TimePoint now)
     : retry_(std::move(retry)), schedule_(retry_.begin()), deadline_(saturating_add(now, retry_.total_timeout()))
-{
-}
+{}
 
 KHIVE_DECL void RetryCall::begin_attempt(TimePoint now)
 {
@@ -35,10 +34,11 @@ KHIVE_DECL void RetryCall::begin_attempt(TimePoint now)
 KHIVE_DECL Failure RetryCall::timed_out(const Failure& failure) const
 {
     const bool total = attempt_deadline_ == deadline_;
-    return Failure(Error{ErrorKind::timeout}
-                       .with_timer(total ? Timer::total : Timer::attempt, total ? retry_.total_timeout() : retry_.attempt_timeout())
-                       .with_retryable(!total)
-                       .with_maybe_processed(failure.error().maybe_processed()));
+    return Failure(
+        Error{ErrorKind::timeout}
+            .with_timer(total ? Timer::total : Timer::attempt, total ? retry_.total_timeout() : retry_.attempt_timeout())
+            .with_retryable(!total)
+            .with_maybe_processed(failure.error().maybe_processed()));
 }
 
 KHIVE_DECL void RetryCall::note(const Failure& failure, TimePoint now)

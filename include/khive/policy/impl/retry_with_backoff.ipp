@@ -9,8 +9,7 @@ KHIVE_DECL RetryWithBackoff::RetryWithBackoff(const RetryOptions& options) : Ret
 
 KHIVE_DECL RetryWithBackoff::RetryWithBackoff(const RetryOptions& options, const Random& random)
     : backoff_(options), random_(std::make_shared<Random>(random))
-{
-}
+{}
 
 KHIVE_DECL RetryWithBackoff RetryWithBackoff::retry_if(ErrorPredicate predicate) const
 {

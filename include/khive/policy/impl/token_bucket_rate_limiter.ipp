@@ -21,18 +21,26 @@ inline async::WaitRequest wait_request(const AcquireOptions& options, TimePoint 
     return {.cost = options.cost, .deadline = std::min(options.deadline, saturating_add(now, options.max_wait))};
 }
 
-KHIVE_DECL BucketToken& BucketToken::operator=(BucketToken&& other) noexcept
-{
-    if (this == &other) return *this;
-    if (bucket_) give_back();
-    bucket_ = std::move(other.bucket_);
-    cost_ = other.cost_;
-    return *this;
-}
-
 KHIVE_DECL void BucketToken::give_back() noexcept
 {
-    std::exchange(bucket_, nullptr)->give_back(cost_);
+    TokenBucketState& bucket = *std::exchange(bucket_, nullptr);
+    bucket.give_back(cost_);
+    bucket.let_go();
+}
+
+KHIVE_DECL std::shared_ptr<TokenBucketState> TokenBucketState::make(const TokenBucketOptions& options)
+{
+    return {new TokenBucketState(options), [](TokenBucketState* state) { state->without_handles(); }};
+}
+
+KHIVE_DECL void TokenBucketState::without_handles() noexcept
+{
+    std::int64_t issued = 0;
+    {
+        const std::lock_guard lock(mutex_);
+        issued = issued_;
+    }
+    if (let_go_.fetch_sub(issued, std::memory_order_acq_rel) == issued) delete this;
 }
 
 KHIVE_DECL TokenBucketState::TokenBucketState(const TokenBucketOptions& options)
@@ -72,12 +80,14 @@ KHIVE_DECL Duration TokenBucketState::estimated_wait(double cost, TimePoint now)
 
 KHIVE_DECL BucketToken TokenBucketState::make_grant(const async::WaitRequest& request) noexcept
 {
-    return {std::static_pointer_cast<TokenBucketState>(shared_from_this()), request.cost};
+    return {*this, request.cost};
 }
 
 KHIVE_DECL bool TokenBucketState::try_grant(const async::WaitRequest& head, TimePoint now) noexcept
 {
-    return bucket_.try_take(head.cost, now);
+    if (!bucket_.try_take(head.cost, now)) return false;
+    ++issued_;
+    return true;
 }
 
 KHIVE_DECL TimePoint TokenBucketState::next_grant(const async::WaitRequest& head, TimePoint now) noexcept
@@ -96,14 +106,16 @@ KHIVE_DECL std::optional<Error> TokenBucketState::refuse(const async::WaitReques
 } // namespace detail
 
 KHIVE_DECL TokenBucketRateLimiter::TokenBucketRateLimiter(const TokenBucketOptions& options)
-    : state_(std::make_shared<detail::TokenBucketState>(options))
+    : state_(detail::TokenBucketState::make(options))
 {
 }
 
 KHIVE_DECL bool TokenBucketRateLimiter::try_acquire(double cost, TimePoint now)
 {
     if (const auto impossible = check_cost(cost)) impossible->raise();
-    return state_->try_take(cost, now);
+    auto token = try_take(cost, now);
+    if (token) token->spend();
+    return token.has_value();
 }
 
 KHIVE_DECL asio::awaitable<void> TokenBucketRateLimiter::acquire(AcquireOptions options)
@@ -133,12 +145,18 @@ KHIVE_DECL Duration TokenBucketRateLimiter::estimated_wait(double cost, TimePoin
     return state_->estimated_wait(cost, now);
 }
 
-KHIVE_DECL asio::awaitable<Result<void>> TokenBucketRateLimiter::acquire_in(TokenBucketRateLimiter self, AcquireOptions options)
+KHIVE_DECL asio::awaitable<Result<TokenBucketRateLimiter::Token>> TokenBucketRateLimiter::take_in(TokenBucketRateLimiter self,
+                                                                                               AcquireOptions options)
 {
     const asio::any_io_executor executor = co_await asio::this_coro::executor;
     const TimePoint now = async::time_service(executor).now();
-    if (self.state_->try_take(options.cost, now)) co_return Result<void>{};
-    auto token = co_await self.take(detail::wait_request(options, now));
+    if (auto token = self.try_take(options.cost, now)) co_return std::move(*token);
+    co_return co_await self.take(detail::wait_request(options, now));
+}
+
+KHIVE_DECL asio::awaitable<Result<void>> TokenBucketRateLimiter::acquire_in(TokenBucketRateLimiter self, AcquireOptions options)
+{
+    auto token = co_await take_in(self, options);
     if (!token) co_return token.error();
     token->spend();
     co_return Result<void>{};

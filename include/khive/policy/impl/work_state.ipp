@@ -31,20 +31,6 @@ private:
     const WorkState& work_;
 };
 
-KHIVE_DECL WorkPermit& WorkPermit::operator=(WorkPermit&& other) noexcept
-{
-    if (this == &other) return *this;
-    if (work_) release();
-    work_ = std::move(other.work_);
-    cost_ = other.cost_;
-    return *this;
-}
-
-KHIVE_DECL void WorkPermit::release() noexcept
-{
-    std::exchange(work_, nullptr)->release(cost_);
-}
-
 KHIVE_DECL void WorkTask::on_end(std::exception_ptr error) noexcept
 {
     ending(error);
@@ -66,17 +52,28 @@ KHIVE_DECL WorkState::WorkState(const Options& options)
     if (options.rate) bucket_.emplace(*options.rate, options.owner);
 }
 
-KHIVE_DECL void WorkState::release(double unspent) noexcept
+KHIVE_DECL std::shared_ptr<WorkState> WorkState::make(const Options& options)
 {
-    bool draining = false;
-    {
-        std::unique_lock lock(mutex_);
-        --running_;
-        if (bucket_ && unspent > 0) bucket_->give_back(unspent);
-        draining = closing_;
-        pump(std::move(lock));
-    }
-    if (draining) drain_->poke();
+    return {new WorkState(options), [](WorkState* state) { state->without_handles(); }};
+}
+
+KHIVE_DECL void WorkState::without_handles() noexcept
+{
+    std::unique_lock lock(mutex_);
+    has_handles_ = false;
+    const bool unused = running_ == 0;
+    lock.unlock();
+    if (unused) delete this;
+}
+
+/// The released permit no longer keeps the state alive: nothing of it may be touched once the lock is given up.
+KHIVE_DECL void WorkState::release_slowly(std::unique_lock<std::mutex> lock) noexcept
+{
+    const bool last = !has_handles_ && running_ == 0;
+    const std::shared_ptr<Drain> drain = closing_ ? drain_ : nullptr;
+    pump(std::move(lock)); // unlocks, in any case
+    if (drain) drain->poke();
+    if (last) delete this;
 }
 
 KHIVE_DECL std::optional<Error> WorkState::check_cost(double cost) const
@@ -87,7 +84,7 @@ KHIVE_DECL std::optional<Error> WorkState::check_cost(double cost) const
 
 KHIVE_DECL WorkPermit WorkState::make_grant(const async::WaitRequest& request) noexcept
 {
-    return {std::static_pointer_cast<WorkState>(shared_from_this()), request.cost};
+    return {*this, request.cost};
 }
 
 KHIVE_DECL bool WorkState::try_grant(const async::WaitRequest& head, TimePoint now) noexcept

@@ -22,14 +22,14 @@ enum class Jitter : std::uint8_t {
 
 /// How often, after how long and on what terms a call is tried again.
 struct RetryOptions {
-    unsigned max_attempts = 3;                               ///< the first one counts. 1 to 1000.
-    Duration base_delay = std::chrono::milliseconds{500};    ///< before the second attempt. More than 0.
-    Duration max_delay = std::chrono::seconds{8};            ///< cap. At least `base_delay`.
-    double factor = 2;                                       ///< of each delay to the one before. At least 1.
-    Jitter jitter = Jitter::full;                            ///< `none` also takes the server's `Retry-After` exactly.
-    Duration max_retry_after = std::chrono::minutes{2};      ///< gives up where the server asks for more. At least 0.
-    Duration attempt_timeout = unlimited;                    ///< of each attempt. More than 0, at most `total_timeout`.
-    Duration total_timeout = unlimited;                      ///< of all attempts and delays. More than 0.
+    unsigned max_attempts = 3;                            ///< the first one counts. 1 to 1000.
+    Duration base_delay = std::chrono::milliseconds{500}; ///< before the second attempt. More than 0.
+    Duration max_delay = std::chrono::seconds{8};         ///< cap. At least `base_delay`.
+    double factor = 2;                                    ///< of each delay to the one before. At least 1.
+    Jitter jitter = Jitter::full;                         ///< `none` also takes the server's `Retry-After` exactly.
+    Duration max_retry_after = std::chrono::minutes{2};   ///< gives up where the server asks for more. At least 0.
+    Duration attempt_timeout = unlimited;                 ///< of each attempt. More than 0, at most `total_timeout`.
+    Duration total_timeout = unlimited;                   ///< of all attempts and delays. More than 0.
     bool retry_unsafe = false; ///< repeat also what the server may have done already and would do twice.
 };
 static_assert(std::is_trivially_destructible_v<RetryOptions>);

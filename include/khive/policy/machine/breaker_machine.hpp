@@ -23,17 +23,17 @@ namespace khive::inline KHIVE_ABI {
 ///
 /// It opens on a number of failures in a row, or on a share of failures among recent calls, or on whichever comes first.
 struct CircuitBreakerOptions {
-    unsigned consecutive_failures = 5; ///< opens after so many failures in a row. 0: off.
-    double failure_ratio = 0;          ///< opens when this share of the window failed. [0, 1]. 0: off.
-    unsigned minimum_throughput = 20;  ///< fewer calls in the window prove nothing. At least 1.
-    Duration window = std::chrono::seconds{30}; ///< how far back the share looks. More than 0.
-    unsigned window_calls = 0;         ///< looks at so many last calls instead. At most 100'000. 0: at `window`.
+    unsigned consecutive_failures = 5;            ///< opens after so many failures in a row. 0: off.
+    double failure_ratio = 0;                     ///< opens when this share of the window failed. [0, 1]. 0: off.
+    unsigned minimum_throughput = 20;             ///< fewer calls in the window prove nothing. At least 1.
+    Duration window = std::chrono::seconds{30};   ///< how far back the share looks. More than 0.
+    unsigned window_calls = 0;                    ///< looks at so many last calls instead. At most 100'000. 0: at `window`.
     Duration open_for = std::chrono::seconds{30}; ///< refuses for so long, twice that the next time, and so on. More than 0.
-    Duration max_open_for{};           ///< doubles up to here. At least `open_for`. 0: eight times `open_for`.
-    double open_jitter = 0.1;          ///< up to this share longer, so that a fleet does not probe at once. [0, 1].
-    unsigned half_open_probes = 1;     ///< probes at a time. 1 to 1000.
-    unsigned close_after = 1;          ///< closes after so many successful probes. At least 1.
-    unsigned tolerated_failures = 0;   ///< opens again after more failed probes than that.
+    Duration max_open_for{};                      ///< doubles up to here. At least `open_for`. 0: eight times `open_for`.
+    double open_jitter = 0.1;        ///< up to this share longer, so that a fleet does not probe at once. [0, 1].
+    unsigned half_open_probes = 1;   ///< probes at a time. 1 to 1000.
+    unsigned close_after = 1;        ///< closes after so many successful probes. At least 1.
+    unsigned tolerated_failures = 0; ///< opens again after more failed probes than that.
     Duration max_probe = std::chrono::seconds{30}; ///< a probe older than that no longer holds up the next. More than 0.
 };
 static_assert(std::is_trivially_destructible_v<CircuitBreakerOptions>);
@@ -173,7 +173,7 @@ private:
     TimePoint open_until_{};
     TimePoint closed_since_{};
     Duration last_open_{};
-    unsigned opens_ = 0;                  ///< in a row, without a quiet period between them
+    unsigned opens_ = 0; ///< in a row, without a quiet period between them
     unsigned probes_succeeded_ = 0;
     unsigned probes_failed_ = 0;
 };

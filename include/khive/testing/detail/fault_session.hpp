@@ -29,7 +29,8 @@ struct HandshakeSeen {
 class FaultSession {
 public:
     /// `tls` is null for none.
-    KHIVE_TESTING_DECL FaultSession(asio::ip::tcp::socket socket, asio::ssl::context* tls, bool close_notify, std::uint64_t id);
+    KHIVE_TESTING_DECL FaultSession(asio::ip::tcp::socket socket, asio::ssl::context* tls, bool close_notify,
+                                    std::uint64_t id);
 
     /// Speaks TLS from here on; nothing if it failed.
     KHIVE_TESTING_DECL asio::awaitable<std::optional<HandshakeSeen>> handshake();

@@ -134,9 +134,9 @@ private:
 
     Way to_client_;
     Way to_server_;
-    TimePoint server_next_{};      ///< when the server does what it is told next
-    std::string inbound_;          ///< arrived, not read by the client
-    std::string unread_;           ///< arrived, not read by the server
+    TimePoint server_next_{}; ///< when the server does what it is told next
+    std::string inbound_;     ///< arrived, not read by the client
+    std::string unread_;      ///< arrived, not read by the server
     std::size_t unacknowledged_ = 0;
     boost::system::error_code error_;
     bool connected_ = false;
@@ -151,10 +151,12 @@ private:
 
 inline SimulatedLink::SimulatedLink(std::shared_ptr<EventQueue> queue, std::shared_ptr<SimulatedAddress> address,
                                     net::Endpoint endpoint, asio::any_io_executor executor, std::uint64_t id)
-    : queue_(std::move(queue)), address_(std::move(address)), endpoint_(std::move(endpoint)), executor_(std::move(executor)),
+    : queue_(std::move(queue)),
+      address_(std::move(address)),
+      endpoint_(std::move(endpoint)),
+      executor_(std::move(executor)),
       id_(id)
-{
-}
+{}
 
 } // namespace khive::inline KHIVE_ABI::testing::detail
 

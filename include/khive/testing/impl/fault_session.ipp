@@ -61,8 +61,7 @@ KHIVE_TESTING_DECL asio::awaitable<void> FaultSession::ignore_bytes()
 {
     std::array<char, 4096> ignored;
     boost::system::error_code error;
-    while (!error)
-        co_await socket_.async_read_some(asio::buffer(ignored), asio::redirect_error(asio::use_awaitable, error));
+    while (!error) co_await socket_.async_read_some(asio::buffer(ignored), asio::redirect_error(asio::use_awaitable, error));
 }
 
 inline asio::awaitable<bool> FaultSession::write(const std::string* bytes, bool bare)

@@ -29,7 +29,8 @@ inline void parse_head(std::string_view head, ReceivedRequest& request)
     const auto line = head.substr(0, head.find("\r\n"));
     const auto first = line.find(' ');
     const auto second = line.rfind(' ');
-    if (first == std::string_view::npos || first == second || !line.substr(second + 1).starts_with("HTTP/")) no_request(line);
+    if (first == std::string_view::npos || first == second || !line.substr(second + 1).starts_with("HTTP/"))
+        no_request(line);
     request.method = line.substr(0, first);
     request.target = line.substr(first + 1, second - first - 1);
     request.version = line.substr(second + 1);

@@ -51,7 +51,8 @@ inline detail::ConnectEnd SimulatedAddress::begin_connect(boost::system::error_c
 {
     ++connects_;
     error = error_;
-    if (fail_next_ == 0) return server_ || connects_end_ != detail::ConnectEnd::accepted ? connects_end_ : detail::ConnectEnd::failed;
+    if (fail_next_ == 0)
+        return server_ || connects_end_ != detail::ConnectEnd::accepted ? connects_end_ : detail::ConnectEnd::failed;
     --fail_next_;
     error = fail_next_error_;
     return detail::ConnectEnd::failed;

@@ -111,8 +111,7 @@ inline std::shared_ptr<detail::SimulatedLink> SimulatedNetwork::World::dial(cons
 
 KHIVE_TESTING_DECL SimulatedNetwork::SimulatedNetwork(const asio::any_io_executor& executor)
     : world_(std::make_shared<World>(executor))
-{
-}
+{}
 
 KHIVE_TESTING_DECL void SimulatedNetwork::shuffle(std::uint64_t seed)
 {

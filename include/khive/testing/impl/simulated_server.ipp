@@ -8,8 +8,7 @@ namespace khive::inline KHIVE_ABI::testing {
 
 KHIVE_TESTING_DECL SimulatedPeer::SimulatedPeer(const std::shared_ptr<detail::SimulatedLink>& link)
     : queue_(link->queue()), link_(link), id_(link->id()), endpoint_(link->endpoint())
-{
-}
+{}
 
 KHIVE_TESTING_DECL TimePoint SimulatedPeer::now() const noexcept
 {

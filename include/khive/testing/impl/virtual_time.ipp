@@ -18,8 +18,7 @@ KHIVE_TESTING_DECL void VirtualTime::settle()
 KHIVE_TESTING_DECL void VirtualTime::run_for(Duration duration)
 {
     const TimePoint until = saturating_add(now(), duration);
-    for (settle(); jump(until); settle()) {
-    }
+    for (settle(); jump(until); settle()) {}
     service().advance_to(until);
     settle();
 }

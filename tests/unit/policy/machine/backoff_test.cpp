@@ -72,8 +72,8 @@ TEST_CASE("Backoff: decorrelated jitter follows the last delay", "[machine][retr
 {
     Backoff backoff{{.max_attempts = 10, .base_delay = 100ms, .max_delay = 2s, .jitter = Jitter::decorrelated}};
 
-    CHECK(backoff.next(transient, 1, now, no_deadline, 0.5).delay == 200ms);  // 100 to 300
-    CHECK(backoff.next(transient, 2, now, no_deadline, 0.5).delay == 350ms);  // 100 to 600
+    CHECK(backoff.next(transient, 1, now, no_deadline, 0.5).delay == 200ms); // 100 to 300
+    CHECK(backoff.next(transient, 2, now, no_deadline, 0.5).delay == 350ms); // 100 to 600
     CHECK(backoff.next(transient, 3, now, no_deadline, 0.0).delay == 100ms);
     CHECK(backoff.next(transient, 4, now, no_deadline, 0.5).delay == 200ms);
 }
@@ -120,10 +120,10 @@ TEST_CASE("Backoff: what the server asks for is a floor, lengthened a little", "
 {
     const auto [asked, random, expected] = GENERATE(table<Duration, double, Duration>({
         {60s, 0.0, 60s},
-        {60s, 0.5, 60500ms},  // by one second at most
-        {3s, 0.5, 3150ms},    // by ten percent at most
-        {100ms, 0.5, 250ms},  // the own delay is longer
-        {0s, 0.5, 250ms},     // a date that has passed is no invitation to a storm
+        {60s, 0.5, 60500ms}, // by one second at most
+        {3s, 0.5, 3150ms},   // by ten percent at most
+        {100ms, 0.5, 250ms}, // the own delay is longer
+        {0s, 0.5, 250ms},    // a date that has passed is no invitation to a storm
     }));
     Backoff backoff{{.base_delay = 500ms}};
 

@@ -291,7 +291,8 @@ TEST_CASE("BreakerMachine: a ticket counts once", "[machine][breaker]")
     CHECK(bench.text() == "half_open probes 0/2 ok 1/2 failed 0");
 }
 
-TEST_CASE("BreakerMachine: stays open twice as long each time, up to the cap, until it was closed as long", "[machine][breaker]")
+TEST_CASE("BreakerMachine: stays open twice as long each time, up to the cap, until it was closed as long",
+          "[machine][breaker]")
 {
     auto options = touchy();
     options.max_open_for = 40s;
@@ -519,9 +520,15 @@ private:
     void step()
     {
         switch (below(100)) {
-        case 0: machine_.isolate(now_); ++resets_; break;
+        case 0:
+            machine_.isolate(now_);
+            ++resets_;
+            break;
         case 1:
-        case 2: machine_.reset(now_); ++resets_; break;
+        case 2:
+            machine_.reset(now_);
+            ++resets_;
+            break;
         default: below(10) < 4 ? admit() : below(10) < 6 ? finish() : pass_time();
         }
     }
@@ -579,7 +586,10 @@ private:
         const auto live = std::count_if(issued_.begin(), issued_.end(), [&](const Issued& i) {
             return i.probe && i.transitions == era() && now_ - i.since < options_.max_probe;
         });
-        if (live > static_cast<std::ptrdiff_t>(options_.half_open_probes)) wrong_ = "too many probes";
+        const auto limit = static_cast<std::ptrdiff_t>(options_.half_open_probes);
+        if (live > limit) wrong_ = "too many probes";
+        const bool half_open = machine_.last_state() == BreakerState::half_open;
+        if (half_open && live < limit && BreakerMachine(machine_).refusal(now_)) wrong_ = "a free place is not given";
     }
 
     void check_sums()

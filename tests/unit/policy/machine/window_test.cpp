@@ -118,7 +118,8 @@ TEST_CASE("Window: of calls agrees with a list over random schedules", "[machine
     SUCCEED();
 }
 
-TEST_CASE("Window: of time holds all of the last nine tenths and nothing older than its length", "[machine][window][property]")
+TEST_CASE("Window: of time holds all of the last nine tenths and nothing older than its length",
+          "[machine][window][property]")
 {
     for (std::uint64_t seed = 1; seed <= 300; ++seed) {
         khive::Random random{seed};

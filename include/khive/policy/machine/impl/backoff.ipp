@@ -16,7 +16,8 @@ inline void check_delays(const RetryOptions& o)
     check_option(o.base_delay > Duration::zero(), "RetryWithBackoff: base_delay", o.base_delay, "more than 0");
     check_option(o.max_delay >= o.base_delay, "RetryWithBackoff: max_delay", o.max_delay, "at least base_delay");
     check_option(std::isfinite(o.factor) && o.factor >= 1, "RetryWithBackoff: factor", o.factor, "at least 1");
-    check_option(o.max_retry_after >= Duration::zero(), "RetryWithBackoff: max_retry_after", o.max_retry_after, "at least 0");
+    check_option(o.max_retry_after >= Duration::zero(), "RetryWithBackoff: max_retry_after", o.max_retry_after,
+                 "at least 0");
 }
 
 inline RetryOptions checked(const RetryOptions& o)
@@ -24,7 +25,8 @@ inline RetryOptions checked(const RetryOptions& o)
     check_option(o.max_attempts >= 1 && o.max_attempts <= 1000, "RetryWithBackoff: max_attempts", o.max_attempts,
                  "in [1, 1000]");
     check_delays(o);
-    check_option(o.attempt_timeout > Duration::zero(), "RetryWithBackoff: attempt_timeout", o.attempt_timeout, "more than 0");
+    check_option(o.attempt_timeout > Duration::zero(), "RetryWithBackoff: attempt_timeout", o.attempt_timeout,
+                 "more than 0");
     check_option(o.total_timeout > Duration::zero(), "RetryWithBackoff: total_timeout", o.total_timeout, "more than 0");
     check_option(o.attempt_timeout == unlimited || o.attempt_timeout <= o.total_timeout, "RetryWithBackoff: attempt_timeout",
                  o.attempt_timeout, "at most total_timeout");

@@ -55,7 +55,8 @@ inline void check_window(const CircuitBreakerOptions& o)
 
 inline void check_trip(const CircuitBreakerOptions& o)
 {
-    check_option(o.failure_ratio >= 0 && o.failure_ratio <= 1, "CircuitBreaker: failure_ratio", o.failure_ratio, "in [0, 1]");
+    check_option(o.failure_ratio >= 0 && o.failure_ratio <= 1, "CircuitBreaker: failure_ratio", o.failure_ratio,
+                 "in [0, 1]");
     check_option(o.consecutive_failures > 0 || o.failure_ratio > 0, "CircuitBreaker: consecutive_failures",
                  o.consecutive_failures, "at least 1 where failure_ratio is 0, or it never opens");
 }
@@ -99,8 +100,7 @@ inline Window window_of(const CircuitBreakerOptions& options)
 
 KHIVE_DECL BreakerMachine::BreakerMachine(const CircuitBreakerOptions& options)
     : options_(detail::checked(options)), window_(detail::window_of(options)), probes_(options_.half_open_probes)
-{
-}
+{}
 
 /// Moves on what time alone moves on; gives the time that counts.
 KHIVE_DECL TimePoint BreakerMachine::tick(TimePoint now) noexcept
@@ -174,8 +174,8 @@ KHIVE_DECL BreakerMachine::Probe* BreakerMachine::free_probe(TimePoint now) noex
 
 KHIVE_DECL Duration BreakerMachine::until_probe_expires(TimePoint now) const noexcept
 {
-    const auto oldest = std::min_element(probes_.begin(), probes_.end(),
-                                         [](const Probe& a, const Probe& b) { return a.since < b.since; });
+    const auto oldest =
+        std::min_element(probes_.begin(), probes_.end(), [](const Probe& a, const Probe& b) { return a.since < b.since; });
     return options_.max_probe - (now - oldest->since);
 }
 

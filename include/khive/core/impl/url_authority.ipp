@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <khive/core/impl/percent.ipp>
+#include <khive/core/result.hpp>
+
+#include <boost/url/authority_view.hpp>
+#include <boost/url/host_type.hpp>
+#include <boost/url/ipv6_address.hpp>
+
+#include <algorithm>
+#include <charconv>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace khive::inline KHIVE_ABI::detail {
+
+inline Error bad_url(std::string_view rule, std::string_view text)
+{
+    return Error{ErrorKind::invalid_url}.with_message(std::string{rule} + ": '" + escape_untrusted(text) + "'");
+}
+
+/// The userinfo of a URL that is refused must not reach a log.
+inline Error bad_url(std::string_view rule)
+{
+    return Error{ErrorKind::invalid_url}.with_message(std::string{rule});
+}
+
+/// Calls `each(part)` for the parts of `text` between separators; none for an empty text.
+template <class F>
+void split(std::string_view text, char separator, F each)
+{
+    while (!text.empty()) {
+        const auto end = std::min(text.find(separator), text.size());
+        each(text.substr(0, end));
+        text.remove_prefix(std::min(end + 1, text.size()));
+    }
+}
+
+/// `http` and `https` in any case, with what follows the two slashes.
+struct SchemeAndRest {
+    bool tls;
+    std::string_view rest;
+};
+
+inline std::optional<SchemeAndRest> split_scheme(std::string_view text)
+{
+    for (const bool tls : {false, true}) {
+        const std::string_view scheme = tls ? "https://" : "http://";
+        if (iequals(text.substr(0, scheme.size()), scheme)) return SchemeAndRest{tls, text.substr(scheme.size())};
+    }
+    return std::nullopt;
+}
+
+/// Would a resolver take the name for a number in one of the old forms (127.1, 0x7f.1, 2130706433)?
+inline bool ends_in_number(std::string_view host)
+{
+    if (host.ends_with('.')) host.remove_suffix(1);
+    const auto last = host.substr(host.rfind('.') + 1);
+    const bool digits = std::all_of(last.begin(), last.end(), [](char c) { return c >= '0' && c <= '9'; });
+    return digits || iequals(last.substr(0, 2), "0x");
+}
+
+inline bool is_host_name(std::string_view host)
+{
+    if (host.ends_with('.')) host.remove_suffix(1);
+    if (host.empty() || host.size() > 253 || host.ends_with('.')) return false;
+    bool good = true;
+    split(host, '.', [&good](std::string_view label) {
+        const bool plain = std::all_of(label.begin(), label.end(),
+                                       [](char c) { return c != '~' && unreserved_bytes[static_cast<unsigned char>(c)]; });
+        good = good && plain && !label.empty() && label.size() <= 63;
+    });
+    return good;
+}
+
+inline Result<std::string> read_host(const boost::urls::authority_view& url)
+{
+    const std::string_view encoded{url.encoded_host().data(), url.encoded_host().size()};
+    switch (url.host_type()) {
+    case boost::urls::host_type::ipv4: return std::string{encoded};
+    case boost::urls::host_type::ipv6: {
+        const auto canonical = url.host_ipv6_address().to_string();
+        return std::string{canonical.data(), canonical.size()};
+    }
+    case boost::urls::host_type::name: break;
+    default: return bad_url("the URL has no usable host", encoded);
+    }
+    if (encoded.empty()) return bad_url("the URL has no host");
+    if (!is_host_name(encoded)) return bad_url("not a host name (letters, digits, '-', '_' and '.')", encoded);
+    if (ends_in_number(encoded)) return bad_url("the host ends in a number but is no IPv4 address", encoded);
+    std::string host{encoded};
+    std::transform(host.begin(), host.end(), host.begin(), [](char c) { return lower(c); });
+    return host;
+}
+
+/// An empty port is the default one (RFC 3986 section 3.2.3).
+inline Result<std::uint16_t> read_port(std::string_view text, bool tls)
+{
+    if (text.empty()) return static_cast<std::uint16_t>(tls ? 443 : 80);
+    unsigned port = 0;
+    const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), port);
+    const bool good = failed == std::errc{} && end == text.data() + text.size() && text.size() <= 5;
+    if (!good || port < 1 || port > 65535) return bad_url("the port is not in 1..65535", text);
+    return static_cast<std::uint16_t>(port);
+}
+
+inline std::optional<Error> check_authority(std::string_view authority)
+{
+    for (const char c : authority) {
+        if (static_cast<unsigned char>(c) >= 0x80)
+            return bad_url("the host is not ASCII: write international names in their xn-- form");
+        if (c == '\\') return bad_url("a backslash stands before the path of the URL");
+    }
+    return std::nullopt;
+}
+
+inline bool has_control(std::string_view text)
+{
+    return std::any_of(text.begin(), text.end(), is_control);
+}
+
+} // namespace khive::inline KHIVE_ABI::detail
