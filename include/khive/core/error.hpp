@@ -124,5 +124,5 @@ inline Error&& Error::with_maybe_processed(bool maybe) && noexcept
 } // namespace khive::inline KHIVE_ABI
 
 #if !defined(KHIVE_SEPARATE_COMPILATION)
-#include <khive/core/impl/error.ipp>
+#include <khive/core/exceptions.hpp>
 #endif

@@ -175,3 +175,7 @@ public:
 };
 
 } // namespace khive::inline KHIVE_ABI
+
+#if !defined(KHIVE_SEPARATE_COMPILATION)
+#include <khive/core/impl/error.ipp>
+#endif

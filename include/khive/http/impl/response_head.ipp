@@ -5,14 +5,15 @@
 #include <khive/core/time.hpp>
 #include <khive/http/detail/list.hpp>
 
-#include <boost/beast/http/basic_parser.hpp>
-
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <string_view>
+#include <utility>
 
 namespace khive::inline KHIVE_ABI::http::detail {
 
@@ -41,32 +42,46 @@ std::optional<Number> parse_number(std::string_view text) noexcept
     return good ? std::optional{number} : std::nullopt;
 }
 
-/// Beast's tokeniser with the checks on top that Boost 1.81 does not make. It is given complete heads only.
-class HeadParser final : public boost::beast::http::basic_parser<false> {
-public:
-    explicit HeadParser(std::size_t max_fields) : max_fields_(max_fields) {}
+/// Bytes that a name may have, for one look a byte.
+inline constexpr auto name_bytes = [] {
+    std::array<bool, 256> table{};
+    for (const char c : std::string_view{"!#$%&'*+-.^_`|~0123456789"
+                                         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"})
+        table[static_cast<unsigned char>(c)] = true;
+    return table;
+}();
 
+/// No control bytes but tab (RFC 9110 section 5.5). Eight bytes at a time: a byte below 0x20 borrows from its high bit, and
+/// DEL does so once flipped; only such words are looked at closely.
+inline bool is_plain_text(std::string_view text) noexcept
+{
+    constexpr std::uint64_t ones = 0x0101010101010101u;
+    constexpr std::uint64_t highs = ones << 7;
+    while (text.size() >= sizeof ones) {
+        std::uint64_t word = 0;
+        std::memcpy(&word, text.data(), sizeof word);
+        const std::uint64_t flipped = word ^ (ones * 0x7f);
+        const std::uint64_t suspects = ((word - ones * 0x20) & ~word & highs) | ((flipped - ones) & ~flipped & highs);
+        if (suspects != 0 && !is_field_value(text.substr(0, sizeof word))) return false;
+        text.remove_prefix(sizeof word);
+    }
+    return is_field_value(text);
+}
+
+/// Tokenises a complete head and checks it, more strictly than a lenient reader would: see `ResponseReader`.
+///
+/// - Source: RFC 9112 sections 2 to 5.
+class HeadParser {
+public:
+    explicit HeadParser(std::size_t max_fields) noexcept : max_fields_(max_fields) {}
+
+    /// `text` ends with the empty line.
     [[nodiscard]] ResponseHead parse(std::string_view text);
 
 private:
-    using Code = boost::beast::error_code;
-    using Text = boost::beast::string_view;
-
-    void on_response_impl(int status, Text, int version, Code&) override
-    {
-        head_.status = status;
-        head_.version = version;
-    }
-    void on_field_impl(boost::beast::http::field name, Text, Text value, Code& stop) override;
-    void on_header_impl(Code&) override {}
-    void on_finish_impl(Code&) override {}
-    // The body is read elsewhere.
-    void on_request_impl(boost::beast::http::verb, Text, Text, int, Code&) override {}
-    void on_body_init_impl(const boost::optional<std::uint64_t>&, Code&) override {}
-    std::size_t on_body_impl(Text body, Code&) override { return body.size(); }
-    void on_chunk_header_impl(std::uint64_t, Text, Code&) override {}
-    std::size_t on_chunk_body_impl(std::uint64_t, Text body, Code&) override { return body.size(); }
-
+    void read_status_line(std::string_view line);
+    void read_field(std::string_view line);
+    void use(std::string_view name, std::string_view value);
     void read_length(std::string_view value);
     void read_coding(std::string_view value);
     void read_connection(std::string_view value);
@@ -83,30 +98,63 @@ private:
 
 inline ResponseHead HeadParser::parse(std::string_view text)
 {
-    header_limit(static_cast<std::uint32_t>(text.size() + 1));
-    body_limit(boost::none);
-    skip(true);
-    Code failed;
-    const auto used = put(boost::beast::net::const_buffer(text.data(), text.size()), failed);
-    if (failed || used != text.size()) refuse("the head is not valid HTTP/1.1");
-    const auto status_line = text.find('\n') + 1;
-    head_.lines = text.substr(status_line, text.size() - status_line - 2);
+    head_.lines = text.substr(0, text.size() - 2);
+    bool first = true;
+    for (auto rest = head_.lines; !rest.empty() && head_.problem.empty();) {
+        const auto end = rest.find('\r');
+        if (end == std::string_view::npos || end + 1 == rest.size() || rest[end + 1] != '\n') {
+            refuse("a line does not end with CR LF");
+            break;
+        }
+        if (std::exchange(first, false)) {
+            read_status_line(rest.substr(0, end));
+            head_.lines.remove_prefix(end + 2);
+        } else {
+            read_field(rest.substr(0, end));
+        }
+        rest.remove_prefix(end + 2);
+    }
     if (head_.problem.empty()) check_whole();
     return head_;
 }
 
-inline void HeadParser::on_field_impl(boost::beast::http::field name, Text, Text value, Code& stop)
+inline void HeadParser::read_status_line(std::string_view line)
 {
-    const std::string_view text{value.data(), value.size()};
-    if (++head_.fields > max_fields_) refuse("too many header fields");
-    switch (name) {
-    case boost::beast::http::field::content_length: read_length(text); break;
-    case boost::beast::http::field::transfer_encoding: read_coding(text); break;
-    case boost::beast::http::field::connection: read_connection(text); break;
-    case boost::beast::http::field::keep_alive: read_keep_alive(text); break;
+    constexpr std::string_view shape = "HTTP/1.x 000 ";
+    const auto digit = [&](std::size_t at) { return line[at] >= '0' && line[at] <= '9'; };
+    if (line.size() < shape.size() || !line.starts_with("HTTP/1.") || line[8] != ' ' || !digit(9) || !digit(10) || !digit(11) ||
+        line[12] != ' ' || (line[7] != '0' && line[7] != '1') || !is_plain_text(line.substr(shape.size())))
+        return refuse("the status line is not valid HTTP/1.1");
+    head_.version = line[7] == '1' ? 11 : 10;
+    head_.status = (line[9] - '0') * 100 + (line[10] - '0') * 10 + (line[11] - '0');
+}
+
+inline void HeadParser::read_field(std::string_view line)
+{
+    std::size_t name = 0;
+    while (name < line.size() && name_bytes[static_cast<unsigned char>(line[name])]) ++name;
+    if (name == 0 || name == line.size() || line[name] != ':') return refuse("a header field is not valid");
+    if (++head_.fields > max_fields_) return refuse("too many header fields");
+    const auto value = line.substr(name + 1);
+    if (!is_plain_text(value)) return refuse("a header field is not valid");
+    use(line.substr(0, name), value);
+}
+
+inline void HeadParser::use(std::string_view name, std::string_view value)
+{
+    switch (name.size()) { // few names matter here, and these lengths tell most others apart
+    case 10:
+        if (iequals(name, "Connection")) read_connection(trim(value));
+        if (iequals(name, "Keep-Alive")) read_keep_alive(trim(value));
+        break;
+    case 14:
+        if (iequals(name, "Content-Length")) read_length(trim(value));
+        break;
+    case 17:
+        if (iequals(name, "Transfer-Encoding")) read_coding(trim(value));
+        break;
     default: break;
     }
-    if (!head_.problem.empty()) stop = boost::beast::http::error::bad_field;
 }
 
 inline void HeadParser::read_length(std::string_view value)
