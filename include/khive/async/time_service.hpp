@@ -97,6 +97,7 @@ private:
     TimePoint wakeup_ = no_deadline; ///< what the timer is set to
     std::atomic<TimePoint::rep> virtual_now_{};
     std::atomic<bool> virtual_{false};
+    std::atomic<bool> attached_{false};
     bool shut_down_ = false;
 };
 

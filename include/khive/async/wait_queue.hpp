@@ -29,6 +29,7 @@ struct WaitRequest {
     ErrorKind timeout_kind = ErrorKind::timeout; ///< kind of that error
     WaitScope* scope = nullptr;                 ///< ends the wait when it closes
     void* key = nullptr;                        ///< which of several things, where the owner has several
+    Duration timer_value{};                     ///< named in the error too; zero: what was left when the wait began
     bool fresh = false;                         ///< only something that nobody has used, where the owner tells them apart
 };
 

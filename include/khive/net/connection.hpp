@@ -83,7 +83,7 @@ public:
     [[nodiscard]] std::uint64_t next_serial() const noexcept { return serial_.load(std::memory_order_relaxed) + 1; }
     /// Takes memory for the next answer, and gives the answer after an exchange that went well.
     [[nodiscard]] http::ResponseReader& reader() noexcept { return reader_; }
-    /// May it serve again? After an exchange.
+    /// May it serve again? After an exchange, or before the first.
     [[nodiscard]] bool reusable() const noexcept { return reusable_; }
     /// @}
 

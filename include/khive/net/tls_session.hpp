@@ -24,7 +24,8 @@ enum class TlsStep : std::uint8_t {
 
 /// One TLS session as a machine: records from the wire go in, plain text comes out, and the other way round. No I/O.
 ///
-/// Its BIO reads from and writes to buffers of its own, so OpenSSL's work is the only copy.
+/// Its BIO reads from and writes to buffers of its own, so OpenSSL's work is the only copy. What it has to say while the wire
+/// still sends (the answer to a key update, say) waits in a second buffer: the bytes being sent stay where they are.
 ///
 /// - Lifetime: freed as "shut down" in OpenSSL's eyes, or its session could not be resumed.
 /// - Thread safety: one call at a time.
@@ -48,7 +49,9 @@ public:
     [[nodiscard]] KHIVE_DECL std::span<char> prepare_input();
     KHIVE_DECL void commit_input(std::size_t bytes) noexcept;
     /// What the wire has to send, then says how much it sent.
-    [[nodiscard]] KHIVE_DECL std::span<const char> output() const noexcept;
+    [[nodiscard]] KHIVE_DECL std::span<const char> output() noexcept;
+    /// All that waits to be sent; `output` may give a part of it.
+    [[nodiscard]] KHIVE_DECL std::size_t output_size() const noexcept;
     KHIVE_DECL void consume_output(std::size_t bytes) noexcept;
     /// Are there bytes from the wire that the session has not looked at?
     [[nodiscard]] KHIVE_DECL bool has_input() const noexcept;

@@ -201,9 +201,10 @@ TEST_CASE("TokenBucketRateLimiter: execute cancelled after the grant and before 
     auto fn = [] { return give(1); };
     Started<int> call(time.executor(), limiter.execute(fn));
     time.poll();
-    time.service().advance_to(time.now() + 100ms); // granted, not resumed yet
 
-    call.cancel();
+    call.cancel(); // posted, as the grant is
+    time.service().advance_to(time.now() + 100ms);
+    REQUIRE(limiter.waiting() == 0);
     time.poll();
 
     CHECK_THROWS(call.value());

@@ -18,11 +18,14 @@ KHIVE_DECL TimeService::TimeService(asio::execution_context& context) : asio::ex
 
 KHIVE_DECL void TimeService::attach(const asio::any_io_executor& executor)
 {
+    // Without the lock once attached: connections are made under the lock of a pool, which `on_time` takes.
+    if (attached_.load(std::memory_order_acquire)) return;
     const std::lock_guard lock(mutex_);
     if (timer_ || shut_down_) return;
     executor_ = executor;
     background_ = UntrackedWork{executor};
     timer_.emplace(executor_);
+    attached_.store(true, std::memory_order_release);
 }
 
 KHIVE_DECL void TimeService::arm(TimerNode& node, TimePoint due)

@@ -12,7 +12,8 @@ namespace detail {
 
 inline Error wait_timeout(const WaitRequest& request, TimePoint since)
 {
-    return Error{request.timeout_kind}.with_timer(request.timer, request.deadline - since);
+    const bool named = request.timer_value > Duration::zero();
+    return Error{request.timeout_kind}.with_timer(request.timer, named ? request.timer_value : request.deadline - since);
 }
 
 /// Ends each, in order, outside the queue's lock.

@@ -39,9 +39,10 @@ KHIVE_DECL void WaitScope::close(const Error& why) noexcept
     while (!waits_.empty()) {
         ScopedWait& wait = waits_.front();
         waits_.pop_front();
-        const auto held = wait.hold();
+        auto held = wait.hold();
         lock.unlock();
         if (held) wait.end_wait(why);
+        held.reset(); // perhaps the last that held it, whose destructor leaves the scope
         lock.lock();
     }
 }

@@ -33,6 +33,7 @@ inline void check_field(std::string_view name, std::string_view value)
 KHIVE_DECL bool iequals(std::string_view a, std::string_view b) noexcept
 {
     if (a.size() != b.size()) return false;
+    if (a == b) return true; // most senders agree on the case
     for (std::size_t i = 0; i < a.size(); ++i)
         if (detail::lower(a[i]) != detail::lower(b[i])) return false;
     return true;
@@ -40,10 +41,10 @@ KHIVE_DECL bool iequals(std::string_view a, std::string_view b) noexcept
 
 KHIVE_DECL std::string_view trim(std::string_view text) noexcept
 {
-    constexpr std::string_view blank = " \t";
-    const auto first = text.find_first_not_of(blank);
-    if (first == std::string_view::npos) return {};
-    return text.substr(first, text.find_last_not_of(blank) - first + 1);
+    const auto blank = [](char c) { return c == ' ' || c == '\t'; };
+    while (!text.empty() && blank(text.front())) text.remove_prefix(1);
+    while (!text.empty() && blank(text.back())) text.remove_suffix(1);
+    return text;
 }
 
 KHIVE_DECL bool is_token(std::string_view text) noexcept

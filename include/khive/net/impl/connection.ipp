@@ -175,6 +175,7 @@ KHIVE_DECL void Connection::dialled()
 {
     if (tls_) dial_times_.tls = time_.now() - stage_began_;
     now_in_ = Stage::idle;
+    reusable_ = true;
     ended_ = true;
     end_ = {};
 }
@@ -203,8 +204,8 @@ KHIVE_DECL void Connection::exchange(const Outgoing& outgoing, const ExchangeTim
         stage_deadline(Timer::write_stall, timeouts_.write_stall, began_);
         pump_write();
     } else {
-        ended_ = true;
-        end_.error = lost(asio::error::not_connected);
+        ended_ = true; // closed between the grant and now, which only its owner does
+        end_.error = Error{ErrorKind::closed};
     }
     step.finish(false);
 }
@@ -225,7 +226,7 @@ KHIVE_DECL void Connection::pump_write()
 KHIVE_DECL Error Connection::encrypt()
 {
     constexpr std::size_t enough = 64 * 1024;
-    while (!request_sent() && tls_->output().size() < enough) {
+    while (!request_sent() && tls_->output_size() < enough) {
         std::string_view& part = unsent_head_.empty() ? unsent_body_ : unsent_head_;
         std::size_t taken = 0;
         if (tls_->write(detail::bytes_of(part), taken) != TlsStep::done) return tls_->error();
@@ -261,6 +262,8 @@ KHIVE_DECL void Connection::on_written(boost::system::error_code error, std::siz
             }
             sent_all();
         }
+    } else if (ended_ && completion_ && !error) {
+        std::move(end_.error).with_maybe_processed(true); // it was on its way when the exchange was ended
     }
     step.finish(true);
 }
@@ -268,7 +271,7 @@ KHIVE_DECL void Connection::on_written(boost::system::error_code error, std::siz
 KHIVE_DECL void Connection::sent_all()
 {
     const TimePoint now = time_.now();
-    if (!request_sent() || (tls_ && !tls_->output().empty())) {
+    if (!request_sent() || (tls_ && tls_->output_size() != 0)) {
         stage_deadline(Timer::write_stall, timeouts_.write_stall, now);
         pump_write();
         return pump_read(); // an early answer must be seen while a large body is still going out
@@ -295,7 +298,7 @@ KHIVE_DECL void Connection::start_read()
 
 KHIVE_DECL void Connection::flush_tls()
 {
-    if (!tls_ || writing_ || tls_->output().empty()) return;
+    if (!tls_ || writing_ || tls_->output_size() == 0) return;
     writing_ = true;
     ++pending_;
     wire_->write_some({tls_->output(), {}}, self());
@@ -318,6 +321,8 @@ KHIVE_DECL void Connection::on_read(boost::system::error_code error, std::size_t
     } else if (now_in_ == Stage::exchanging && !ended_) {
         if (error == asio::error::eof)
             step_to(reader_.end_of_stream(!tls_));
+        else if (error && reader_.head_done())
+            step_to(reader_.end_of_stream(false)); // a reset truncates as a FIN does
         else if (error)
             end(lost(error));
         else if (tls_)
@@ -372,12 +377,12 @@ KHIVE_DECL void Connection::answered()
 {
     attempt_->status = static_cast<std::uint16_t>(reader_.status());
     attempt_->body = time_.now() - began_ - attempt_->write - attempt_->first_byte;
-    bool clean = reader_.reusable() && request_sent() && !write_failure_ && !writing_;
+    bool clean = reader_.reusable() && reader_.keep_alive_max() != 0u && request_sent() && !write_failure_ && !writing_;
     if (tls_ && clean) {
         // Session tickets may follow the answer; anything else does not belong there.
         char unasked = 0;
         std::size_t bytes = 0;
-        clean = tls_->read({&unasked, 1}, bytes) == TlsStep::read && tls_->output().empty();
+        clean = tls_->read({&unasked, 1}, bytes) == TlsStep::read && tls_->output_size() == 0;
     }
     reusable_ = clean;
     end(Error{});
@@ -454,12 +459,14 @@ KHIVE_DECL void Connection::watch()
 KHIVE_DECL bool Connection::wake(bool probe)
 {
     Step step(*this);
-    bool alive = now_in_ == Stage::idle;
+    // While something is being read, the watch has found bytes that nobody asked for.
+    bool alive = now_in_ == Stage::idle && !reading_;
     if (alive && std::exchange(watching_, false)) {
         wire_->cancel();
         probe = true;
     }
-    if (alive && probe && !reading_) alive = !wire_->readable_now();
+    // An unused TLS connection has session tickets to read.
+    if (alive && probe && !(tls_ && uses() == 0)) alive = !wire_->readable_now();
     step.finish(false);
     return alive;
 }

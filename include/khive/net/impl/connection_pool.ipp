@@ -163,12 +163,10 @@ KHIVE_DECL ConnectionPool::ConnectionPool(asio::any_io_executor executor, const 
 KHIVE_DECL ConnectionPool::~ConnectionPool()
 {
     sweeper_.reset();
-    for (OriginEntry& entry : entries_)
-        for (const auto& connection : entry.idle) {
-            live_.erase(live_.iterator_to(*connection));
-            connection->close();
-        }
+    std::vector<ConnectionPtr> all;
+    for (Connection& connection : live_) all.emplace_back(&connection);
     live_.clear();
+    for (const auto& connection : all) connection->close();
 }
 
 KHIVE_DECL ConnectionPool::OriginEntry& ConnectionPool::entry(const Origin& origin)
@@ -183,7 +181,7 @@ KHIVE_DECL ConnectionPtr ConnectionPool::pop_idle(OriginEntry& entry, bool fresh
     for (std::size_t i = entry.idle.size(); i-- > 0;) {
         Connection& connection = *entry.idle[i];
         if (fresh && connection.uses() != 0) continue;
-        const bool probe = now - connection.idle.since >= detail::trusted_for && connection.uses() != 0;
+        const bool probe = now - connection.idle.since >= detail::trusted_for;
         if (connection.idle.expires <= now || !connection.wake(probe)) {
             forget_idle(entry, i);
             continue;
@@ -231,6 +229,7 @@ KHIVE_DECL asio::awaitable<Result<Lease>> ConnectionPool::checkout(OriginEntry& 
     const Deadline until = dials ? deadline : earlier(deadline, patience);
     request.deadline = until.at;
     request.timer = until.timer;
+    request.timer_value = until.value;
     request.timeout_kind = until.timer == Timer::pool_wait ? ErrorKind::pool_timeout : ErrorKind::timeout;
     auto pool = self();
     co_return co_await async::wait_in<Lease>(std::move(pool), request);
@@ -254,9 +253,11 @@ KHIVE_DECL Lease ConnectionPool::make_grant(const async::WaitRequest& request) n
     return lease;
 }
 
-KHIVE_DECL bool ConnectionPool::blocks(const async::WaitRequest&) const noexcept
+KHIVE_DECL bool ConnectionPool::blocks(const async::WaitRequest& head) const noexcept
 {
-    return machine_.total().idle == 0; // nobody behind it can be served either
+    if (machine_.total().idle == 0) return true; // nobody behind it can be served either
+    // Those behind it must not for ever take what would make room for it.
+    return machine_.plan(static_cast<const OriginEntry*>(head.key)->counts) == DialPlan::make_room;
 }
 
 KHIVE_DECL bool ConnectionPool::has_to_queue(const async::WaitRequest& newcomer) const noexcept
@@ -310,7 +311,11 @@ KHIVE_DECL void ConnectionPool::dial_for_waiters() noexcept
         if (is_closed()) return;
         for_each_waiting([&](const async::WaitRequest& request) {
             auto& entry = *static_cast<OriginEntry*>(request.key);
-            const DialPlan plan = machine_.plan(entry.counts);
+            DialPlan plan = machine_.plan(entry.counts);
+            if (plan == DialPlan::wait && request.fresh && !entry.idle.empty() && entry.counts.waiting > entry.counts.connecting) {
+                forget_idle(entry, 0); // a used one does not help, and is in the way
+                plan = machine_.plan(entry.counts);
+            }
             if (plan == DialPlan::make_room) forget_idle(*oldest_idle_but(entry), 0);
             if (plan != DialPlan::wait) dials.push_back(new_connection(entry));
             return machine_.total().connecting < machine_.total().waiting;
@@ -322,6 +327,9 @@ KHIVE_DECL void ConnectionPool::dial_for_waiters() noexcept
             if (const auto pool = std::static_pointer_cast<ConnectionPool>(weak.lock()))
                 pool->on_dialled(*static_cast<OriginEntry*>(dialled->pool_entry), dialled, std::move(error));
         });
+    // Whoever had to let an older caller of another origin go first.
+    std::unique_lock lock(mutex_);
+    if (has_waiters() && machine_.total().idle != 0) pump(std::move(lock), time_.now());
 }
 
 KHIVE_DECL void ConnectionPool::on_dialled(OriginEntry& entry, const ConnectionPtr& connection, Error error) noexcept
@@ -366,11 +374,13 @@ KHIVE_DECL void ConnectionPool::give_back(ConnectionPtr connection) noexcept
     if (connection->reusable() && !is_closed()) {
         machine_.returned(entry.counts);
         make_idle(entry, std::move(connection), now);
-        if (has_waiters())
+        const bool wanted = has_waiters();
+        if (wanted)
             pump(std::move(lock), now);
         else
             lock.unlock();
         sweeper_->arm(now + detail::watch_after);
+        if (wanted) dial_for_waiters();
         return;
     }
     machine_.lease_closed(entry.counts);

@@ -7,6 +7,8 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 
+#include <array>
+#include <atomic>
 #include <utility>
 
 namespace khive::inline KHIVE_ABI::net {
@@ -33,10 +35,30 @@ private:
     ListenerPtr listener_;
 };
 
+/// One wait at a time that `run()` does not stay for, until it is cancelled: its handler has to be run then, or whoever waits
+/// for all operations of the wire to end would not hear of it.
+class BackgroundWait {
+public:
+    explicit BackgroundWait(asio::any_io_executor executor) : work_(std::move(executor)) {}
+
+    void begin() noexcept { under_way_.store(true); }
+    /// After the operation has been started.
+    void release() const noexcept { work_.release(); }
+    /// By its handler or its cancellation, whichever comes first.
+    void end() noexcept
+    {
+        if (under_way_.exchange(false)) work_.retake();
+    }
+
+private:
+    async::UntrackedWork work_;
+    std::atomic<bool> under_way_{false};
+};
+
 template <void (WireListener::*Method)(boost::system::error_code)>
 class EventHandler {
 public:
-    EventHandler(ListenerPtr listener, const async::UntrackedWork* background) noexcept
+    explicit EventHandler(ListenerPtr listener, BackgroundWait* background = nullptr) noexcept
         : listener_(std::move(listener)), background_(background)
     {
     }
@@ -49,13 +71,13 @@ public:
     void operator()(boost::system::error_code error)
     {
         const ListenerPtr listener = std::move(listener_);
-        if (background_ != nullptr) background_->retake();
+        if (background_ != nullptr) background_->end();
         (listener.get()->*Method)(error);
     }
 
 private:
     ListenerPtr listener_;
-    const async::UntrackedWork* background_;
+    BackgroundWait* background_;
 };
 
 template <class Executor>
@@ -67,7 +89,7 @@ public:
     {
         boost::system::error_code ignored;
         socket_.close(ignored);
-        socket_.async_connect(endpoint, EventHandler<&WireListener::on_connected>(std::move(listener), nullptr));
+        socket_.async_connect(endpoint, EventHandler<&WireListener::on_connected>(std::move(listener)));
     }
 
     void read_some(std::span<char> into, ListenerPtr listener) override
@@ -89,6 +111,7 @@ public:
 
     void wait_readable(ListenerPtr listener) override
     {
+        background_.begin();
         socket_.async_wait(asio::socket_base::wait_read,
                            EventHandler<&WireListener::on_readable>(std::move(listener), &background_));
         background_.release();
@@ -114,12 +137,14 @@ public:
 
     void cancel() noexcept override
     {
+        background_.end();
         boost::system::error_code ignored;
         socket_.cancel(ignored);
     }
 
     void close() noexcept override
     {
+        background_.end();
         boost::system::error_code ignored;
         socket_.close(ignored);
     }
@@ -134,7 +159,7 @@ private:
     }
 
     asio::basic_stream_socket<asio::ip::tcp, Executor> socket_;
-    async::UntrackedWork background_;
+    BackgroundWait background_;
     bool options_set_ = false;
 };
 

@@ -125,6 +125,12 @@ inline bool load_system_anchors(SSL_CTX* context)
     return has_entries(hashed) && SSL_CTX_load_verify_dir(context, hashed) == 1;
 }
 
+/// For private keys that are encrypted: OpenSSL's own callback asks on the terminal.
+inline int no_password(char*, int, int, void*)
+{
+    return -1;
+}
+
 inline int context_index()
 {
     static const int index = SSL_CTX_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
@@ -163,6 +169,7 @@ KHIVE_DECL TlsContext::TlsContext() : state_(std::make_shared<detail::TlsState>(
     SSL_CTX_set_read_ahead(context, 1);
     static constexpr unsigned char http1[] = {8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
     SSL_CTX_set_alpn_protos(context, http1, sizeof http1);
+    SSL_CTX_set_default_passwd_cb(context, &detail::no_password);
 }
 
 KHIVE_DECL TlsContext& TlsContext::add_ca_file(const std::string& path)
@@ -207,7 +214,7 @@ KHIVE_DECL TlsContext& TlsContext::client_certificate_pem(const std::string& cha
         SSL_CTX_add_extra_chain_cert(native(), issuer); // owned by the context from here on
     ERR_clear_error();
     const auto key_bio = detail::memory_bio(key.reveal());
-    const detail::SslPtr<EVP_PKEY> private_key{PEM_read_bio_PrivateKey(key_bio.get(), nullptr, nullptr, nullptr)};
+    const detail::SslPtr<EVP_PKEY> private_key{PEM_read_bio_PrivateKey(key_bio.get(), nullptr, &detail::no_password, nullptr)};
     if (!private_key || SSL_CTX_use_PrivateKey(native(), private_key.get()) != 1)
         detail::raise_tls_configuration("the private key cannot be used");
     return *this;

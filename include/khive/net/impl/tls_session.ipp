@@ -22,14 +22,16 @@
 
 namespace khive::inline KHIVE_ABI::net {
 
-/// Bytes between the wire and OpenSSL. Input is one record's worth, compacted when it runs out; output grows as needed.
+/// Bytes between the wire and OpenSSL. Input is one record's worth, compacted when it runs out; output grows as needed, in two
+/// buffers that take turns.
 struct TlsSession::Buffers {
     static constexpr std::size_t input_size = 16 * 1024 + 512;
     std::unique_ptr<char[]> input = std::make_unique_for_overwrite<char[]>(input_size);
     std::size_t input_begin = 0;
     std::size_t input_end = 0;
-    std::vector<char> output;
-    std::size_t output_begin = 0;
+    std::vector<char> output;  ///< what OpenSSL wrote since `sending` was filled
+    std::vector<char> sending; ///< what the wire sends from
+    std::size_t sent = 0;
 };
 
 namespace detail {
@@ -225,20 +227,26 @@ KHIVE_DECL void TlsSession::commit_input(std::size_t bytes) noexcept
     buffers_->input_end += bytes;
 }
 
-KHIVE_DECL std::span<const char> TlsSession::output() const noexcept
+KHIVE_DECL std::span<const char> TlsSession::output() noexcept
+{
+    auto& b = *buffers_;
+    if (b.sent == b.sending.size()) {
+        b.sending.clear();
+        b.sent = 0;
+        std::swap(b.sending, b.output);
+    }
+    return std::span<const char>(b.sending).subspan(b.sent);
+}
+
+KHIVE_DECL std::size_t TlsSession::output_size() const noexcept
 {
     const auto& b = *buffers_;
-    return std::span<const char>(b.output).subspan(b.output_begin);
+    return b.sending.size() - b.sent + b.output.size();
 }
 
 KHIVE_DECL void TlsSession::consume_output(std::size_t bytes) noexcept
 {
-    auto& b = *buffers_;
-    b.output_begin += bytes;
-    if (b.output_begin == b.output.size()) {
-        b.output.clear();
-        b.output_begin = 0;
-    }
+    buffers_->sent += bytes;
 }
 
 KHIVE_DECL bool TlsSession::has_input() const noexcept

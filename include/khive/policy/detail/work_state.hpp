@@ -105,6 +105,7 @@ public:
         std::string_view owner;
     };
     enum class Admission { granted, queued, full, closed };
+    enum class End { value, failure, cancelled };
 
     /// It lives as long as a handle, a task or a permit of it.
     [[nodiscard]] KHIVE_DECL static std::shared_ptr<WorkState> make(const Options& options);
@@ -126,7 +127,7 @@ public:
     KHIVE_DECL bool adopt_feeder(WorkTask& feeder) noexcept;
     /// Takes an item of an accepted map into the list. False if it is too late even for that.
     KHIVE_DECL bool adopt_item(WorkTask& item) noexcept;
-    KHIVE_DECL void remove(WorkTask& task, bool failed) noexcept;
+    KHIVE_DECL void remove(WorkTask& task, End end) noexcept;
     KHIVE_DECL void cancel_family(const void* family);
     [[nodiscard]] KHIVE_DECL ExecutorStats stats() const;
     /// @}
@@ -155,6 +156,7 @@ private:
 
     bool take_locked(double cost, TimePoint now) noexcept;
     [[nodiscard]] std::size_t queued_locked() const noexcept { return pending_ + outsiders_; }
+    KHIVE_DECL void count(End end) noexcept;
     KHIVE_DECL bool mark(const asio::any_io_executor& executor, bool stopping) noexcept;
     template <class Which>
     void cancel_if(Which which);

@@ -33,9 +33,10 @@ private:
 
 KHIVE_DECL void WorkTask::on_end(std::exception_ptr error) noexcept
 {
+    const auto end = !error ? WorkState::End::value : is_cancelled() ? WorkState::End::cancelled : WorkState::End::failure;
     ending(error);
     permit_.reset();
-    work_->remove(*this, error != nullptr);
+    work_->remove(*this, end);
     settled(std::move(error));
 }
 
@@ -156,7 +157,7 @@ KHIVE_DECL bool WorkState::adopt_item(WorkTask& item) noexcept
     return true;
 }
 
-KHIVE_DECL void WorkState::remove(WorkTask& task, bool failed) noexcept
+KHIVE_DECL void WorkState::remove(WorkTask& task, End end) noexcept
 {
     bool draining = false;
     {
@@ -164,10 +165,19 @@ KHIVE_DECL void WorkState::remove(WorkTask& task, bool failed) noexcept
         tasks_.erase(tasks_.iterator_to(task));
         if (std::exchange(task.pending_, false)) --pending_;
         if (std::exchange(task.stopping_, false)) --stopping_;
-        if (!task.helper_) ++(!failed ? counts_.completed : task.is_cancelled() ? counts_.cancelled : counts_.failed);
+        if (!task.helper_) count(end);
         draining = closing_;
     }
     if (draining) drain_->poke();
+}
+
+KHIVE_DECL void WorkState::count(End end) noexcept
+{
+    switch (end) {
+    case End::value: ++counts_.completed; break;
+    case End::failure: ++counts_.failed; break;
+    case End::cancelled: ++counts_.cancelled; break;
+    }
 }
 
 template <class Which>

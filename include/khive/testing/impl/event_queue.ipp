@@ -22,7 +22,8 @@ KHIVE_TESTING_DECL void EventQueue::at(TimePoint due, Event event)
 {
     if (ended_ || due == no_deadline) return;
     events_.emplace(Key{due, random_ ? random_->next() : 0, ++made_}, std::move(event));
-    expect_next();
+    // Armed from a handler: the caller may hold a lock that the time service must not be called with.
+    post_turn();
 }
 
 KHIVE_TESTING_DECL void EventQueue::watch(std::weak_ptr<Abandonable> thing)

@@ -1,0 +1,732 @@
+// SPDX-License-Identifier: BSL-1.0
+#include "unit/net/net_world.hpp"
+
+#include <khive/core/exceptions.hpp>
+
+#include "support/catch.hpp"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+using namespace khive_tests;
+using namespace khive::testing;
+
+// --- Reuse ------------------------------------------------------------------------------------------------------------
+
+TEST_CASE_METHOD(NetWorld, "ConnectionPool: one connection serves one call after another", "[net][pool]")
+{
+    open_pool();
+
+    const auto first = fetch(a_get("/a"));
+    const auto second = fetch(a_get("/b"));
+
+    CHECK_FALSE(first->end.reused);
+    CHECK(second->end.reused);
+    CHECK(server->connections() == 1);
+    CHECK(counts() == "0 1 0 0");
+}
+
+TEST_CASE_METHOD(NetWorld, "ConnectionPool: the connection used last is used next", "[net][pool]")
+{
+    open_pool();
+    auto one = lease(entry());
+    auto two = lease(entry());
+    CHECK(use(one).end.ok());
+    CHECK(use(two).end.ok());
+    const auto* last = &*one;
+    two.reset();
+    one.reset();
+
+    const auto next = lease(entry());
+
+    CHECK(&*next == last);
+    CHECK(counts() == "1 1 0 0");
+}
+
+TEST_CASE_METHOD(NetWorld, "ConnectionPool: a connection that nobody used goes back too", "[net][pool]")
+{
+    open_pool();
+    lease(entry()).reset();
+
+    CHECK(counts() == "0 1 0 0");
+    CHECK(fetch()->end.ok());
+    CHECK(server->connections() == 1);
+}
+
+TEST_CASE_METHOD(NetWorld, "ConnectionPool: a fresh connection is one that nobody has used", "[net][pool]")
+{
+    open_pool();
+    CHECK(fetch()->end.ok());
+
+    auto fresh = start_lease(entry(), unlimited, true);
+    time.settle();
+
+    auto lease = fresh.get();
+    REQUIRE(lease.has_value());
+    CHECK((*lease)->uses() == 0);
+    CHECK(counts() == "1 1 0 0");
+}
+
+TEST_CASE_METHOD(NetWorld, "ConnectionPool: a fresh connection is made though used ones fill the cap", "[net][pool]")
+{
+    open_pool({.max_connections = 1});
+    auto held = lease(entry());
+    CHECK(use(held).end.ok());
+    auto fresh = start_lease(entry(), unlimited, true);
+    time.settle();
+    CHECK(counts() == "1 0 0 1");
+
+    held.reset();
+    time.settle();
+
+    REQUIRE(fresh.done());
+    CHECK((*fresh.get())->uses() == 0);
+    CHECK(server->connections() == 2);
+}
+
+TEST_CASE_METHOD(NetWorld, "ConnectionPool: an answer that closes the connection leaves nothing idle", "[net][pool]")
+{
+    open_pool();
+    server->reply(ok().header("Connection", "close")).reply(ok());
+
+    CHECK(fetch()->status == 200);
+
+    CHECK(counts() == "0 0 0 0");
+    CHECK(fetch()->end.ok());
+    CHECK(server->connections() == 2);
+}
+
+// --- Age --------------------------------------------------------------------------------------------------------------
+
+TEST_CASE_METHOD(NetWorld, "ConnectionPool: an idle connection is closed after its time", "[net][pool]")
+{
+    open_pool({.idle_timeout = 20s});
+    CHECK(fetch()->end.ok());
+
+    time.run_for(19s);
+    CHECK(counts() == "0 1 0 0");
+    time.run_for(2s);
+
+    CHECK(counts() == "0 0 0 0");
+    CHECK(there.open_connections() == 0);
+}
+
+TEST_CASE_METHOD(NetWorld, "ConnectionPool: a connection is not used beyond its life", "[net][pool]")
+{
+    open_pool({.idle_timeout = 60s, .max_lifetime = 100s});
+
+    int calls = 0;
+    for (; server->connections() < 2 && calls < 100; ++calls) {
+        CHECK(fetch()->end.ok());
+        time.run_for(10s);
+    }
+
+    CHECK(calls >= 9); // the life is 90 to 100 seconds
+    CHECK(calls <= 11);
+}
+
+TEST_CASE_METHOD(NetWorld, "ConnectionPool: the server's keep-alive time counts, less a margin", "[net][pool]")
+{
+    open_pool({.idle_timeout = 60s});
+    server->otherwise([](const ReceivedRequest&) { return ok().header("Keep-Alive", "timeout=5"); });
+
+    CHECK(fetch()->end.ok());
+    time.run_for(3900ms);
+    CHECK(counts() == "0 1 0 0");
+    time.run_for(200ms);
+
+    CHECK(counts() == "0 0 0 0");
+}
+
+TEST_CASE_METHOD(NetWorld, "ConnectionPool: a server that allows no further request gets a new connection", "[net][pool]")
+{
+    open_pool();
+    server->otherwise([](const ReceivedRequest&) { return ok().header("Keep-Alive", "timeout=5, max=0"); });
+
+    CHECK(fetch()->end.ok());
+
+    CHECK(counts() == "0 0 0 0");
+}
+
+// --- The idle watch ---------------------------------------------------------------------------------------------------
+
+TEST_CASE_METHOD(NetWorld, "ConnectionPool: what a server does to an idle connection retires it", "[net][pool]")
+{
+    open_pool();
+    CHECK(fetch()->end.ok());
+    time.run_for(1s);
+    const auto what = GENERATE(0, 1, 2, 3);
+    const Reply deeds[] = {close_without_answer(), reset(), raw("HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n"),
+                           raw("x")};
+
+    server->do_to_all(deeds[what]);
+    time.settle();
+
+    CHECK(counts() == "0 0 0 0");
+    CHECK(there.open_connections() == 0);
+    CHECK(fetch()->status == 200);
+}
+
+TEST_CASE_METHOD(NetWorld, "ConnectionPool: unasked bytes never answer the next request", "[net][pool]")
+{
+    open_pool();
+    const auto when = GENERATE(0ms, 3ms, 20ms, 49ms, 51ms, 200ms);
+    server->otherwise([=](const ReceivedRequest& request) {
+        Reply reply = ok(request.target);
+        if (request.number != 1) return reply;
+        return reply.followed_by("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison");
+    });
+    CHECK(fetch(a_get("/first"))->body == "/first");
+
+    time.run_for(when);
+    const auto second = fetch(a_get("/second"));
+
+    CHECK(second->body == "/second");
+    CHECK(server->connections() == 2);
+}
+
+TEST_CASE_METHOD(NetWorld, "ConnectionPool: bytes that come late, unasked, never answer the next request", "[net][pool]")
+{
+    open_pool();
+    const auto when = GENERATE(3ms, 20ms, 49ms, 51ms, 200ms);
+    server->otherwise([](const ReceivedRequest& request) { return ok(request.target); });
+    CHECK(fetch(a_get("/first"))->body == "/first");
+
+    time.run_for(when);
+    server->do_to_all(raw("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison"));
+    time.settle();
+    const auto second = fetch(a_get("/second"));
+
+    CHECK(second->body == "/second");
+    CHECK(server->connections() == 2);
+}
+
+TEST_CASE_METHOD(NetWorld, "ConnectionPool: a greeting on an unused connection retires it", "[net][pool]")
+{
+    open_pool();
+    server->otherwise([](const ReceivedRequest& request) { return ok(request.target); });
+    lease(entry()).reset();
+    time.run_for(5ms);
+
+    server->do_to_all(raw("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison"));
+    time.settle();
+
+    CHECK(fetch(a_get("/mine"))->body == "/mine");
+    CHECK(server->connections() == 2);
+}
+
+TEST_CASE_METHOD(NetWorld, "ConnectionPool: idle connections keep no io_context running", "[net][pool]")
+{
+    open_pool();
+    CHECK(fetch()->end.ok());
+    time.run_for(1s);
+
+    pool->discard_idle(entry());
+    time.settle();
+
+    CHECK(counts() == "0 0 0 0");
+    CHECK(there.open_connections() == 0);
+}
+
+// --- Caps and the queue -----------------------------------------------------------------------------------------------
+
+TEST_CASE_METHOD(NetWorld, "ConnectionPool: opens no more than the cap in all and per origin", "[net][pool]")
+{
+    network->serve("other.test", 80, server);
+    open_pool({.max_connections = 3, .max_per_origin = 2});
+
+    std::vector<Started<Result<net::Lease>>> leases;
+    for (int i = 0; i < 4; ++i) leases.push_back(start_lease(entry()));
+    for (int i = 0; i < 4; ++i) leases.push_back(start_lease(entry("other.test")));
+    time.settle();
+
+    CHECK(counts() == "3 0 0 5");
+    CHECK(text(pool->counts(entry())) == "2 0 0 2");
+    CHECK(text(pool->counts(entry("other.test"))) == "1 0 0 3");
+    CHECK(server->connections() == 3);
+    pool->shut_down();
+    time.settle();
+}
+
+TEST_CASE_METHOD(NetWorld, "ConnectionPool: callers are served in the order of their arrival", "[net][pool]")
+{
+    open_pool({.max_connections = 1, .pool_wait = 1h});
+    std::vector<Started<Result<Exchanged>>> calls;
+    for (int i = 0; i < 5; ++i) {
+        calls.push_back(start_fetch(entry(), a_get("/" + std::to_string(i))));
+        time.settle();
+        time.run_for(1ms);
+    }
+    time.run_until_idle();
+
+    std::string order;
+    for (const auto& request : server->requests()) order += request.target;
+    CHECK(order == "/0/1/2/3/4");
+    CHECK(server->connections() == 1);
+}
+
+TEST_CASE_METHOD(NetWorld, "ConnectionPool: a wait that takes too long is an error of its own", "[net][pool]")
+{
+    open_pool({.max_connections = 1, .pool_wait = 5s});
+    const auto held = lease(entry());
+
+    auto waiting = start_lease(entry());
+    time.run_for(4999ms);
+    CHECK_FALSE(waiting.done());
+    time.run_for(1ms);
+
+    const auto error = waiting.get().error();
+    CHECK(error.kind() == ErrorKind::pool_timeout);
+    CHECK(error.timer() == Timer::pool_wait);
+    CHECK(error.timer_value() == 5s);
+    CHECK(counts() == "1 0 0 0");
+}
+
+TEST_CASE_METHOD(NetWorld, "ConnectionPool: the caller's deadline ends the wait first if it is nearer", "[net][pool]")
+{
+    open_pool({.max_connections = 1, .pool_wait = 5s});
+    const auto held = lease(entry());
+    const net::Deadline deadline{time.now() + 2s, Timer::total, 10s};
+
+    auto waiting = time.start(lease_from(pool, &entry(), deadline));
+    time.run_for(2s);
+
+    const auto error = waiting.get().error();
+    CHECK(error.kind() == ErrorKind::timeout);
+    CHECK(error.timer() == Timer::total);
+    CHECK(error.timer_value() == 10s);
+}
+
+TEST_CASE_METHOD(NetWorld, "ConnectionPool: no patience for the queue ends a dial", "[net][pool]")
+{
+    dial_timeouts.connect = 30s;
+    there.connect_delay(20s);
+    open_pool({.pool_wait = 5s});
+
+    auto waiting = start_lease(entry());
+    time.run_for(20s);
+
+    CHECK(waiting.get().has_value());
+}
+
+TEST_CASE_METHOD(NetWorld, "ConnectionPool: refuses whom the queue has no room for", "[net][pool]")
+{
+    open_pool({.max_connections = 1, .max_waiting = 1});
+    const auto held = lease(entry());
+    auto waiting = start_lease(entry());
+    time.settle();
+
+    auto refused = start_lease(entry());
+    time.settle();
+
+    CHECK(refused.get().error().kind() == ErrorKind::queue_full);
+    CHECK_FALSE(waiting.done());
+    waiting.cancel();
+    time.settle();
+}
+
+TEST_CASE_METHOD(NetWorld, "ConnectionPool: a cancelled caller leaves the queue, and the next moves up", "[net][pool]")
+{
+    open_pool({.max_connections = 1});
+    auto held = lease(entry());
+    CHECK(use(held).end.ok());
+    auto first = start_lease(entry());
+    time.settle();
+    auto second = start_lease(entry());
+    time.settle();
+
+    first.cancel();
+    time.settle();
+    CHECK(counts() == "1 0 0 1");
+    held.reset();
+    time.settle();
+
+    CHECK(first.done());
+    REQUIRE(second.done());
+    CHECK(second.get().has_value());
+    CHECK(counts() == "0 1 0 0");
+}
+
+TEST_CASE_METHOD(NetWorld, "ConnectionPool: who is cancelled after the grant gives it back", "[net][pool]")
+{
+    open_pool({.max_connections = 1});
+    auto held = lease(entry());
+    CHECK(use(held).end.ok());
+    auto granted = start_lease(entry());
+    time.settle();
+    auto next = start_lease(entry());
+    time.settle();
+
+    held.reset(); // the grant is on its way
+    granted.cancel();
+    time.settle();
+
+    CHECK(granted.done());
+    if (!granted.error()) (void)granted.get();
+    time.settle();
+    REQUIRE(next.done());
+    CHECK(next.get().has_value());
+    CHECK(counts() == "0 1 0 0");
+}
+
+TEST_CASE_METHOD(NetWorld, "ConnectionPool: a lease that was not exchanged to its end frees its place", "[net][pool]")
+{
+    open_pool({.max_connections = 1});
+    server->reply(no_answer()).reply(ok());
+    auto calling = start_fetch(entry());
+    time.settle();
+    CHECK(counts() == "1 0 0 0");
+
+    calling.cancel();
+    time.settle();
+
+    CHECK(calling.done());
+    CHECK(counts() == "0 0 0 0");
+    CHECK(fetch()->end.ok());
+}
+
+// --- Late binding -----------------------------------------------------------------------------------------------------
+
+TEST_CASE_METHOD(NetWorld, "ConnectionPool: a connection given back is taken though a dial is under way", "[net][pool]")
+{
+    open_pool();
+    auto held = lease(entry());
+    CHECK(use(held).end.ok());
+    const auto* known = &*held;
+    there.connect_delay(1s);
+    auto waiting = start_lease(entry());
+    time.settle();
+    CHECK(counts() == "1 0 1 1");
+
+    held.reset();
+    time.settle();
+
+    REQUIRE(waiting.done());
+    auto got = waiting.get();
+    CHECK(&**got == known);
+    CHECK(counts() == "1 0 1 0");
+
+    time.run_for(1s);
+    CHECK(counts() == "1 1 0 0"); // the dial has finished into the pool
+}
+
+TEST_CASE_METHOD(NetWorld, "ConnectionPool: a dial outlives the caller that it was begun for", "[net][pool]")
+{
+    open_pool();
+    there.connect_delay(1s);
+    auto waiting = start_lease(entry());
+    time.settle();
+
+    waiting.cancel();
+    time.run_for(2s);
+
+    CHECK(counts() == "0 1 0 0");
+    CHECK(fetch()->end.ok());
+    CHECK(server->connections() == 1);
+}
+
+// --- Several origins --------------------------------------------------------------------------------------------------
+
+TEST_CASE_METHOD(NetWorld, "ConnectionPool: an idle connection of another origin makes room", "[net][pool]")
+{
+    network->serve("other.test", 80, server);
+    open_pool({.max_connections = 2});
+    auto one = lease(entry());
+    auto two = lease(entry());
+    CHECK(use(one).end.ok());
+    CHECK(use(two).end.ok());
+    one.reset();
+    time.run_for(1s);
+    two.reset();
+
+    const auto other = lease(entry("other.test"));
+
+    CHECK(counts() == "1 1 0 0");
+    CHECK(text(pool->counts(entry())) == "0 1 0 0");
+    CHECK(there.open_connections() == 1);
+}
+
+TEST_CASE_METHOD(NetWorld, "ConnectionPool: a connection given back makes room for another origin's caller", "[net][pool]")
+{
+    network->serve("other.test", 80, server);
+    open_pool({.max_connections = 1, .pool_wait = 5s});
+    auto held = lease(entry());
+    CHECK(use(held).end.ok());
+    auto other = start_lease(entry("other.test"));
+    time.settle();
+
+    held.reset();
+    time.settle();
+
+    REQUIRE(other.done());
+    CHECK(other.get().has_value());
+}
+
+TEST_CASE_METHOD(NetWorld, "ConnectionPool: a busy origin does not starve another", "[net][pool]")
+{
+    network->serve("other.test", 80, server);
+    open_pool({.max_connections = 1, .pool_wait = 1h});
+    auto held = lease(entry());
+    CHECK(use(held).end.ok());
+    auto other = start_fetch(entry("other.test"), a_get("/other"));
+    time.settle();
+    auto behind = start_fetch(entry(), a_get("/behind"));
+    time.settle();
+
+    held.reset();
+    time.run_until_idle();
+
+    CHECK(other.get()->end.ok());
+    CHECK(behind.get()->end.ok());
+    REQUIRE(server->requests().size() == 3);
+    CHECK(server->requests()[1].target == "/other");
+}
+
+TEST_CASE_METHOD(NetWorld, "ConnectionPool: a caller whose origin has something idle is not held up by others", "[net][pool]")
+{
+    network->serve("other.test", 80, server);
+    open_pool({.max_connections = 3, .max_per_origin = 1});
+    const auto held = lease(entry());
+    auto stuck = start_lease(entry());
+    auto idle = lease(entry("other.test"));
+    CHECK(use(idle).end.ok());
+    idle.reset();
+
+    CHECK(lease(entry("other.test")));
+    CHECK_FALSE(stuck.done());
+    stuck.cancel();
+    time.settle();
+}
+
+// --- Dial failures ----------------------------------------------------------------------------------------------------
+
+TEST_CASE_METHOD(NetWorld, "ConnectionPool: a failed dial is the error of exactly one caller", "[net][pool]")
+{
+    there.fail_next(1);
+    open_pool();
+    std::vector<Started<Result<Exchanged>>> calls;
+    for (int i = 0; i < 5; ++i) calls.push_back(start_fetch(entry()));
+    time.run_until_idle();
+
+    int failed = 0;
+    for (auto& call : calls) {
+        const auto result = call.get();
+        failed += result ? 0 : 1;
+        if (!result) CHECK(result.error().kind() == ErrorKind::connect);
+    }
+    CHECK(failed == 1);
+    CHECK(pool->counts().leased + pool->counts().connecting + pool->counts().waiting == 0);
+}
+
+TEST_CASE_METHOD(NetWorld, "ConnectionPool: nobody hangs when every dial fails and the cap is one", "[net][pool]")
+{
+    there.refuse().connect_delay(100ms);
+    open_pool({.max_connections = 1, .pool_wait = 1h});
+    std::vector<Started<Result<Exchanged>>> calls;
+    for (int i = 0; i < 5; ++i) calls.push_back(start_fetch(entry()));
+    time.run_until_idle();
+
+    for (auto& call : calls) CHECK(call.get().error().kind() == ErrorKind::connect);
+    CHECK(counts() == "0 0 0 0");
+    CHECK(time.elapsed() < 1s);
+}
+
+TEST_CASE_METHOD(NetWorld, "ConnectionPool: a dial that fails after its caller was served elsewhere is nobody's error", "[net][pool]")
+{
+    open_pool();
+    auto held = lease(entry());
+    CHECK(use(held).end.ok());
+    there.fail_next(1).connect_delay(1s);
+    auto waiting = start_lease(entry());
+    time.settle();
+    held.reset();
+    time.settle();
+    auto got = waiting.get();
+
+    time.run_for(2s);
+
+    CHECK(got.has_value());
+    CHECK(counts() == "1 0 0 0");
+}
+
+TEST_CASE_METHOD(NetWorld, "ConnectionPool: a name that is not found fails the callers", "[net][pool]")
+{
+    open_pool();
+
+    auto call = start_fetch(entry("nowhere.test"));
+    time.run_until_idle();
+
+    CHECK(call.get().error().kind() == ErrorKind::resolve);
+    CHECK(counts() == "0 0 0 0");
+}
+
+// --- Stale connections ------------------------------------------------------------------------------------------------
+
+TEST_CASE_METHOD(NetWorld, "ConnectionPool: a connection that died while the request was sent is stale", "[net][pool]")
+{
+    open_pool();
+    CHECK(fetch()->end.ok());
+    server->reply(reset());
+
+    const auto second = fetch();
+
+    CHECK(second->end.error.kind() == ErrorKind::connection_lost);
+    CHECK(second->end.reused);
+    CHECK(second->end.wrote);
+    CHECK_FALSE(second->end.any_answer);
+    CHECK(second->end.error.maybe_processed());
+    CHECK(second->end.stale(true));
+    CHECK_FALSE(second->end.stale(false)); // a POST may have been done
+}
+
+TEST_CASE_METHOD(NetWorld, "ConnectionPool: a request of which nothing was written is stale whatever it is", "[net][pool]")
+{
+    open_pool();
+    CHECK(fetch()->end.ok());
+    auto lease = this->lease(entry()); // within the time in which it is trusted
+    there.reset_connections();
+
+    const auto second = use(lease, a_post("/", "x"));
+
+    CHECK(second.end.error.kind() == ErrorKind::connection_lost);
+    CHECK_FALSE(second.end.wrote);
+    CHECK_FALSE(second.end.error.maybe_processed());
+    CHECK(second.end.stale(false));
+}
+
+TEST_CASE_METHOD(NetWorld, "ConnectionPool: a fresh connection is never stale, nor one that answered a byte", "[net][pool]")
+{
+    open_pool();
+    server->reply(reset()).reply(ok()).reply(raw("H").then_reset());
+
+    const auto fresh = fetch();
+    CHECK(fetch()->end.ok());
+    const auto answered = fetch();
+
+    CHECK_FALSE(fresh->end.ok());
+    CHECK_FALSE(fresh->end.stale(true));
+    CHECK(answered->end.reused);
+    CHECK(answered->end.any_answer);
+    CHECK_FALSE(answered->end.stale(true));
+}
+
+TEST_CASE_METHOD(NetWorld, "ConnectionPool: what is idle for a dead server can be dropped at once", "[net][pool]")
+{
+    open_pool();
+    auto one = lease(entry());
+    auto two = lease(entry());
+    CHECK(use(one).end.ok());
+    CHECK(use(two).end.ok());
+    one.reset();
+
+    pool->discard_idle(entry());
+    time.settle();
+
+    CHECK(counts() == "1 0 0 0");
+    CHECK(there.open_connections() == 1);
+}
+
+// --- The end ----------------------------------------------------------------------------------------------------------
+
+TEST_CASE_METHOD(NetWorld, "ConnectionPool: shut down, it ends waits, dials and exchanges, and refuses what comes", "[net][pool]")
+{
+    network->serve("slow.test", 80, server).connect_delay(1h);
+    open_pool({.max_connections = 2});
+    server->reply(no_answer());
+    auto exchanging = start_fetch(entry());
+    time.settle();
+    auto dialling = start_lease(entry("slow.test"));
+    time.settle();
+    auto queued = start_lease(entry());
+    time.settle();
+    CHECK(counts() == "1 0 1 2");
+
+    pool->shut_down();
+    time.settle();
+
+    CHECK(exchanging.get()->end.error.kind() == ErrorKind::closed);
+    CHECK(exchanging.get()->end.error.maybe_processed());
+    CHECK(dialling.get().error().kind() == ErrorKind::closed);
+    CHECK(queued.get().error().kind() == ErrorKind::closed);
+    CHECK(counts() == "0 0 0 0");
+
+    auto late = start_lease(entry());
+    time.settle();
+    CHECK(late.get().error().kind() == ErrorKind::closed);
+}
+
+TEST_CASE_METHOD(NetWorld, "ConnectionPool: shut down between the grant and the exchange, the exchange is closed", "[net][pool]")
+{
+    open_pool();
+    auto lease = this->lease(entry());
+    pool->shut_down();
+
+    const auto end = use(lease).end;
+
+    CHECK(end.error.kind() == ErrorKind::closed);
+    CHECK_FALSE(end.wrote);
+    lease.reset();
+    CHECK(counts() == "0 0 0 0");
+}
+
+TEST_CASE("ConnectionPool: an io_context that ends in the middle of everything leaks nothing", "[net][pool]")
+{
+    const int moments = GENERATE(0, 1, 2, 3, 4, 6, 10);
+    PoolPtr pool;
+    {
+        NetWorld world;
+        world.network->serve("slow.test", 80, world.server).connect_delay(1h);
+        world.open_pool({.max_connections = 2});
+        world.server->reply(ok()).reply(no_answer());
+        auto served = world.start_fetch(world.entry());
+        auto dialling = world.start_lease(world.entry("slow.test"));
+        auto queued = world.start_lease(world.entry());
+        for (int i = 0; i < moments; ++i) world.time.context().poll_one();
+    }
+    SUCCEED("the sanitizers have the word");
+}
+
+TEST_CASE_METHOD(NetWorld, "ConnectionPool: a pool that is let go of closes its idle connections and its dials", "[net][pool]")
+{
+    open_pool();
+    CHECK(fetch()->end.ok());
+    time.run_for(1s);
+    there.black_hole();
+    auto held = lease(entry());
+    auto dialling = start_lease(entry());
+    time.settle();
+    dialling.cancel();
+    time.settle();
+    CHECK(counts() == "1 0 1 0");
+
+    held.reset();
+    pool.reset();
+    time.run_until_idle();
+
+    CHECK(there.open_connections() == 0);
+    CHECK(time.elapsed() < 5s); // the dial did not run to its time limit
+}
+
+TEST_CASE_METHOD(NetWorld, "ConnectionPool: contradictory limits are refused at construction", "[net][pool]")
+{
+    CHECK_THROWS_AS(open_pool({.max_connections = 0}), ConfigurationError);
+    CHECK_THROWS_AS(open_pool({.max_connections = 1, .max_per_origin = 2}), ConfigurationError);
+    CHECK_THROWS_AS(open_pool({.idle_timeout = 0s}), ConfigurationError);
+    CHECK_THROWS_AS(open_pool({.max_lifetime = -1s}), ConfigurationError);
+    CHECK_THROWS_AS(open_pool({.pool_wait = 0s}), ConfigurationError);
+}
+
+TEST_CASE_METHOD(NetWorld, "ConnectionPool: without trust anchors nothing is dialled over TLS", "[net][pool][tls]")
+{
+    net::TlsContext tls;
+    tls.trust_nothing();
+    open_pool({}, tls);
+
+    auto lease = start_lease(pool->entry(Origin{true, "api.test", 443}));
+    time.settle();
+
+    CHECK(lease.get().error().kind() == ErrorKind::no_trust_anchors);
+    CHECK(network->connects() == 0);
+    CHECK(counts() == "0 0 0 0");
+}
