@@ -14,7 +14,7 @@ namespace bulk {
 namespace {
 
 /// Text as JSON; what is not UTF-8 is replaced.
-std::string quoted(std::string_view text)
+std::string json_text(std::string_view text)
 {
     return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
@@ -79,8 +79,8 @@ void append_body(std::string& line, std::string_view body, const khive::Headers&
 
 std::string format_error(const khive::Error& error, bool final)
 {
-    std::string text = "{\"kind\": " + quoted(khive::to_string(error.kind()));
-    append(text, "message", quoted(error.message()));
+    std::string text = "{\"kind\": " + json_text(khive::to_string(error.kind()));
+    append(text, "message", json_text(error.message()));
     append(text, "retryable", error.retryable() ? "true" : "false");
     append(text, "final", final ? "true" : "false");
     append(text, "maybe_processed", error.maybe_processed() ? "true" : "false");

@@ -71,7 +71,7 @@ protected:
     /// The answer that it ends with, told likewise.
     [[nodiscard]] KHIVE_DECL Response answered(CallState& call, TimePoint started);
     KHIVE_DECL void tell_retry(const CallState& call, Duration delay) noexcept;
-    [[nodiscard]] KHIVE_DECL Error status_error(CallState& call) const;
+    [[nodiscard]] KHIVE_DECL Error status_error(const CallState& call) const;
     [[nodiscard]] static std::chrono::system_clock::time_point wall_now() noexcept { return std::chrono::system_clock::now(); }
 
     const std::shared_ptr<async::WaitScope>& scope() const noexcept { return scope_; }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <khive/client/observer.hpp>
+#include <khive/policy/circuit_breaker.hpp>
 
 #include <spdlog/logger.h>
 
@@ -58,5 +59,16 @@ private:
 
     std::shared_ptr<spdlog::logger> logger_;
 };
+
+/// Writes one record for each change of state of a breaker, at `warn` where it opens and at `info` otherwise. Gives a handle to
+/// the same breaker.
+inline CircuitBreaker log_state_changes(const CircuitBreaker& breaker, std::shared_ptr<spdlog::logger> logger,
+                                        std::string name = "circuit breaker")
+{
+    return breaker.on_state_change([logger = std::move(logger), name = std::move(name)](const BreakerTransition& change) {
+        const auto level = change.to == BreakerState::open ? spdlog::level::warn : spdlog::level::info;
+        logger->log(level, "{}: {} -> {} ({})", name, to_string(change.from), to_string(change.to), to_string(change.cause));
+    });
+}
 
 } // namespace khive::inline KHIVE_ABI

@@ -7,6 +7,7 @@
 #include <khive/client/detail/roles.hpp>
 #include <khive/http/classify.hpp>
 #include <khive/net/async_exchange.hpp>
+#include <khive/policy/failure.hpp>
 
 #include <boost/asio/error.hpp>
 #include <boost/system/system_error.hpp>
@@ -84,7 +85,7 @@ public:
 
                 // What it means for everyone.
                 const Outcome outcome = state.classify();
-                ticket->record(outcome, state.now);
+                state.record(*ticket, outcome);
                 permit.reset();
                 const RetryDecision decision = state.decide(outcome);
                 if (!decision.retry) co_return state.finish(decision.reason);
@@ -141,7 +142,7 @@ public:
     {
         if (!call_.ledger.empty()) read_clock();
         call_.ledger.begin_attempt(now).backoff = std::exchange(backoff_, Duration{});
-        call_.error = Error{};
+        call_.error = status_failure_ = Error{};
         return core_.breaker_.refusal(now);
     }
 
@@ -212,8 +213,22 @@ public:
         return outcome;
     }
 
-    [[nodiscard]] RetryDecision decide(const Outcome& outcome)
+    /// Tells the breaker; a failure as such where the breaker wants to judge it.
+    template <class Ticket>
+    void record(Ticket& ticket, const Outcome& outcome)
     {
+        if constexpr (requires(const Failure& failure) { ticket.record(failure, now); }) {
+            if (has_failed()) return ticket.record(Failure(failure()), now);
+        }
+        ticket.record(outcome, now);
+    }
+
+    [[nodiscard]] RetryDecision decide(Outcome outcome)
+    {
+        if constexpr (requires(const Failure& failure) { core_.retry_.judge(failure); }) {
+            if (has_failed()) outcome = core_.retry_.judge(Failure(failure()));
+            if (call_.replay_safe) outcome.replay = ReplaySafety::safe;
+        }
         if (outcome.verdict == Verdict::success && !outcome.retryable) return {false, stop_without_retry(), {}};
         const ErrorKind kind = call_.error.kind();
         if (kind == ErrorKind::cancelled || kind == ErrorKind::closed) return {false, StopReason::cancelled, {}};
@@ -230,7 +245,7 @@ public:
     [[nodiscard]] Result<Response> finish(StopReason reason)
     {
         call_.ledger.stop(reason);
-        if (answered() && call_.response.status() >= 400 && call_.raise_for_status) call_.error = core_.status_error(call_);
+        if (answered() && has_failed() && call_.raise_for_status) call_.error = failure();
         if (!answered()) return core_.failed(call_, started_);
         return core_.ClientCore::answered(call_, started_);
     }
@@ -259,6 +274,14 @@ public:
 private:
     /// Has the attempt got an answer, whatever it says?
     [[nodiscard]] bool answered() const noexcept { return call_.error.kind() == ErrorKind{}; }
+    [[nodiscard]] bool has_failed() const noexcept { return !answered() || call_.response.status() >= 400; }
+    /// The failure of the attempt as an error; made once where it is a status.
+    [[nodiscard]] const Error& failure()
+    {
+        if (!answered()) return call_.error;
+        if (status_failure_.kind() == ErrorKind{}) status_failure_ = core_.status_error(call_);
+        return status_failure_;
+    }
     [[nodiscard]] StopReason stop_without_retry() const noexcept
     {
         return answered() && call_.response.status() < 400 ? StopReason::done : StopReason::not_retryable;
@@ -269,6 +292,7 @@ private:
     TimePoint started_;
     typename Retry::Schedule schedule_;
     Duration backoff_{};
+    Error status_failure_;
 };
 
 } // namespace khive::inline KHIVE_ABI::detail

@@ -239,11 +239,11 @@ KHIVE_DECL void ClientCore::abort() noexcept
     pool_->shut_down();
 }
 
-KHIVE_DECL Error ClientCore::status_error(CallState& call) const
+KHIVE_DECL Error ClientCore::status_error(const CallState& call) const
 {
-    Response& response = call.response;
+    const Response& response = call.response;
     std::string excerpt(response.body().substr(0, settings_.max_error_body));
-    return http::make_status_error(response.status(), response.take_headers(), std::move(excerpt), call.replay_safe, wall_now());
+    return http::make_status_error(response.status(), response.headers(), std::move(excerpt), call.replay_safe, wall_now());
 }
 
 KHIVE_DECL Error ClientCore::failed(CallState& call, TimePoint started)
