@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSL-1.0
+# How long a program of one file that does one HTTPS GET takes to compile, and how much memory the compiler needs: khive
+# header-only, khive against khive::compiled, and naive Beast over TLS. Each is the least of ROUNDS (3) runs.
+#
+# Exits with 1 if khive header-only takes more than half of Beast's CPU time.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+cmake/install-debian-packages.sh build
+
+compiler=${CXX:-g++-12}
+out=$(mktemp -d)
+trap 'rm -rf "$out"' EXIT
+
+# measure NAME SOURCE FLAGS...: prints a row and leaves the least CPU time in $seconds
+measure() {
+  local name=$1 source=$2 best= memory=0 row
+  shift 2
+  for _ in $(seq "${ROUNDS:-3}"); do
+    row=$( { /usr/bin/env python3 - "$compiler" -std=c++20 "$@" -Iinclude -c "$source" -o "$out/o.o" <<'PY'
+import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True)
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(f"{used.ru_utime + used.ru_stime:.2f} {used.ru_maxrss // 1024}")
+PY
+    } )
+    if [[ -z $best ]] || awk "BEGIN { exit !(${row% *} < $best) }"; then best=${row% *}; memory=${row#* }; fi
+  done
+  printf '| %-36s | %7.2f | %8d |\n' "$name" "$best" "$memory"
+  seconds=$best
+}
+
+echo "| translation unit ($compiler) | CPU s | RSS MB |"
+echo "|---|--:|--:|"
+for level in -O0 -O2; do
+  measure "naive Beast over TLS $level" tests/benchmark/compile/naive_beast.cpp "$level"
+  beast=$seconds
+  measure "khive header-only $level" tests/benchmark/compile/khive_get.cpp "$level"
+  own=$seconds
+  measure "khive separate $level" tests/benchmark/compile/khive_get.cpp "$level" -DKHIVE_SEPARATE_COMPILATION
+  awk "BEGIN { printf \"header-only: %.2f of Beast\n\", $own / $beast; exit !($own <= 0.5 * $beast) }" || failed=1
+done
+exit "${failed:-0}"
