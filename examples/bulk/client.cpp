@@ -5,10 +5,12 @@
 #include <khive/core/headers.hpp>
 #include <khive/core/secret.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <stdexcept>
 #include <string_view>
+#include <utility>
 
 namespace bulk {
 namespace {
@@ -60,10 +62,14 @@ Client make_client(asio::io_context& io, const Options& options, const std::stri
     auto client = client_options(options, base_url);
     client.observer(std::make_shared<RetryCounter>(retries));
     const khive::AsyncExecutor executor(options.executor);
+    auto outages = std::make_shared<std::uint64_t>(0);
     const khive::CircuitBreaker breaker(options.breaker);
+    breaker.on_state_change([outages](const khive::BreakerTransition& change) {
+        if (change.to == khive::BreakerState::open) ++*outages;
+    });
     const khive::AsyncAPIClient api(io, client, khive::TokenBucketRateLimiter(options.limiter), executor, breaker,
                                     khive::RetryWithBackoff(options.retry));
-    return {api, executor, breaker, retries};
+    return {api, executor, breaker, retries, outages};
 }
 
 } // namespace bulk

@@ -21,6 +21,7 @@ struct Client {
     khive::AsyncExecutor executor;
     khive::CircuitBreaker breaker;
     std::shared_ptr<const std::uint64_t> retries; ///< so far
+    std::shared_ptr<const std::uint64_t> outages; ///< how often the circuit has opened
 };
 
 /// Throws khive's errors for settings that cannot be, and `std::runtime_error` for a missing token.

@@ -58,8 +58,8 @@ private:
 
 testing::FaultyAPI bad_day()
 {
-    return testing::FaultyAPI({.quota = 60,
-                               .quota_burst = 30,
+    return testing::FaultyAPI({.quota = 50,
+                               .quota_burst = 15,
                                .error_ratio = 0.02,
                                .error_burst = 2,
                                .reset_ratio = 0.02,

@@ -6,7 +6,7 @@
 
 namespace bulk {
 
-/// A public API on a bad day, in this process: a quota of 60 requests a second that answers 429 with Retry-After, bursts of
+/// A public API on a bad day, in this process: a quota of 50 requests a second that answers 429 with Retry-After, bursts of
 /// 503, broken connections, latency, and in the middle of it an outage of a second.
 ///
 /// - Thread safety: none for the object; it serves from a thread of its own.

@@ -88,7 +88,7 @@ void add_policies(CLI::App& app, Options& options)
     add_seconds(app, "--max-outage", options.max_outage, "How long a line waits for an open circuit before it fails");
 }
 
-/// The demo server has a quota of 60 a second and an outage of a second.
+/// The demo server has a quota of 50 a second and an outage of a second.
 void set_demo_defaults(Options& options)
 {
     options.limiter = {.rate = 80, .burst = 20};

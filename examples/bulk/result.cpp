@@ -59,9 +59,9 @@ bool append_json(std::string& line, std::string_view body, const khive::Headers&
     const std::string_view type = headers.get_or("Content-Type", "json");
     if (type.find("json") == std::string_view::npos || body.starts_with("\xef\xbb\xbf")) return false;
     if (!nlohmann::json::accept(body)) return false;
-    std::string text(khive::trim(body));
+    std::string text(body);
     std::replace_if(text.begin(), text.end(), [](char c) { return c == '\n' || c == '\r'; }, ' ');
-    append(line, "body", text);
+    append(line, "body", khive::trim(text));
     return true;
 }
 

@@ -46,9 +46,7 @@ void print_work(const Tally& tally, const Client& client)
     std::fprintf(stderr, "time                     %12.1f s   %.1f lines/s\n", seconds, seconds > 0 ? done / seconds : 0);
     std::fprintf(stderr, "attempts                 %12llu     %.2f a line, %llu answered 429\n", Count{tally.attempts},
                  done > 0 ? static_cast<double>(tally.attempts) / done : 0, Count{tally.throttled});
-    const auto stats = client.breaker.stats();
-    std::fprintf(stderr, "circuit breaker          %12llu     changes of state, %llu refusals\n", Count{stats.history.count()},
-                 Count{stats.refused});
+    std::fprintf(stderr, "circuit opened           %12llu times\n", Count{*client.outages});
 }
 
 void print_latency(const char* name, const Histogram& histogram)

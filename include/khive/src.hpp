@@ -23,6 +23,7 @@
 #include <khive/http/impl/response_reader.ipp>
 #include <khive/http/impl/retry_after.ipp>
 #include <khive/async/impl/owned_task.ipp>
+#include <khive/async/impl/post.ipp>
 #include <khive/async/impl/sleep.ipp>
 #include <khive/async/impl/time_service.ipp>
 #include <khive/async/impl/untracked_work.ipp>

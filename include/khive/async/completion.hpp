@@ -2,19 +2,18 @@
 #pragma once
 
 #include <khive/async/asio.hpp>
+#include <khive/async/post.hpp>
 
 #include <boost/asio/associated_allocator.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/async_result.hpp>
-#include <boost/asio/bind_allocator.hpp>
 #include <boost/asio/deferred.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/prefer.hpp>
 #include <boost/asio/execution/outstanding_work.hpp>
-#include <boost/asio/recycling_allocator.hpp>
 
 #include <cstddef>
+#include <memory>
 #include <new>
 #include <type_traits>
 #include <utility>
@@ -77,14 +76,8 @@ public:
     template <class Before>
     void post(T value, Before before) &&
     {
-        auto executor = std::move(executor_);
-        asio::post(executor,
-                   asio::bind_allocator(
-                       asio::recycling_allocator<void>{},
-                       [self = std::move(*this), value = std::move(value), before = std::move(before)]() mutable {
-                           before();
-                           std::move(self).run(std::move(value));
-                       }));
+        const auto executor = std::move(executor_);
+        async::post(executor, std::make_unique<Posted<Before>>(std::move(*this), std::move(value), std::move(before)));
     }
 
     /// Runs the rest here and now. Only from a handler that runs on `executor()`, holding no lock.
@@ -100,6 +93,22 @@ public:
     }
 
 private:
+    template <class Before>
+    struct Posted final : PostedTask {
+        Posted(Completion rest, T result, Before first)
+            : completion(std::move(rest)), value(std::move(result)), before(std::move(first))
+        {
+        }
+        void run() override
+        {
+            before();
+            std::move(completion).run(std::move(value));
+        }
+        Completion completion;
+        T value;
+        Before before;
+    };
+
     static constexpr std::size_t room = 4 * sizeof(void*);
 
     struct Verbs {

@@ -37,7 +37,7 @@ public:
     [[nodiscard]] virtual asio::awaitable<Result<Response>> perform(CallState& call) = 0;
 
     /// Refuses new calls, waits up to `timeout` for those in flight, then ends them. True if none had to be ended.
-    [[nodiscard]] KHIVE_DECL asio::awaitable<bool> close(Duration timeout);
+    [[nodiscard]] asio::awaitable<bool> close(Duration timeout) { return close(shared_from_this(), timeout); }
     /// Ends everything now.
     KHIVE_DECL void abort() noexcept;
 
@@ -78,6 +78,7 @@ protected:
 
 private:
     class Drain;
+    KHIVE_DECL static asio::awaitable<bool> close(std::shared_ptr<ClientCore> self, Duration timeout);
     KHIVE_DECL bool enter() noexcept;
     KHIVE_DECL void leave() noexcept;
     friend struct ReturnCallState;

@@ -24,6 +24,8 @@ template <class T>
     }
 }
 
+/// Throws `invalid_argument`: this request has been sent before.
+[[noreturn]] KHIVE_DECL void raise_sent();
 /// Prepares and performs; `call` may be null, for a request that was sent before, and must live until the end.
 [[nodiscard]] KHIVE_DECL asio::awaitable<Result<Response>> run(CallState* call);
 [[nodiscard]] KHIVE_DECL asio::awaitable<Result<Response>> try_send(CallPtr call);

@@ -6,6 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <exception>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -18,7 +19,8 @@ namespace detail {
 inline Error json_error(const nlohmann::json::exception& error, const char* doing)
 {
     std::string what = error.what();
-    if (const auto quote = what.find("; last read"); quote != std::string::npos) what.resize(quote);
+    for (const char* quote : {"; last read", " parsing '"})
+        if (const auto at = what.find(quote); at != std::string::npos) what.resize(at);
     return Error{ErrorKind::decode}.with_message(std::string(doing) + ": " + escape_untrusted(what));
 }
 
@@ -52,6 +54,8 @@ struct JsonCodec {
             return nlohmann::json::parse(text).template get<T>();
         } catch (const nlohmann::json::exception& error) {
             return detail::json_error(error, "cannot decode JSON");
+        } catch (const std::exception&) { // whose text may quote the body
+            return Error{ErrorKind::decode}.with_message("cannot decode JSON: from_json threw an exception");
         }
     }
 };

@@ -45,7 +45,7 @@ public:
 
     void on_refusal(const CallRecord& call) override
     {
-        logger_->warn("{} {} refused: {}", call.method, call.url, reason_of(*call.error));
+        logger_->warn("{} {} refused: {}, {}", call.method, call.url, reason_of(*call.error), call.ledger->summary());
     }
 
 private:

@@ -183,7 +183,7 @@ protected:
 
 private:
     Self& self() noexcept { return static_cast<Self&>(*this); }
-    detail::RequestFields& fields() noexcept { return self().collected(); }
+    detail::RequestFields& fields() { return self().collected(); }
 };
 
 /// A request as a value, for code that makes requests in one place and sends them in another.

@@ -14,7 +14,7 @@ namespace khive::inline KHIVE_ABI {
 /// A request that knows its client: `co_await api.get("/users/{}", 42).query("expand", "teams").as<User>()`.
 ///
 /// `send` and `as` throw the typed error, `try_send` and `try_as` return it. A request is sent once: a second verb on the same
-/// object ends with `invalid_argument`.
+/// object ends with `invalid_argument`, and a setter then throws it.
 ///
 /// - Cancellation: terminal, partial and total alike, at every point of the call; ends it with `cancelled`.
 /// - Errors: any kind of `ErrorKind`; each carries the ledger.
@@ -40,7 +40,11 @@ public:
 
 private:
     friend FluentRequest<RequestBuilder>;
-    detail::RequestFields& collected() noexcept { return call_->fields; }
+    detail::RequestFields& collected()
+    {
+        if (!call_) detail::raise_sent();
+        return call_->fields;
+    }
 
     detail::CallPtr call_;
 };

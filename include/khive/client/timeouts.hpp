@@ -21,13 +21,17 @@ struct Timeouts {
     Duration write_stall = std::chrono::seconds{30};  ///< no byte of the request accepted for that long. > 0
     Duration first_byte = unlimited;                  ///< request sent, no byte of the answer. > 0
     Duration read_stall = std::chrono::seconds{30};   ///< a gap within the answer. > 0
-    Duration attempt = unlimited;                     ///< one attempt, from its dispatch. > 0
+    Duration attempt = unlimited;                     ///< one attempt, from its sending; dialling has its own. > 0
     Duration total = std::chrono::seconds{60};        ///< the whole call: waits, attempts, backoff. > 0
 
     [[nodiscard]] net::DialTimeouts dial() const noexcept { return {resolve, connect, tls_handshake}; }
     [[nodiscard]] net::ExchangeTimeouts exchange() const noexcept { return {write_stall, first_byte, read_stall}; }
-    /// What contradicts itself, if anything.
+    /// What contradicts itself, if anything. The default of a stage contradicts nothing.
     [[nodiscard]] KHIVE_DECL std::optional<Error> check() const;
+    /// The same for `attempt` and `total` alone, whatever the stages.
+    [[nodiscard]] KHIVE_DECL std::optional<Error> check_limits() const;
+    /// The limits of a retry policy that could never run out beside these.
+    [[nodiscard]] KHIVE_DECL std::optional<Error> check_retry(Duration attempt_timeout, Duration total_timeout) const;
 };
 static_assert(std::is_trivially_destructible_v<Timeouts>);
 

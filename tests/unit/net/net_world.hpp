@@ -98,7 +98,14 @@ struct NetWorld {
     net::DialTimeouts dial_timeouts;
     PoolPtr pool;
 
-    PoolPtr& open_pool(const net::PoolOptions& options = {}, const net::TlsContext& tls = {})
+    /// One for all that use none: it takes a millisecond to make.
+    [[nodiscard]] static const net::TlsContext& default_tls()
+    {
+        static const net::TlsContext tls;
+        return tls;
+    }
+
+    PoolPtr& open_pool(const net::PoolOptions& options = {}, const net::TlsContext& tls = default_tls())
     {
         pool = std::make_shared<net::ConnectionPool>(time.executor(), options, dial_timeouts, http::ReaderLimits{}, tls);
         return pool;

@@ -26,16 +26,28 @@ void visit_known_executor(const asio::any_io_executor& executor, Act act)
         act(*pool);
 }
 
+/// An operation holds a unit of work for itself, and unless its executor is plainly an `io_context`'s one more for that.
+inline int units_held(const asio::any_io_executor& executor) noexcept
+{
+    return executor.target<asio::io_context::executor_type>() != nullptr ? 1 : 2;
+}
+
 } // namespace detail
 
 KHIVE_DECL void UntrackedWork::release() const noexcept
 {
-    detail::visit_known_executor(executor_, [](const auto& known) { known.on_work_finished(); });
+    const int units = detail::units_held(executor_);
+    detail::visit_known_executor(executor_, [units](const auto& known) {
+        for (int i = 0; i < units; ++i) known.on_work_finished();
+    });
 }
 
 KHIVE_DECL void UntrackedWork::retake() const noexcept
 {
-    detail::visit_known_executor(executor_, [](const auto& known) { known.on_work_started(); });
+    const int units = detail::units_held(executor_);
+    detail::visit_known_executor(executor_, [units](const auto& known) {
+        for (int i = 0; i < units; ++i) known.on_work_started();
+    });
 }
 
 } // namespace khive::inline KHIVE_ABI::async

@@ -201,7 +201,7 @@ KHIVE_DECL void WaitQueue::finish(std::unique_lock<std::mutex> lock, TimePoint n
     if (held == nullptr || held == next.head->time_)
         next.head->time_->arm(*next.head, next.due);
     else // two time services' locks taken in either order could deadlock
-        asio::post(next.head->executor_, [next] { next.head->time_->arm(*next.head, next.due); });
+        async::post(next.head->executor_, [next] { next.head->time_->arm(*next.head, next.due); });
 }
 
 KHIVE_DECL std::shared_ptr<Waiter> WaitQueue::leave(Waiter& waiter, TimePoint now, TimeService* held) noexcept

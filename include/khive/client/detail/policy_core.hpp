@@ -35,6 +35,8 @@ public:
         : ClientCore(std::move(executor), options), gate_(make_gate(policies)), breaker_(pick<Breaker>(policies)),
           retry_(pick<Retry>(policies))
     {
+        const Timeouts& timeouts = settings().timeouts;
+        if (const auto bad = timeouts.check_retry(retry_.attempt_timeout(), retry_.total_timeout())) bad->raise();
     }
 
     asio::awaitable<Result<Response>> perform(CallState& call) override
@@ -75,7 +77,8 @@ public:
                     if (!fresh && settings().replay_stale && end.stale(call.replay_safe)) {
                         lease.reset();
                         pool().discard_idle(*call.entry);
-                        state.attempt().replayed = fresh = true;
+                        state.replay(end.wrote);
+                        fresh = true;
                         continue;
                     }
                     state.ended(std::move(end), **lease);
@@ -126,7 +129,8 @@ public:
         : time(async::time_service(core.executor())), now(core.now()), core_(core), call_(call), started_(now),
           schedule_(core.retry_.begin())
     {
-        const Duration limit = std::min(call.timeouts.total, core.retry_.total_timeout());
+        Duration limit = call.timeouts.total;
+        if (!call.fields.total) limit = std::min(limit, core.retry_.total_timeout());
         total = {saturating_add(now, limit), Timer::total, limit};
     }
 
@@ -153,6 +157,7 @@ public:
         request.deadline = total.at;
         request.arrived = now;
         request.timer = Timer::total;
+        request.timer_value = total.value;
         request.scope = core_.scope().get();
         return request;
     }
@@ -178,9 +183,17 @@ public:
         Attempt& record = attempt();
         record.peer = connection.peer();
         record.reused = connection.uses() != 0;
-        const Duration limit = std::min(call_.timeouts.attempt, core_.retry_.attempt_timeout());
+        Duration limit = call_.timeouts.attempt;
+        if (!call_.fields.attempt) limit = std::min(limit, core_.retry_.attempt_timeout());
         const net::Deadline attempt_deadline{saturating_add(now, limit), Timer::attempt, limit};
         return {&connection, call_.outgoing(), call_.timeouts.exchange(), earlier(total, attempt_deadline), &record};
+    }
+
+    /// The exchange is repeated on a fresh connection.
+    void replay(bool wrote)
+    {
+        attempt().replayed = true;
+        maybe_processed_ = maybe_processed_ || wrote;
     }
 
     /// After an exchange.
@@ -210,6 +223,7 @@ public:
             if (call_.replay_safe) outcome.replay = ReplaySafety::safe;
         }
         record.verdict = outcome.verdict;
+        maybe_processed_ = maybe_processed_ || record.maybe_processed || outcome.replay == ReplaySafety::unsafe;
         return outcome;
     }
 
@@ -246,15 +260,21 @@ public:
     {
         call_.ledger.stop(reason);
         if (answered() && has_failed() && call_.raise_for_status) call_.error = failure();
-        if (!answered()) return core_.failed(call_, started_);
+        if (!answered()) {
+            // What was true of an earlier attempt is true of the call.
+            std::move(call_.error).with_maybe_processed(maybe_processed_ || call_.error.maybe_processed());
+            return core_.failed(call_, started_);
+        }
         return core_.ClientCore::answered(call_, started_);
     }
 
     /// Nothing was sent in this attempt.
     [[nodiscard]] Result<Response> refuse(Error error)
     {
-        if (call_.ledger.empty()) call_.ledger.begin_attempt(now);
-        const bool interrupted = error.kind() == ErrorKind::cancelled;
+        const bool begun = !call_.ledger.empty();
+        if (!begun) call_.ledger.begin_attempt(now);
+        const bool closed = begun && error.kind() == ErrorKind::closed && core_.scope()->closed();
+        const bool interrupted = error.kind() == ErrorKind::cancelled || closed;
         Attempt& record = attempt();
         record.elapsed = now - record.started;
         record.error = error.kind();
@@ -266,8 +286,13 @@ public:
     /// Cancelled, or the client closed, while nothing was under way.
     [[nodiscard]] Result<Response> interrupted()
     {
-        const bool maybe = !call_.ledger.empty() && call_.ledger.back().maybe_processed;
-        call_.error = (core_.scope()->closed() ? ClientCore::closed_error() : Error{ErrorKind::cancelled}).with_maybe_processed(maybe);
+        call_.error = core_.scope()->closed() ? ClientCore::closed_error() : Error{ErrorKind::cancelled};
+        Attempt& record = attempt();
+        if (record.status == 0 && record.error == ErrorKind{}) {
+            read_clock();
+            record.elapsed = now - record.started;
+            record.error = call_.error.kind();
+        }
         return finish(StopReason::cancelled);
     }
 
@@ -293,6 +318,7 @@ private:
     typename Retry::Schedule schedule_;
     Duration backoff_{};
     Error status_failure_;
+    bool maybe_processed_ = false; ///< in any attempt
 };
 
 } // namespace khive::inline KHIVE_ABI::detail

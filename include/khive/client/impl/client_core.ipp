@@ -146,14 +146,15 @@ KHIVE_DECL std::optional<Error> ClientCore::set_timeouts(CallState& call) const
     const RequestFields& fields = call.fields;
     Timeouts& timeouts = call.timeouts = fields.timeouts.value_or(settings_.timeouts);
     if (!fields.timeouts && !fields.total && !fields.attempt) return std::nullopt;
-    if (fields.attempt) timeouts.attempt = *fields.attempt;
-    if (fields.total) {
-        timeouts.total = *fields.total;
-        // A call's own total beats the client's longer stages; it does not contradict them.
-        if (!fields.attempt && timeouts.attempt != unlimited) timeouts.attempt = std::min(timeouts.attempt, timeouts.total);
-        if (timeouts.first_byte != unlimited) timeouts.first_byte = std::min(timeouts.first_byte, timeouts.total);
-    }
-    return timeouts.check();
+    if (fields.timeouts)
+        if (auto contradiction = timeouts.check()) return contradiction;
+    // A call's own limit beats the client's longer ones for what is inside of it; it does not contradict them.
+    if (fields.total) timeouts.total = *fields.total;
+    if (fields.attempt)
+        timeouts.attempt = *fields.attempt;
+    else if (timeouts.attempt != unlimited)
+        timeouts.attempt = std::min(timeouts.attempt, timeouts.total);
+    return timeouts.check_limits();
 }
 
 KHIVE_DECL std::optional<Error> ClientCore::prepare(CallState& call)
@@ -220,15 +221,14 @@ KHIVE_DECL void ClientCore::leave() noexcept
     if (in_flight_.fetch_sub(1) == 1 && closing_.load()) drain_->check(now());
 }
 
-KHIVE_DECL asio::awaitable<bool> ClientCore::close(Duration timeout)
+KHIVE_DECL asio::awaitable<bool> ClientCore::close(std::shared_ptr<ClientCore> self, Duration timeout)
 {
-    const auto self = shared_from_this();
-    closing_.store(true);
+    self->closing_.store(true);
     async::WaitRequest request;
-    request.deadline = saturating_add(now(), timeout);
-    auto drain = drain_;
+    request.deadline = saturating_add(self->now(), timeout);
+    auto drain = self->drain_;
     const auto drained = co_await async::wait_in<Drain::Empty>(std::move(drain), request);
-    abort();
+    self->abort();
     co_return drained.has_value();
 }
 

@@ -10,10 +10,19 @@ inline asio::awaitable<Result<Response>> refused(Error error)
     co_return error;
 }
 
+inline Error sent_error()
+{
+    return Error{ErrorKind::invalid_argument}.with_message("this request has been sent already; make another");
+}
+
+KHIVE_DECL void raise_sent()
+{
+    sent_error().raise();
+}
+
 KHIVE_DECL asio::awaitable<Result<Response>> run(CallState* call)
 {
-    if (call == nullptr)
-        return refused(Error{ErrorKind::invalid_argument}.with_message("this request has been sent already; make another"));
+    if (call == nullptr) return refused(sent_error());
     if (auto mistake = call->core->prepare(*call)) {
         const std::string url = call->redacted_url();
         return refused((*std::move(mistake)).with_request(escape_untrusted(call->fields.method), url));
@@ -41,7 +50,8 @@ KHIVE_DECL Error decode_error(const CallState& call, Error error, Response respo
     return std::move(error)
         .with_request(call.fields.method, call.redacted_url())
         .with_response(status, response.take_headers(), std::move(excerpt))
-        .with_ledger(std::move(ledger));
+        .with_ledger(std::move(ledger))
+        .with_maybe_processed(true);
 }
 
 } // namespace khive::inline KHIVE_ABI::detail

@@ -3,9 +3,9 @@
 
 #include <khive/client/timeouts.hpp>
 
+#include <algorithm>
 #include <array>
 #include <string>
-#include <utility>
 
 namespace khive::inline KHIVE_ABI {
 namespace detail {
@@ -15,31 +15,66 @@ inline Error bad_timeouts(const std::string& rule)
     return Error{ErrorKind::configuration}.with_message("Timeouts: " + rule);
 }
 
-inline std::string in_seconds(Duration value)
+inline std::string in_seconds(const char* name, Duration value)
 {
-    return std::to_string(to_seconds(value)) + " s";
+    return std::string(name) + ", " + std::to_string(to_seconds(value)) + " s";
+}
+
+inline std::optional<Error> never_runs_out(const char* name, Duration value, const char* outer_name, Duration outer)
+{
+    if (value == unlimited || value <= outer) return std::nullopt;
+    return bad_timeouts(in_seconds(name, value) + ", is longer than " + in_seconds(outer_name, outer) +
+                        ", and could never run out");
+}
+
+struct NamedTimeout {
+    const char* name;
+    Duration Timeouts::*value;
+};
+
+inline constexpr std::array<NamedTimeout, 6> stage_timeouts{{{"resolve", &Timeouts::resolve},
+                                                             {"connect", &Timeouts::connect},
+                                                             {"tls_handshake", &Timeouts::tls_handshake},
+                                                             {"write_stall", &Timeouts::write_stall},
+                                                             {"first_byte", &Timeouts::first_byte},
+                                                             {"read_stall", &Timeouts::read_stall}}};
+inline constexpr std::array<NamedTimeout, 2> limit_timeouts{{{"attempt", &Timeouts::attempt}, {"total", &Timeouts::total}}};
+
+template <class Named>
+std::optional<Error> not_positive(const Timeouts& timeouts, const Named& all)
+{
+    for (const auto& [name, value] : all)
+        if (timeouts.*value <= Duration::zero())
+            return bad_timeouts(std::string(name) + " is " + std::to_string(to_seconds(timeouts.*value)) + " s, must be > 0");
+    return std::nullopt;
 }
 
 } // namespace detail
 
+KHIVE_DECL std::optional<Error> Timeouts::check_limits() const
+{
+    if (auto bad = detail::not_positive(*this, detail::limit_timeouts)) return bad;
+    return detail::never_runs_out("attempt", attempt, "total", total);
+}
+
 KHIVE_DECL std::optional<Error> Timeouts::check() const
 {
-    using Named = std::pair<const char*, Duration>;
-    const std::array<Named, 8> all{{{"resolve", resolve}, {"connect", connect}, {"tls_handshake", tls_handshake},
-                                    {"write_stall", write_stall}, {"first_byte", first_byte}, {"read_stall", read_stall},
-                                    {"attempt", attempt}, {"total", total}}};
-    for (const auto& [name, value] : all)
-        if (value <= Duration::zero())
-            return detail::bad_timeouts(std::string(name) + " is " + detail::in_seconds(value) + ", must be > 0");
-    if (attempt != unlimited && attempt > total)
-        return detail::bad_timeouts("attempt, " + detail::in_seconds(attempt) + ", is longer than total, " +
-                                    detail::in_seconds(total) + ", and could never run out");
-    const Duration whole = std::min(attempt, total);
-    if (first_byte != unlimited && first_byte > whole)
-        return detail::bad_timeouts("first_byte, " + detail::in_seconds(first_byte) + ", is longer than the " +
-                                    (attempt < total ? "attempt" : "total") + ", " + detail::in_seconds(whole) +
-                                    ", and could never run out");
+    if (auto bad = detail::not_positive(*this, detail::stage_timeouts)) return bad;
+    if (auto bad = check_limits()) return bad;
+    const Timeouts defaults;
+    const char* shorter = attempt < total ? "attempt" : "total";
+    for (const auto& [name, value] : detail::stage_timeouts) {
+        if (this->*value == defaults.*value) continue;
+        if (auto bad = detail::never_runs_out(name, this->*value, shorter, std::min(attempt, total))) return bad;
+    }
     return std::nullopt;
+}
+
+KHIVE_DECL std::optional<Error> Timeouts::check_retry(Duration attempt_timeout, Duration total_timeout) const
+{
+    if (auto bad = detail::never_runs_out("total_timeout of the retry policy", total_timeout, "total", total)) return bad;
+    const char* shorter = attempt < total ? "attempt" : "total";
+    return detail::never_runs_out("attempt_timeout of the retry policy", attempt_timeout, shorter, std::min(attempt, total));
 }
 
 } // namespace khive::inline KHIVE_ABI

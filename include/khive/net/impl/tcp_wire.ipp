@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <khive/async/post.hpp>
 #include <khive/net/tcp_wire.hpp>
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/post.hpp>
 
 #include <array>
 #include <atomic>
@@ -185,7 +185,7 @@ KHIVE_DECL void TcpNetwork::resolve(const asio::any_io_executor& executor, const
     boost::system::error_code not_literal;
     const auto address = asio::ip::make_address(host, not_literal);
     if (!not_literal) {
-        asio::post(executor, [done = std::move(done), endpoint = Endpoint(address, port)] { done({}, {endpoint}); });
+        async::post(executor, [done = std::move(done), endpoint = Endpoint(address, port)] { done({}, {endpoint}); });
         return;
     }
     auto resolver = std::make_shared<asio::ip::tcp::resolver>(executor);
