@@ -9,12 +9,15 @@
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/io_context.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <exception>
 #include <iostream>
 #include <ranges>
 #include <stdexcept>
 #include <string>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 namespace asio = boost::asio;
@@ -59,8 +62,8 @@ asio::awaitable<void> run(khive::AnyAPIClient api)
 
     // Two different things at once, with Asio's own operator.
     auto both = fetch(api, 1) && fetch(api, 2);
-    const auto [first, second] = co_await std::move(both);
-    std::cout << first.name << " and " << second.name << '\n';
+    const auto pair = co_await std::move(both);
+    std::cout << std::get<0>(pair).name << " and " << std::get<1>(pair).name << '\n';
 }
 
 } // namespace

@@ -41,10 +41,8 @@ int main()
     std::ostringstream text; // any spdlog sink will do
     auto logger = std::make_shared<spdlog::logger>("api", std::make_shared<spdlog::sinks::ostream_sink_mt>(text));
 
-    khive::CircuitBreaker breaker{{.consecutive_failures = 1, .open_for = 1ms}};
-    breaker.named("users API").on_state_change([logger](const khive::BreakerTransition& change) {
-        logger->warn("circuit {} because of {}", khive::to_string(change.to), khive::to_string(change.cause));
-    });
+    const khive::CircuitBreaker breaker{{.consecutive_failures = 1, .open_for = 1ms}};
+    khive::log_state_changes(breaker, logger, "users API");
 
     asio::io_context io;
     khive::ClientOptions options(server.url());

@@ -103,6 +103,9 @@ int run(const Options& options)
     Client client = make_client(io, options, demo ? demo->url() : options.base_url);
     IdSet finished = options.resume ? read_finished(options.output) : IdSet{};
     Runner runner(io, options, std::move(client), input, output, std::move(finished));
+    if (demo && !options.quiet)
+        std::fprintf(stderr, "a misbehaving API at %s, results in %s\n", demo->url().c_str(),
+                     options.output == "-" ? "standard output" : options.output.c_str());
     Surroundings surroundings(io, options, runner, input, output);
 
     asio::co_spawn(io, surroundings.tick(), rethrow);

@@ -5,7 +5,9 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
-#include <map>
+#include <sstream>
+
+#include <unistd.h>
 
 namespace bulk {
 namespace {
@@ -33,31 +35,42 @@ Exit code: 0 all lines succeeded, 1 some failed, 2 wrong usage, input or output,
 
 void add_seconds(CLI::App& app, const std::string& name, khive::Duration& value, const std::string& help)
 {
+    std::ostringstream standard;
+    standard << khive::to_seconds(value);
     auto* option = app.add_option_function<double>(
         name, [&value](const double& seconds) { value = khive::from_seconds(seconds); }, help);
-    option->type_name("SECONDS")->check(CLI::PositiveNumber);
-    option->default_str(value == khive::unlimited ? "none" : std::to_string(value / std::chrono::seconds{1}));
+    option->type_name("SECONDS")->check(CLI::PositiveNumber.name(""));
+    option->default_str(value == khive::unlimited ? "none" : standard.str());
+}
+
+BadLines bad_lines_of(const std::string& policy)
+{
+    if (policy == "skip") return BadLines::skip;
+    return policy == "stop" ? BadLines::stop : BadLines::report;
 }
 
 void add_files(CLI::App& app, Options& options)
 {
-    const std::map<std::string, BadLines> policies{
-        {"report", BadLines::report}, {"skip", BadLines::skip}, {"stop", BadLines::stop}};
     app.add_option("input", options.input, "JSON Lines of requests; - is standard input");
     app.add_option("-o,--output", options.output, "JSON Lines of results; - is standard output");
     app.add_flag("--resume", options.resume, "Append to the output; leave out lines it has finished");
     app.add_flag("--overwrite", options.overwrite, "Replace the output if it is there")->excludes("--resume");
     app.add_flag("-q,--quiet", options.quiet, "No progress and no summary");
-    app.add_option("--input-errors", options.bad_lines, "Lines that are no request: report, skip, stop [report]")
-        ->transform(CLI::CheckedTransformer(policies))
-        ->type_name("POLICY");
-    app.add_option("--max-line", options.max_line, "Longest input line")->type_name("BYTES")->check(CLI::PositiveNumber);
+    app.add_option_function<std::string>(
+           "--input-errors", [&options](const std::string& policy) { options.bad_lines = bad_lines_of(policy); },
+           "Lines that are no request: report, skip or stop")
+        ->check(CLI::IsMember({"report", "skip", "stop"}).name(""))
+        ->type_name("POLICY")
+        ->default_str("report");
+    app.add_option("--max-line", options.max_line, "Longest input line")
+        ->type_name("BYTES")
+        ->check(CLI::PositiveNumber.name(""));
     app.add_option("--max-body", options.max_body, "Longest body of an answer")->type_name("BYTES");
 }
 
 void add_api(CLI::App& app, Options& options)
 {
-    app.add_option("-u,--base-url", options.base_url, "Where the API is; paths are appended")->group("API");
+    app.add_option("-u,--base-url", options.base_url, "Where the API is; paths are appended")->type_name("URL")->group("API");
     app.add_option("-H,--header", options.headers, "Header for every request, \"Name: value\"; may be repeated")
         ->type_size(1)
         ->allow_extra_args(false)
@@ -73,7 +86,7 @@ void add_policies(CLI::App& app, Options& options)
     app.add_option("-r,--rate", options.limiter.rate, "Attempts per second, weighted by cost");
     app.add_option("--burst", options.limiter.burst, "Attempts that may be saved up; 0 is as many as --rate");
     app.add_option("-c,--concurrency", options.executor.max_concurrency, "Attempts at once")
-        ->check(CLI::Range(1, 10'000));
+        ->check(CLI::Range(1, 10'000).name("1-10000"));
     app.add_option_function<unsigned>(
            "--retries", [&options](const unsigned& retries) { options.retry.max_attempts = retries + 1; },
            "More attempts for what may pass")
@@ -96,6 +109,14 @@ void set_demo_defaults(Options& options)
     options.retry.base_delay = std::chrono::milliseconds{100};
     options.breaker.consecutive_failures = 5;
     options.breaker.open_for = std::chrono::milliseconds{500};
+}
+
+/// On a terminal, results would hide the progress line.
+void set_demo_output(Options& options)
+{
+    if (options.output != "-" || ::isatty(STDOUT_FILENO) == 0) return;
+    options.output = "bulk-demo-results.jsonl";
+    options.overwrite = true;
 }
 
 std::string contradiction(const Options& options)
@@ -130,6 +151,7 @@ std::variant<Options, int> parse_options(int argc, const char* const* argv)
     try {
         app.parse(argc, argv);
         if (const auto problem = contradiction(options); !problem.empty()) throw CLI::ValidationError(problem);
+        if (options.demo) set_demo_output(options);
         return options;
     } catch (const CLI::ParseError& error) {
         return app.exit(error) == 0 ? exit_ok : exit_usage;

@@ -43,7 +43,7 @@ public:
     [[nodiscard]] khive::testing::SimulatedAddress& address() const { return *world_.address; }
     [[nodiscard]] khive::testing::SimulatedNetwork& network() const { return *world_.network; }
     /// What the server has received.
-    [[nodiscard]] const khive::testing::ReceivedRequest& request(std::size_t index = 0) const
+    [[nodiscard]] const khive::testing::ReceivedRequest& received(std::size_t index = 0) const
     {
         return world_.server->requests().at(index);
     }

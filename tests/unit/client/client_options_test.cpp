@@ -53,8 +53,8 @@ TEST_CASE("ClientOptions: paths are appended to the base", "[client]")
 
     (void)time.run(api.get(path).send());
 
-    CHECK(api.request().target == target);
-    CHECK(api.request().headers.get("Host") == "api.test");
+    CHECK(api.received().target == target);
+    CHECK(api.received().headers.get("Host") == "api.test");
 }
 
 TEST_CASE("ClientOptions: the quick way to make a request's head gives the same bytes as the other", "[client]")
@@ -67,9 +67,9 @@ TEST_CASE("ClientOptions: the quick way to make a request's head gives the same 
     (void)time.run(api.get("/plain").send());
     (void)time.run(api.get("/plain").header("X-A", "1").send());
 
-    CHECK(api.request(0).target == api.request(1).target);
-    CHECK(api.request(0).headers.size() == api.request(1).headers.size());
-    for (const auto field : api.request(0).headers) CHECK(api.request(1).headers.get(field.name) == field.value);
+    CHECK(api.received(0).target == api.received(1).target);
+    CHECK(api.received(0).headers.size() == api.received(1).headers.size());
+    for (const auto field : api.received(0).headers) CHECK(api.received(1).headers.get(field.name) == field.value);
 }
 
 TEST_CASE("ClientOptions: bad URLs are refused at once, without the secrets in them", "[client]")
@@ -93,8 +93,8 @@ TEST_CASE("ClientOptions: every request says who asks", "[client]")
 
     (void)time.run(api.get("/").send());
 
-    CHECK(api.request().headers.get_or("User-Agent", "").substr(0, 6) == "khive/");
-    CHECK(api.request().headers.get("Accept") == "*/*");
+    CHECK(api.received().headers.get_or("User-Agent", "").substr(0, 6) == "khive/");
+    CHECK(api.received().headers.get("Accept") == "*/*");
 }
 
 TEST_CASE("ClientOptions: bearer, basic and secret headers go to the base's origin", "[client][auth]")
@@ -104,14 +104,14 @@ TEST_CASE("ClientOptions: bearer, basic and secret headers go to the base's orig
     bearer.bearer(Secret("t0ken")).secret_header("X-Api-Key", Secret("k3y"));
     auto with_bearer = scripted_client(time, {}, bearer);
     (void)time.run(with_bearer.get("/").send());
-    CHECK(with_bearer.request().headers.get("Authorization") == "Bearer t0ken");
-    CHECK(with_bearer.request().headers.get("X-Api-Key") == "k3y");
+    CHECK(with_bearer.received().headers.get("Authorization") == "Bearer t0ken");
+    CHECK(with_bearer.received().headers.get("X-Api-Key") == "k3y");
 
     ClientOptions basic("http://api.test");
     basic.basic_auth("Aladdin", Secret("open sesame"));
     auto with_basic = scripted_client(time, {}, basic);
     (void)time.run(with_basic.get("/").send());
-    CHECK(with_basic.request().headers.get("Authorization") == "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+    CHECK(with_basic.received().headers.get("Authorization") == "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
 }
 
 TEST_CASE("ClientOptions: user and password of the base become basic authentication and are in no target", "[client][auth]")
@@ -121,9 +121,9 @@ TEST_CASE("ClientOptions: user and password of the base become basic authenticat
 
     (void)time.run(api.get("/x").send());
 
-    CHECK(api.request().headers.get("Authorization") == "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
-    CHECK(api.request().target == "/v1/x");
-    CHECK(api.request().headers.get("Host") == "api.test");
+    CHECK(api.received().headers.get("Authorization") == "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+    CHECK(api.received().target == "/v1/x");
+    CHECK(api.received().headers.get("Host") == "api.test");
 }
 
 TEST_CASE("ClientOptions: what can be no header or no user name is refused at once", "[client][auth]")
@@ -164,8 +164,8 @@ TEST_CASE("ClientOptions: an absolute URL of another origin carries no credentia
     CHECK_FALSE(foreign.contains("X-Default"));
     CHECK(foreign.get("Host") == "other.test");
     CHECK(foreign.contains("User-Agent"));
-    CHECK(two.api.request().headers.contains("Authorization"));
-    CHECK(two.api.request().headers.contains("X-Api-Key"));
+    CHECK(two.api.received().headers.contains("Authorization"));
+    CHECK(two.api.received().headers.contains("X-Api-Key"));
 }
 
 TEST_CASE("ClientOptions: another port of the same host is another origin", "[client][auth]")
@@ -193,8 +193,8 @@ TEST_CASE("ClientOptions: credentials of the request itself go where it goes", "
 
     CHECK(two.other->requests().at(0).headers.get("Authorization") == "Bearer mine");
     CHECK(two.other->requests().at(1).headers.get("Authorization") == "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
-    CHECK(two.api.request().headers.get("Authorization") == "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
-    CHECK(two.api.request().target == "/c");
+    CHECK(two.api.received().headers.get("Authorization") == "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+    CHECK(two.api.received().target == "/c");
 }
 
 TEST_CASE("ClientOptions: another origin can be refused altogether", "[client][auth]")
@@ -223,7 +223,7 @@ TEST_CASE("ClientOptions: the client keeps its own copy", "[client][CL-15]")
 
     (void)time.run(api.get("/").send());
 
-    CHECK(api.request().headers.get("X-A") == "before");
+    CHECK(api.received().headers.get("X-A") == "before");
 }
 
 TEST_CASE("ClientOptions: impossible pools are refused when the client is made", "[client]")
@@ -241,7 +241,7 @@ TEST_CASE("ClientOptions: limits of the answer are errors of their own", "[clien
 {
     VirtualTime time;
     ClientOptions options("http://api.test");
-    options.limits({.max_head = 512, .max_body = 16});
+    options.limits({.max_header_bytes = 512, .max_body_bytes = 16});
     auto api = scripted_client(time, {ok(std::string(17, 'x')), ok(std::string(16, 'x')), ok().header("X", std::string(600, 'y'))},
                                options);
 

@@ -7,8 +7,11 @@
 #include "support/catch.hpp"
 #include "support/scripted_client.hpp"
 
+#include <functional>
 #include <optional>
-#include <tuple>
+#include <string>
+#include <utility>
+#include <vector>
 
 using namespace khive;
 using namespace khive::testing;
@@ -61,7 +64,7 @@ TEST_CASE("RequestBuilder: methods that expect a body say that there is none", "
 
     (void)time.run(api.request(method, "/").send());
 
-    CHECK(api.request().headers.get_or("Content-Length", "none") == length);
+    CHECK(api.received().headers.get_or("Content-Length", "none") == length);
 }
 
 TEST_CASE("RequestBuilder: a path template encodes its arguments once", "[client]")
@@ -71,7 +74,7 @@ TEST_CASE("RequestBuilder: a path template encodes its arguments once", "[client
 
     (void)time.run(api.get("/users/{}/files/{}/{}", 42, "a/b c%2F", true).send());
 
-    CHECK(api.request().target == "/users/42/files/a%2Fb%20c%252F/true");
+    CHECK(api.received().target == "/users/42/files/a%2Fb%20c%252F/true");
 }
 
 TEST_CASE("RequestBuilder: query values are encoded, kept in order, repeated, and left out where there is none", "[client]")
@@ -88,7 +91,7 @@ TEST_CASE("RequestBuilder: query values are encoded, kept in order, repeated, an
                        .query("flag", false)
                        .send());
 
-    CHECK(api.request().target == "/q?given=1&b=x%20y%26z&a=7&b=&yes=%C3%BC&flag=false");
+    CHECK(api.received().target == "/q?given=1&b=x%20y%26z&a=7&b=&yes=%C3%BC&flag=false");
 }
 
 TEST_CASE("RequestBuilder: a header replaces the client's default of that name", "[client]")
@@ -100,11 +103,11 @@ TEST_CASE("RequestBuilder: a header replaces the client's default of that name",
 
     (void)time.run(api.get("/").header("x-team", "mine").header("Accept", "text/plain").send());
 
-    CHECK(api.request().headers.count("X-Team") == 1);
-    CHECK(api.request().headers.get("X-Team") == "mine");
-    CHECK(api.request().headers.get("X-Other") == "kept");
-    CHECK(api.request().headers.count("Accept") == 1);
-    CHECK(api.request().headers.get("Accept") == "text/plain");
+    CHECK(api.received().headers.count("X-Team") == 1);
+    CHECK(api.received().headers.get("X-Team") == "mine");
+    CHECK(api.received().headers.get("X-Other") == "kept");
+    CHECK(api.received().headers.count("Accept") == 1);
+    CHECK(api.received().headers.get("Accept") == "text/plain");
 }
 
 TEST_CASE("RequestBuilder: a raw body goes out as it is, with its type and length", "[client]")
@@ -116,11 +119,11 @@ TEST_CASE("RequestBuilder: a raw body goes out as it is, with its type and lengt
     (void)time.run(api.put("/blob").body(bytes, "image/png").send());
     (void)time.run(api.put("/blob").body("").send());
 
-    CHECK(api.request(0).body == bytes);
-    CHECK(api.request(0).headers.get("Content-Type") == "image/png");
-    CHECK(api.request(0).headers.get("Content-Length") == "5");
-    CHECK(api.request(1).headers.get("Content-Type") == "application/octet-stream");
-    CHECK(api.request(1).headers.get("Content-Length") == "0");
+    CHECK(api.received(0).body == bytes);
+    CHECK(api.received(0).headers.get("Content-Type") == "image/png");
+    CHECK(api.received(0).headers.get("Content-Length") == "5");
+    CHECK(api.received(1).headers.get("Content-Type") == "application/octet-stream");
+    CHECK(api.received(1).headers.get("Content-Length") == "0");
 }
 
 TEST_CASE("RequestBuilder: a body of a type of the user's goes out as JSON and comes back as one", "[client][json]")
@@ -130,8 +133,8 @@ TEST_CASE("RequestBuilder: a body of a type of the user's goes out as JSON and c
 
     const auto back = time.run(api.post("/users").json(User{"ant", 3}).as<User>());
 
-    CHECK(api.request().body == R"({"id":3,"name":"ant"})");
-    CHECK(api.request().headers.get("Content-Type") == "application/json");
+    CHECK(api.received().body == R"({"id":3,"name":"ant"})");
+    CHECK(api.received().headers.get("Content-Type") == "application/json");
     CHECK(back.name == "bee");
     CHECK(back.id == 7);
 }
@@ -143,8 +146,8 @@ TEST_CASE("RequestBuilder: its own content type beats the one of the body", "[cl
 
     (void)time.run(api.post("/").header("content-type", "application/merge-patch+json").json(User{"ant", 3}).send());
 
-    CHECK(api.request().headers.count("Content-Type") == 1);
-    CHECK(api.request().headers.get("Content-Type") == "application/merge-patch+json");
+    CHECK(api.received().headers.count("Content-Type") == 1);
+    CHECK(api.received().headers.get("Content-Type") == "application/merge-patch+json");
 }
 
 TEST_CASE("RequestBuilder: a form is urlencoded, with + for a space", "[client]")
@@ -154,42 +157,41 @@ TEST_CASE("RequestBuilder: a form is urlencoded, with + for a space", "[client]"
 
     (void)time.run(api.post("/login").form("user", "a b").form("key", "1+1=2&").form("n", 5).send());
 
-    CHECK(api.request().body == "user=a+b&key=1%2B1%3D2%26&n=5");
-    CHECK(api.request().headers.get("Content-Type") == "application/x-www-form-urlencoded");
+    CHECK(api.received().body == "user=a+b&key=1%2B1%3D2%26&n=5");
+    CHECK(api.received().headers.get("Content-Type") == "application/x-www-form-urlencoded");
 }
 
 TEST_CASE("RequestBuilder: mistakes are reported when it is sent, and nothing goes out", "[client]")
 {
     VirtualTime time;
     auto api = scripted_client(time);
-    using Make = std::function<RequestBuilder()>;
-    const std::vector<std::pair<ErrorKind, Make>> mistakes{
-        {ErrorKind::invalid_argument, [&] { return api.get("/").header("X-A", "one\r\nX-B: two"); }},
-        {ErrorKind::invalid_argument, [&] { return api.get("/").header("bad name", "x"); }},
-        {ErrorKind::invalid_argument, [&] { return api.get("/").bearer(Secret("to\nken")); }},
-        {ErrorKind::invalid_argument, [&] { return api.post("/").body("x", "text/plain\r\nX: y"); }},
-        {ErrorKind::invalid_argument, [&] { return api.request("GE T", "/"); }},
-        {ErrorKind::invalid_argument, [&] { return api.request("", "/"); }},
-        {ErrorKind::invalid_argument, [&] { return api.get("/{}/{}", 1); }},
-        {ErrorKind::invalid_argument, [&] { return api.get("/{}", ".."); }},
-        {ErrorKind::invalid_argument, [&] { return api.post("/").json(std::string("\xff")); }},
-        {ErrorKind::invalid_argument, [&] { return api.get("/").header("Transfer-Encoding", "chunked"); }},
-        {ErrorKind::invalid_argument, [&] { return api.post("/").body("abc").header("Content-Length", "2"); }},
-        {ErrorKind::invalid_url, [&] { return api.get("/../up"); }},
-        {ErrorKind::invalid_url, [&] { return api.get("ftp://api.test/"); }},
-        {ErrorKind::invalid_url, [&] { return api.get("/a\nb"); }},
-        {ErrorKind::configuration, [&] { return api.get("/").timeout(0s); }},
-        {ErrorKind::configuration, [&] { return api.get("/").attempt_timeout(-1s); }},
-        {ErrorKind::configuration, [&] { return api.get("/").timeout(1s).attempt_timeout(2s); }},
+    const std::vector<std::pair<ErrorKind, Request>> mistakes{
+        {ErrorKind::invalid_argument, Request("GET", "/").header("X-A", "one\r\nX-B: two")},
+        {ErrorKind::invalid_argument, Request("GET", "/").header("bad name", "x")},
+        {ErrorKind::invalid_argument, Request("GET", "/").bearer(Secret("to\nken"))},
+        {ErrorKind::invalid_argument, Request("POST", "/").body("x", "text/plain\r\nX: y")},
+        {ErrorKind::invalid_argument, Request("GE T", "/")},
+        {ErrorKind::invalid_argument, Request("", "/")},
+        {ErrorKind::invalid_argument, Request("GET", "/{}/{}", 1)},
+        {ErrorKind::invalid_argument, Request("GET", "/{}", "..")},
+        {ErrorKind::invalid_argument, Request("POST", "/").json(std::string("\xff"))},
+        {ErrorKind::invalid_argument, Request("GET", "/").header("Transfer-Encoding", "chunked")},
+        {ErrorKind::invalid_argument, Request("POST", "/").body("abc").header("Content-Length", "2")},
+        {ErrorKind::invalid_url, Request("GET", "/../up")},
+        {ErrorKind::invalid_url, Request("GET", "ftp://api.test/")},
+        {ErrorKind::invalid_url, Request("GET", "/a\nb")},
+        {ErrorKind::configuration, Request("GET", "/").timeout(0s)},
+        {ErrorKind::configuration, Request("GET", "/").attempt_timeout(-1s)},
+        {ErrorKind::configuration, Request("GET", "/").timeout(1s).attempt_timeout(2s)},
     };
 
-    for (const auto& [kind, make] : mistakes) {
-        const auto result = time.run(make().try_send());
+    for (const auto& [kind, request] : mistakes) {
+        const auto result = time.run(api.try_call(request));
         REQUIRE(result.has_error());
         CHECK(result.error().kind() == kind);
         CHECK_FALSE(result.error().retryable());
         CHECK_FALSE(result.error().maybe_processed());
-        CHECK_THROWS_AS(time.run(make().send()), APIClientError);
+        CHECK_THROWS_AS(time.run(api.call(request)), APIClientError);
     }
     CHECK(api.server().connections() == 0);
     CHECK(api.in_flight() == 0);
@@ -210,7 +212,7 @@ TEST_CASE("RequestBuilder: the awaitable outlives builder and client handle's co
     const auto response = time.run(std::move(pending));
 
     CHECK(response.status() == 200);
-    CHECK(api.request().body.size() == 1000);
+    CHECK(api.received().body.size() == 1000);
 }
 
 TEST_CASE("RequestBuilder: sent twice is an error, and the second time sends nothing", "[client]")

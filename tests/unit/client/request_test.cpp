@@ -22,10 +22,10 @@ TEST_CASE("Request: is a value that is sent as often as one likes and stays as i
     (void)time.run(api.call(std::move(request)));
 
     for (std::size_t i = 0; i < 3; ++i) {
-        CHECK(api.request(i).method == "POST");
-        CHECK(api.request(i).target == "/orders/7?dry=true");
-        CHECK(api.request(i).headers.get("X-A") == "1");
-        CHECK(api.request(i).body == R"({"n":1})");
+        CHECK(api.received(i).method == "POST");
+        CHECK(api.received(i).target == "/orders/7?dry=true");
+        CHECK(api.received(i).headers.get("X-A") == "1");
+        CHECK(api.received(i).body == R"({"n":1})");
     }
 }
 
@@ -36,8 +36,8 @@ TEST_CASE("Request: is GET / where nothing is said", "[client]")
 
     (void)time.run(api.call(Request{}));
 
-    CHECK(api.request().method == "GET");
-    CHECK(api.request().target == "/");
+    CHECK(api.received().method == "GET");
+    CHECK(api.received().target == "/");
 }
 
 TEST_CASE("Request: keeps its mistake with it", "[client]")
@@ -62,6 +62,6 @@ TEST_CASE("Request: a copy does not share", "[client]")
     (void)time.run(api.call(plain));
     (void)time.run(api.call(changed));
 
-    CHECK(api.request(0).target == "/a");
-    CHECK(api.request(1).target == "/a?b=1");
+    CHECK(api.received(0).target == "/a");
+    CHECK(api.received(1).target == "/a?b=1");
 }

@@ -66,6 +66,14 @@ inline bool is_plain_path(std::string_view path) noexcept
     return true;
 }
 
+/// Has the URL a user or password that is not its base's?
+inline bool has_own_user(const Url& url, const Url& base)
+{
+    if (url.user().empty() && url.password().empty()) return false;
+    return url.origin() != base.origin() || url.user().reveal() != base.user().reveal() ||
+           url.password().reveal() != base.password().reveal();
+}
+
 /// Everything after the request line.
 inline std::string without_request_line(const std::string& head)
 {
@@ -192,7 +200,7 @@ KHIVE_DECL std::optional<Error> ClientCore::prepare_any(CallState& call)
     const bool same_origin = url->origin() == settings_.base.origin();
     if (!same_origin && settings_.only_base_origin)
         return Error{ErrorKind::invalid_url}.with_message("the URL is of another origin than the client's base: " + url->redacted());
-    if (!fields.headers.contains("Authorization") && !same_origin && !url->user().empty())
+    if (!fields.headers.contains("Authorization") && has_own_user(*url, settings_.base))
         fields.set_header("Authorization", basic_credentials(url->user().reveal(), url->password()));
     if (!fields.content_type.empty() && !fields.headers.contains("Content-Type"))
         fields.set_header("Content-Type", fields.content_type);
