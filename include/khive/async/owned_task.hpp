@@ -8,6 +8,7 @@
 #include <atomic>
 #include <exception>
 #include <memory>
+#include <mutex>
 
 namespace khive::inline KHIVE_ABI::async {
 
@@ -27,9 +28,9 @@ public:
     /// Runs `body`. Once.
     KHIVE_DECL void start(asio::awaitable<void> body);
     KHIVE_DECL void cancel();
-    [[nodiscard]] bool is_cancelled() const noexcept { return (state_.load() & cancelled) != 0; }
+    [[nodiscard]] bool is_cancelled() const noexcept { return cancelled_.load(); }
     /// Is this the executor of its coroutine?
-    [[nodiscard]] bool runs_on(const asio::any_io_executor& executor) const noexcept { return strand_ == executor; }
+    [[nodiscard]] KHIVE_DECL bool runs_on(const asio::any_io_executor& executor) const noexcept;
 
 protected:
     KHIVE_DECL explicit OwnedTask(const asio::any_io_executor& parent);
@@ -39,15 +40,16 @@ protected:
 
 private:
     class End;
-    static constexpr unsigned started = 1;
-    static constexpr unsigned cancelled = 2;
+    class Disconnect;
 
     KHIVE_DECL void finish(std::exception_ptr error) noexcept;
-    KHIVE_DECL void emit_later();
+    KHIVE_DECL void emit_later(const asio::any_io_executor& strand);
 
-    asio::any_io_executor strand_;
-    asio::cancellation_signal signal_; ///< touched on the strand only, once started
-    std::atomic<unsigned> state_{0};
+    mutable std::mutex mutex_;
+    asio::any_io_executor strand_;     ///< under `mutex_`; let go at the end, for a strand must not outlive its context
+    bool started_ = false;             ///< under `mutex_`
+    std::atomic<bool> cancelled_{false};
+    asio::cancellation_signal signal_; ///< on the strand, once started
     bool ended_ = false;               ///< on the strand
 };
 

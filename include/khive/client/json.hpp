@@ -46,12 +46,12 @@ struct JsonCodec {
     {
         if (text.empty()) {
             if constexpr (std::is_same_v<T, nlohmann::json>)
-                return nlohmann::json();
+                return Result<T>(boost::system::in_place_value);
             else
                 return Error{ErrorKind::decode}.with_message("cannot decode JSON: the body is empty");
         }
         try {
-            return nlohmann::json::parse(text).template get<T>();
+            return Result<T>(boost::system::in_place_value, nlohmann::json::parse(text).template get<T>());
         } catch (const nlohmann::json::exception& error) {
             return detail::json_error(error, "cannot decode JSON");
         } catch (const std::exception&) { // whose text may quote the body

@@ -24,7 +24,7 @@ namespace {
 
 class Noted final : public OwnedTask {
 public:
-    explicit Noted(const asio::any_io_executor& parent, std::atomic<int>* ends = nullptr) : OwnedTask(parent), ends_(ends) {}
+    explicit Noted(const asio::any_io_executor& parent, std::atomic<int>* count = nullptr) : OwnedTask(parent), ends_(count) {}
 
     int ends = 0;
     std::exception_ptr error;

@@ -196,7 +196,7 @@ TEST_CASE("WaitQueue: deadlines hold in the middle of the queue too", "[async]")
     CHECK(middle.done());
     CHECK(shelf->waiting() == 2);
     shelf->put(1);
-    time.poll();
+    time.advance(0s);
     CHECK(log.granted == std::vector{1, 3});
 }
 
@@ -232,8 +232,7 @@ TEST_CASE("WaitQueue: a grant that loses the race against a cancellation is not 
     if (cancelled_first) waiter.cancel();
     shelf->put(1);
     if (!cancelled_first) waiter.cancel();
-    time.poll();
-    time.poll();
+    time.advance(0s);
 
     CHECK(waiter.done());
     CHECK(next.done());
@@ -325,7 +324,7 @@ TEST_CASE("WaitQueue: a context that ends takes its waiters with it and gives ba
         CHECK(shelf->waiting() == 2);
         if (granted_before) shelf->put(1); // to the second, which never resumes
     }
-    survivor.poll();
+    survivor.advance(0s);
 
     CHECK(log.granted == std::vector{1, 3});
     CHECK(shelf->waiting() == 0);

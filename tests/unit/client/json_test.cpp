@@ -125,6 +125,17 @@ TEST_CASE("as<T>: throws what try_as<T> gives", "[client][json]")
     CHECK_THROWS_AS(time.run(api.get("/").as<std::vector<int>>()), ResourceNotFoundError);
 }
 
+TEST_CASE("as<nlohmann::json>: takes any JSON, and null from an empty body", "[client][json]")
+{
+    VirtualTime time;
+    auto api = scripted_client(time, {ok(R"([1,{"a":null}])"), status(204), ok("3"), ok("{")});
+
+    CHECK(time.run(api.get("/").as<nlohmann::json>()).at(1).contains("a"));
+    CHECK(time.run(api.delete_("/").as<nlohmann::json>()).is_null());
+    CHECK(time.run(api.get("/").try_as<nlohmann::json>()).value() == 3);
+    CHECK(time.run(api.get("/").try_as<nlohmann::json>()).error().kind() == ErrorKind::decode);
+}
+
 TEST_CASE("as<std::string>: is the body as it is", "[client][json]")
 {
     VirtualTime time;

@@ -95,7 +95,7 @@ TEST_CASE("Timeouts: first_byte names itself and its value", "[client][timeout]"
 TEST_CASE("Timeouts: read_stall bounds a gap, not the whole", "[client][timeout]")
 {
     VirtualTime time;
-    auto api = scripted_client(time, {trickle(ok(std::string(20, 'x')), 10, 5s), ok(std::string(20, 'x')).cut_after(60)},
+    auto api = scripted_client(time, {trickle(ok(std::string(20, 'x')), 10, 5s), ok(std::string(20, 'x')).cut_after(50)},
                                with({.read_stall = 6s, .total = unlimited}));
 
     CHECK(time.run(api.get("/").send()).body().size() == 20);

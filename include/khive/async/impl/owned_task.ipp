@@ -32,33 +32,72 @@ private:
     std::shared_ptr<OwnedTask> task_;
 };
 
+/// Takes the coroutine's handler out of the signal, whether it is run or destroyed: it holds the strand too.
+class OwnedTask::Disconnect {
+public:
+    explicit Disconnect(std::shared_ptr<OwnedTask> task) noexcept : task_(std::move(task)) {}
+    Disconnect(Disconnect&&) noexcept = default;
+    Disconnect& operator=(Disconnect&&) = delete;
+    ~Disconnect()
+    {
+        if (task_) task_->signal_.slot().clear();
+    }
+    void operator()() const noexcept {}
+
+private:
+    std::shared_ptr<OwnedTask> task_;
+};
+
 KHIVE_DECL OwnedTask::OwnedTask(const asio::any_io_executor& parent) : strand_(asio::make_strand(parent)) {}
+
+KHIVE_DECL bool OwnedTask::runs_on(const asio::any_io_executor& executor) const noexcept
+{
+    const std::lock_guard lock(mutex_);
+    return strand_ == executor;
+}
 
 KHIVE_DECL void OwnedTask::start(asio::awaitable<void> body)
 {
-    asio::co_spawn(strand_, std::move(body), asio::bind_cancellation_slot(signal_.slot(), End{shared_from_this()}));
-    if ((state_.fetch_or(started) & cancelled) != 0) emit_later();
+    const asio::any_io_executor strand = strand_; // may be let go before this ends
+    asio::co_spawn(strand, std::move(body), asio::bind_cancellation_slot(signal_.slot(), End{shared_from_this()}));
+    {
+        const std::lock_guard lock(mutex_);
+        started_ = true;
+        if (!cancelled_) return;
+    }
+    emit_later(strand);
 }
 
 KHIVE_DECL void OwnedTask::cancel()
 {
-    if (state_.fetch_or(cancelled) == started) emit_later();
+    asio::any_io_executor strand;
+    {
+        const std::lock_guard lock(mutex_);
+        if (cancelled_.exchange(true) || !started_ || !strand_) return;
+        strand = strand_;
+    }
+    emit_later(strand);
 }
 
-KHIVE_DECL void OwnedTask::emit_later()
+KHIVE_DECL void OwnedTask::emit_later(const asio::any_io_executor& strand)
 {
     // Behind the start of the coroutine in the strand's order: Asio 1.81 throws out of run() if a coroutine is cancelled
     // before its first suspension.
-    asio::post(strand_, [self = shared_from_this()] {
+    asio::post(strand, [self = shared_from_this()] {
         if (!self->ended_) self->signal_.emit(asio::cancellation_type::terminal);
     });
 }
 
 KHIVE_DECL void OwnedTask::finish(std::exception_ptr error) noexcept
 {
+    asio::any_io_executor strand;
+    {
+        const std::lock_guard lock(mutex_);
+        strand = std::exchange(strand_, nullptr);
+    }
     ended_ = true;
-    // Called from inside the coroutine's last step, whose frame still refers to the signal.
-    asio::post(strand_, [self = shared_from_this()] {});
+    // Later: this is called from inside the coroutine's last step, whose frame still refers to the signal.
+    asio::post(strand, Disconnect{shared_from_this()});
     on_end(std::move(error));
 }
 

@@ -20,6 +20,8 @@ void visit_known_executor(const asio::any_io_executor& executor, Act act)
         act(*io);
     else if (const auto* io_strand = executor.target<asio::strand<IoExecutor>>())
         act(io_strand->get_inner_executor());
+    else if (const auto* pool_strand = executor.target<asio::strand<PoolExecutor>>())
+        act(pool_strand->get_inner_executor());
     else if (const auto* any_strand = executor.target<asio::strand<asio::any_io_executor>>())
         visit_known_executor(any_strand->get_inner_executor(), act);
     else if (const auto* pool = executor.target<PoolExecutor>())

@@ -185,6 +185,8 @@ KHIVE_DECL void Connection::dialled()
 KHIVE_DECL void Connection::exchange(const Outgoing& outgoing, const ExchangeTimeouts& timeouts, const Deadline& deadline,
                                      Attempt& attempt, async::Completion<ExchangeEnd> completion)
 {
+    // With several threads the exchange may be over, and its caller gone, before this function has returned.
+    const ConnectionPtr alive(this);
     Step step(*this);
     completion_ = std::move(completion);
     attempt_ = &attempt;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <khive/core/exceptions.hpp>
 #include <khive/policy/task.hpp>
 
 #include <boost/system/result.hpp>

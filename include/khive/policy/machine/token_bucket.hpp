@@ -30,8 +30,8 @@ struct FixedTime {
     friend constexpr auto operator<=>(const FixedTime&, const FixedTime&) = default;
     friend constexpr FixedTime operator+(FixedTime a, FixedTime b) noexcept
     {
-        const std::uint64_t fraction = std::uint64_t{a.fraction} + b.fraction;
-        return {a.ticks + b.ticks + static_cast<std::int64_t>(fraction >> 32), static_cast<std::uint32_t>(fraction)};
+        const std::uint64_t sum = std::uint64_t{a.fraction} + b.fraction;
+        return {a.ticks + b.ticks + static_cast<std::int64_t>(sum >> 32), static_cast<std::uint32_t>(sum)};
     }
     friend constexpr FixedTime operator-(FixedTime a, FixedTime b) noexcept
     {

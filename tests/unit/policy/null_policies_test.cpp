@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: BSL-1.0
+#include <khive/policy/null_policies.hpp>
+
+#include "support/catch.hpp"
+#include "support/virtual_time.hpp"
+
+#include <type_traits>
+
+using namespace khive_tests;
+using khive::Outcome;
+using khive::StopReason;
+using khive::TimePoint;
+using khive::Verdict;
+
+TEST_CASE("Null policies: are empty and let everything through", "[policy]")
+{
+    VirtualTime time;
+    khive::NullRateLimiter limiter;
+    khive::NullExecutor executor;
+    khive::NullCircuitBreaker breaker;
+
+    CHECK(limiter.try_take(1e9, TimePoint{}).has_value());
+    CHECK_FALSE(limiter.check_cost(-1).has_value());
+    CHECK(executor.try_enter(TimePoint{}).has_value());
+    CHECK_FALSE(breaker.refusal(TimePoint{}).has_value());
+    CHECK(breaker.try_admit(TimePoint{}).has_value());
+    CHECK(time.run(limiter.take({})).has_value());
+    CHECK(time.run(executor.enter({})).has_value());
+    STATIC_REQUIRE(std::is_empty_v<khive::NullRateLimiter::Token>);
+}
+
+TEST_CASE("NullRetry: makes one attempt without a time limit and says why it stops", "[policy]")
+{
+    const auto [outcome, reason] = GENERATE(table<Outcome, StopReason>({
+        {{.verdict = Verdict::success}, StopReason::done},
+        {{.verdict = Verdict::failure, .retryable = true}, StopReason::attempts},
+        {{.verdict = Verdict::failure}, StopReason::not_retryable},
+    }));
+    auto schedule = khive::NullRetry::begin();
+
+    const auto decision = schedule.next(outcome, 1, TimePoint{}, khive::no_deadline);
+
+    CHECK_FALSE(decision.retry);
+    CHECK(decision.reason == reason);
+    CHECK(khive::NullRetry::attempt_timeout() == khive::unlimited);
+    CHECK(khive::NullRetry::total_timeout() == khive::unlimited);
+}
