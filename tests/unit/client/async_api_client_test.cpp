@@ -172,7 +172,7 @@ TEST_CASE("AsyncAPIClient: repeats what may pass and is safe to repeat", "[clien
     }));
     VirtualTime time;
     auto api = scripted_client(time);
-    api.server().otherwise([code = code](const ReceivedRequest&) { return Reply(code); });
+    api.server().otherwise([answer = code](const ReceivedRequest&) { return Reply(answer); });
 
     const auto error = time.run(api.request(method, "/").try_send()).error();
 

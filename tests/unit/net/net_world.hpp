@@ -127,7 +127,7 @@ struct NetWorld {
     {
         auto started = start_lease(of);
         time.settle();
-        return std::move(started.get().value());
+        return started.get().value();
     }
     [[nodiscard]] Exchanged use(net::Lease& of, const Sending& sending = a_get("/"))
     {
