@@ -23,7 +23,19 @@ using namespace khive::testing;
 using namespace khive_tests;
 using namespace std::chrono_literals;
 
+namespace client_tests {
+
+struct User {
+    std::string name;
+    int id = 0;
+};
+NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(User, name, id)
+
+} // namespace client_tests
+
 namespace {
+
+using client_tests::User;
 
 constexpr CircuitBreakerOptions touchy{.consecutive_failures = 1, .open_for = 10s, .open_jitter = 0};
 
@@ -33,12 +45,6 @@ ClientOptions patient()
     options.timeouts({.total = unlimited});
     return options;
 }
-
-struct User {
-    std::string name;
-    int id = 0;
-};
-NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(User, name, id)
 
 asio::awaitable<void> greet(AnyAPIClient api, std::string* said)
 {
