@@ -7,6 +7,7 @@
 #include "support/scripted_client.hpp"
 
 #include <exception>
+#include <stdexcept>
 #include <string>
 #include <type_traits>
 #include <vector>

@@ -18,4 +18,5 @@ public:
 
 #if !defined(KHIVE_SEPARATE_COMPILATION)
 #include <khive/net/impl/tcp_wire.ipp>
+#include <khive/net/impl/wire.ipp>
 #endif

@@ -118,5 +118,5 @@ inline void NetworkService::install(std::shared_ptr<Network> network)
 } // namespace khive::inline KHIVE_ABI::net
 
 #if !defined(KHIVE_SEPARATE_COMPILATION)
-#include <khive/net/impl/wire.ipp>
+#include <khive/net/tcp_wire.hpp>
 #endif

@@ -3,6 +3,8 @@
 // expect: leaves no room for a rate limiter or executor beside it
 #include <khive/khive.hpp>
 
+#include <boost/asio/io_context.hpp>
+
 void make(boost::asio::io_context& io)
 {
     const khive::RateLimitedExecutor both{{.rate = 1}};

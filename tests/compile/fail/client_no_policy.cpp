@@ -3,6 +3,8 @@
 // expect: this type is no policy: it must satisfy RateLimiterPolicy, ExecutorPolicy, DispatchPolicy
 #include <khive/khive.hpp>
 
+#include <boost/asio/io_context.hpp>
+
 struct NoPolicy {};
 
 void make(boost::asio::io_context& io)

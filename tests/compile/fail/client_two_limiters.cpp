@@ -3,6 +3,8 @@
 // expect: two policies are rate limiters
 #include <khive/khive.hpp>
 
+#include <boost/asio/io_context.hpp>
+
 void make(boost::asio::io_context& io)
 {
     const khive::TokenBucketRateLimiter limiter{{.rate = 1}};
