@@ -13,7 +13,7 @@
 
 namespace khive::inline KHIVE_ABI::net {
 
-/// One exchange to be awaited; named on a line of its own, and alive until it has ended.
+/// One exchange to be awaited; named on a line of its own, and alive until it has ended, as is its connection.
 struct ExchangeCall {
     Connection* connection;
     Outgoing outgoing;
@@ -32,9 +32,11 @@ void start_exchange(Handler handler, const ExchangeCall& call)
     const auto& home = connection.executor();
     const asio::any_io_executor executor = asio::get_associated_executor(handler, home);
     auto slot = asio::get_associated_cancellation_slot(handler);
+    // A plain pointer: the caller keeps the connection until the end, at which an awaitable clears its slot. The slot itself may
+    // outlive the execution context, which no connection does.
     if (slot.is_connected())
-        slot.assign([kept = ConnectionPtr(&connection), serial = connection.next_serial()](asio::cancellation_type) {
-            kept->cancel_exchange(serial);
+        slot.assign([&connection, serial = connection.next_serial()](asio::cancellation_type) {
+            connection.cancel_exchange(serial);
         });
     // On its own executor the socket operation is what keeps `run()` going.
     auto completion = executor == home ? Completion(std::move(handler), executor, Completion::Untracked{})

@@ -687,6 +687,25 @@ TEST_CASE("ConnectionPool: an io_context that ends in the middle of everything l
     SUCCEED("the sanitizers have the word");
 }
 
+TEST_CASE("ConnectionPool: what could have cancelled a call may outlive the io_context", "[net][pool]")
+{
+    std::vector<Started<Result<Exchanged>>> calls;
+    {
+        NetWorld world;
+        world.network->serve("slow.test", 80, world.server).connect_delay(1h);
+        world.open_pool({.max_connections = 2});
+        world.server->reply(no_answer());
+        for (const char* host : {"api.test", "slow.test", "api.test"}) {
+            calls.push_back(world.start_fetch(world.entry(host)));
+            world.time.settle();
+        }
+        CHECK(world.counts() == "1 0 1 2"); // an exchange, a dial, and both who wait for the dial and for a place
+    }
+
+    for (const auto& call : calls) CHECK_FALSE(call.done());
+    calls.clear(); // and with them the cancellation signals
+}
+
 TEST_CASE_METHOD(NetWorld, "ConnectionPool: a pool that is let go of closes its idle connections and its dials", "[net][pool]")
 {
     open_pool();
