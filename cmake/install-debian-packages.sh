@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSL-1.0
-# Installs the Debian packages that are missing for the named groups: build, tests, examples, clang, benchmark, debian13.
+# Installs the Debian packages that are missing for the named groups: build, tests, examples, clang, benchmark, race, debian13.
 # Does nothing, and needs no right to, where all are there or where the system is not Debian's.
 set -euo pipefail
 
@@ -17,7 +17,10 @@ packages_of() {
     tests) echo catch2 nginx-light openssl python3 ;;
     examples) echo libcli11-dev ;;
     clang) echo clang-19 libclang-rt-19-dev llvm-19 ;;
-    benchmark) echo valgrind ;;
+    benchmark) echo valgrind strace openssl python3 ;;
+    race)
+      echo golang-go default-jdk-headless python3-aiohttp python3-httpx libcurl4-openssl-dev libcpp-httplib-dev linux-perf
+      command -v npm >/dev/null || echo nodejs npm ;; # others than Debian ship npm with their nodejs
     debian13) echo debootstrap debian-archive-keyring ;;
     *) echo "unknown group: $1" >&2; return 1 ;;
   esac

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 //
 // khive in the race. MODE `all` (default): limiter, executor, breaker and retry on, limits out of reach; `none`: no policies.
+// Pool, deadline, ledger and typed errors are always on.
 
+#include "order.hpp"
 #include "runner.hpp"
 
+#include <khive/client/json.hpp>
 #include <khive/khive.hpp>
 
 #include <boost/asio/co_spawn.hpp>
@@ -12,46 +15,47 @@
 
 namespace asio = boost::asio;
 
-struct Run {
-    race::Arguments arguments;
-    long left = 0;
-    long done = 0;
-    long wrong = 0;
-    long warm_up = 0;
-    race::Meter meter;
-};
-
-asio::awaitable<void> client(Run* run, khive::AnyAPIClient api)
+asio::awaitable<void> get(race::Run& run, khive::AnyAPIClient api)
 {
-    const std::size_t expected = run->arguments.path == "/big" ? 65536u : 208u;
-    while (run->left > 0) {
-        --run->left;
-        const khive::Response response = co_await api.get(run->arguments.path).send();
-        if (response.status() != 200 || response.body().size() != expected) ++run->wrong;
-        if (++run->done == run->warm_up) run->meter.start();
+    while (run.take()) {
+        try {
+            const khive::Response response = co_await api.get(run.arguments.path).send();
+            run.answered(response.status(), response.body());
+        } catch (const khive::APIClientError& error) {
+            if (run.wrong() == 0) std::fprintf(stderr, "khive: %s\n", error.what());
+            run.answered(false);
+        }
+    }
+}
+
+asio::awaitable<void> post(race::Run& run, khive::AnyAPIClient api)
+{
+    const Order order = nlohmann::json::parse(run.arguments.body).get<Order>();
+    while (run.take()) {
+        const Order answer = co_await api.post(run.arguments.path).json(order).as<Order>();
+        run.answered(answer == order);
     }
 }
 
 template <class... Policies>
 khive::AnyAPIClient make(asio::io_context& io, const race::Arguments& arguments, Policies... policies)
 {
-    khive::ClientOptions options("http://" + arguments.host + ":" + arguments.port);
+    khive::ClientOptions options(arguments.url.substr(0, arguments.url.find('/', 8)));
     options.pool({.max_connections = static_cast<std::size_t>(arguments.connections)});
+    if (arguments.tls) options.tls(khive::TlsContext().trust_nothing().add_ca_file(arguments.ca_file));
     return khive::AsyncAPIClient(io, options, std::move(policies)...);
 }
 
 int main(int argc, char** argv)
 {
-    Run run;
-    run.arguments = race::parse(argc, argv);
-    run.warm_up = run.arguments.connections * 20;
-    run.left = run.arguments.requests + run.warm_up;
+    race::Run run(argc, argv);
+    const bool bare = run.arguments.mode == "none";
     asio::io_context io(1);
-    auto api = run.arguments.mode == "none"
-                   ? make(io, run.arguments)
-                   : make(io, run.arguments, khive::TokenBucketRateLimiter{{.rate = 1e9, .burst = 1e9}},
-                          khive::AsyncExecutor{{.max_concurrency = 100000}}, khive::CircuitBreaker{{}}, khive::RetryWithBackoff{{}});
-    for (int i = 0; i < run.arguments.connections; ++i) asio::co_spawn(io, client(&run, api), asio::detached);
+    auto api = bare ? make(io, run.arguments)
+                    : make(io, run.arguments, khive::TokenBucketRateLimiter{{.rate = 1e9, .burst = 1e9}},
+                           khive::AsyncExecutor{{.max_concurrency = 100000}}, khive::CircuitBreaker{{}}, khive::RetryWithBackoff{{}});
+    const auto work = run.arguments.path == "/echo" ? post : get;
+    for (int i = 0; i < run.arguments.connections; ++i) asio::co_spawn(io, work(run, api), asio::detached);
     io.run();
-    run.meter.report(run.arguments.mode == "none" ? "khive_none" : "khive", run.arguments.requests, run.wrong);
+    run.report(bare ? "khive_none" : "khive");
 }
