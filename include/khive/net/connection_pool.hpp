@@ -6,7 +6,6 @@
 #include <khive/net/connection.hpp>
 #include <khive/net/pool_machine.hpp>
 
-#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
@@ -68,6 +67,8 @@ private:
 /// - Cancellation: of a wait, at once; nothing is lost.
 /// - Errors: `pool_timeout`, `queue_full`, `closed`, `no_trust_anchors`, and those of dialling.
 /// - Thread safety: safe; one short lock.
+/// - Complexity: reuse is O(1). An origin is remembered only while it has a connection or a caller, so what is kept, and what
+///   upkeep and making room go through, is bounded by those; finding an origin is O(log n) of it.
 class ConnectionPool final : public async::WaitQueue, public ConnectionKeeper {
 public:
     struct OriginEntry;
@@ -77,8 +78,10 @@ public:
                               const http::ReaderLimits& limits, TlsContext tls);
     KHIVE_DECL ~ConnectionPool() override;
 
-    /// The pool's record of an origin, for the pool's life.
+    /// The pool's record of an origin, for the pool's life: for the origin that every call goes to.
     [[nodiscard]] KHIVE_DECL OriginEntry& entry(const Origin& origin);
+    /// The same for the holder's time, which is to be longer than its waits: for origins that come and go.
+    [[nodiscard]] KHIVE_DECL std::shared_ptr<OriginEntry> hold(const Origin& origin);
     /// A connection that is idle and alive, without waiting. Nothing if others wait already.
     [[nodiscard]] KHIVE_DECL std::optional<Lease> try_checkout(OriginEntry& entry, TimePoint now);
     /// A connection, dialled or waited for until `deadline`; `fresh` insists on one that nobody has used.
@@ -91,6 +94,8 @@ public:
     /// How it stands now, in all and for one origin.
     [[nodiscard]] KHIVE_DECL PoolCounts counts() const;
     [[nodiscard]] KHIVE_DECL PoolCounts counts(const OriginEntry& entry) const;
+    /// How many origins it remembers.
+    [[nodiscard]] KHIVE_DECL std::size_t origins() const;
 
     /// For `wait_in`.
     [[nodiscard]] KHIVE_DECL Lease make_grant(const async::WaitRequest& request) noexcept;
@@ -98,6 +103,9 @@ public:
 private:
     friend class Lease;
     class Sweeper;
+    struct ByOrigin {
+        [[nodiscard]] KHIVE_DECL bool operator()(const Origin& a, const Origin& b) const noexcept;
+    };
 
     bool try_grant(const async::WaitRequest& head, TimePoint now) noexcept override;
     bool blocks(const async::WaitRequest& head) const noexcept override;
@@ -109,10 +117,13 @@ private:
 
     [[nodiscard]] ConnectionPtr pop_idle(OriginEntry& entry, bool fresh, TimePoint now) noexcept;
     [[nodiscard]] ConnectionPtr new_connection(OriginEntry& entry);
+    void let_go(OriginEntry& entry) noexcept;
+    void drop_if_unused(OriginEntry& entry) noexcept;
+    void forget(Connection& connection) noexcept;
     void forget_idle(OriginEntry& entry, std::size_t index) noexcept;
     [[nodiscard]] OriginEntry* oldest_idle_but(const OriginEntry& entry) noexcept;
     void dial_for_waiters() noexcept;
-    void on_dialled(OriginEntry& entry, const ConnectionPtr& connection, Error error) noexcept;
+    void on_dialled(const ConnectionPtr& connection, Error error) noexcept;
     void give_back(ConnectionPtr connection) noexcept;
     void make_idle(OriginEntry& entry, ConnectionPtr connection, TimePoint now) noexcept;
     void bury() noexcept;
@@ -129,7 +140,7 @@ private:
     Random random_;
 
     PoolMachine machine_;
-    std::deque<OriginEntry> entries_;
+    std::map<Origin, OriginEntry, ByOrigin> entries_;
     boost::intrusive::list<Connection> live_; ///< every connection, whoever holds it
     std::vector<std::pair<const async::WaitRequest*, ConnectionPtr>> granted_;
     std::vector<ConnectionPtr> graves_; ///< to be closed outside the lock
@@ -138,9 +149,10 @@ private:
 
 /// What a pool knows of one origin. Only the pool touches it.
 struct ConnectionPool::OriginEntry {
-    explicit OriginEntry(Origin which) : origin(std::move(which)) {}
+    explicit OriginEntry(const Origin& which) : origin(which) {}
     Origin origin;
     PoolCounts counts;
+    std::size_t holders = 0;         ///< who may name it in a call
     std::vector<ConnectionPtr> idle; ///< the one used last at the back
     std::vector<ConnectionPtr> dialling;
 };

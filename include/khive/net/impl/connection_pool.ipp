@@ -4,6 +4,8 @@
 #include <khive/net/connection_pool.hpp>
 
 #include <algorithm>
+#include <iterator>
+#include <tuple>
 
 namespace khive::inline KHIVE_ABI::net {
 namespace detail {
@@ -99,7 +101,8 @@ KHIVE_DECL TimePoint ConnectionPool::sweep(TimePoint now) noexcept
     std::vector<ConnectionPtr> to_watch;
     {
         const std::lock_guard lock(mutex_);
-        for (OriginEntry& entry : entries_) {
+        for (auto at = entries_.begin(); at != entries_.end();) {
+            OriginEntry& entry = (at++)->second;
             for (std::size_t i = entry.idle.size(); i-- > 0;) {
                 Connection& connection = *entry.idle[i];
                 if (connection.idle.expires <= now) {
@@ -110,6 +113,7 @@ KHIVE_DECL TimePoint ConnectionPool::sweep(TimePoint now) noexcept
                 if (old && !std::exchange(connection.idle.watched, true)) to_watch.push_back(&connection);
                 next = std::min({next, connection.idle.expires, old ? no_deadline : connection.idle.since + detail::watch_after});
             }
+            drop_if_unused(entry);
         }
     }
     for (const auto& connection : to_watch) connection->watch();
@@ -121,10 +125,12 @@ KHIVE_DECL void ConnectionPool::on_idle_ended(Connection& connection) noexcept
 {
     {
         const std::lock_guard lock(mutex_);
+        if (connection.pool_entry == nullptr) return; // forgotten meanwhile
         auto& entry = *static_cast<OriginEntry*>(connection.pool_entry);
         const auto at = std::ranges::find_if(entry.idle, [&](const ConnectionPtr& c) { return c.get() == &connection; });
         if (at == entry.idle.end()) return; // leased meanwhile: the exchange will find out
         forget_idle(entry, static_cast<std::size_t>(at - entry.idle.begin()));
+        drop_if_unused(entry);
     }
     bury();
     dial_for_waiters();
@@ -135,8 +141,15 @@ KHIVE_DECL void ConnectionPool::forget_idle(OriginEntry& entry, std::size_t inde
     ConnectionPtr connection = std::move(entry.idle[index]);
     entry.idle.erase(entry.idle.begin() + static_cast<std::ptrdiff_t>(index));
     machine_.idle_closed(entry.counts);
-    live_.erase(live_.iterator_to(*connection));
+    forget(*connection);
     graves_.push_back(std::move(connection));
+}
+
+/// It is none of this pool's any more.
+KHIVE_DECL void ConnectionPool::forget(Connection& connection) noexcept
+{
+    live_.erase(live_.iterator_to(connection));
+    connection.pool_entry = nullptr; // the record may go, and the idle watch may still have something to say
 }
 
 KHIVE_DECL void ConnectionPool::bury() noexcept
@@ -147,6 +160,45 @@ KHIVE_DECL void ConnectionPool::bury() noexcept
         closing.swap(graves_);
     }
     for (const auto& connection : closing) connection->close();
+}
+
+// --- Origins ----------------------------------------------------------------------------------------------------------
+
+KHIVE_DECL bool ConnectionPool::ByOrigin::operator()(const Origin& a, const Origin& b) const noexcept
+{
+    return std::tie(a.host, a.port, a.tls) < std::tie(b.host, b.port, b.tls);
+}
+
+KHIVE_DECL ConnectionPool::OriginEntry& ConnectionPool::entry(const Origin& origin)
+{
+    const std::lock_guard lock(mutex_);
+    OriginEntry& entry = entries_.try_emplace(origin, origin).first->second;
+    ++entry.holders; // for ever
+    return entry;
+}
+
+KHIVE_DECL std::shared_ptr<ConnectionPool::OriginEntry> ConnectionPool::hold(const Origin& origin)
+{
+    OriginEntry& held = entry(origin);
+    return {&held, [pool = self()](OriginEntry* entry) { pool->let_go(*entry); }};
+}
+
+KHIVE_DECL void ConnectionPool::let_go(OriginEntry& entry) noexcept
+{
+    const std::lock_guard lock(mutex_);
+    --entry.holders;
+    drop_if_unused(entry);
+}
+
+KHIVE_DECL void ConnectionPool::drop_if_unused(OriginEntry& entry) noexcept
+{
+    if (entry.holders == 0 && entry.counts.open() == 0 && entry.counts.waiting == 0) entries_.erase(entries_.find(entry.origin));
+}
+
+KHIVE_DECL std::size_t ConnectionPool::origins() const
+{
+    const std::lock_guard lock(mutex_);
+    return entries_.size();
 }
 
 // --- Checkout ---------------------------------------------------------------------------------------------------------
@@ -167,13 +219,6 @@ KHIVE_DECL ConnectionPool::~ConnectionPool()
     for (Connection& connection : live_) all.emplace_back(&connection);
     live_.clear();
     for (const auto& connection : all) connection->close();
-}
-
-KHIVE_DECL ConnectionPool::OriginEntry& ConnectionPool::entry(const Origin& origin)
-{
-    const std::lock_guard lock(mutex_);
-    const auto found = std::ranges::find_if(entries_, [&](const OriginEntry& e) { return e.origin == origin; });
-    return found != entries_.end() ? *found : entries_.emplace_back(origin);
 }
 
 KHIVE_DECL ConnectionPtr ConnectionPool::pop_idle(OriginEntry& entry, bool fresh, TimePoint now) noexcept
@@ -296,7 +341,7 @@ KHIVE_DECL ConnectionPtr ConnectionPool::new_connection(OriginEntry& entry)
 KHIVE_DECL ConnectionPool::OriginEntry* ConnectionPool::oldest_idle_but(const OriginEntry& entry) noexcept
 {
     OriginEntry* oldest = nullptr;
-    for (OriginEntry& other : entries_) {
+    for (auto& [origin, other] : entries_) {
         if (&other == &entry || other.idle.empty()) continue;
         if (oldest == nullptr || other.idle.front()->idle.since < oldest->idle.front()->idle.since) oldest = &other;
     }
@@ -316,7 +361,11 @@ KHIVE_DECL void ConnectionPool::dial_for_waiters() noexcept
                 forget_idle(entry, 0); // a used one does not help, and is in the way
                 plan = machine_.plan(entry.counts);
             }
-            if (plan == DialPlan::make_room) forget_idle(*oldest_idle_but(entry), 0);
+            if (plan == DialPlan::make_room) {
+                OriginEntry& other = *oldest_idle_but(entry);
+                forget_idle(other, 0);
+                drop_if_unused(other);
+            }
             if (plan != DialPlan::wait) dials.push_back(new_connection(entry));
             return machine_.total().connecting < machine_.total().waiting;
         });
@@ -325,19 +374,20 @@ KHIVE_DECL void ConnectionPool::dial_for_waiters() noexcept
     for (const auto& connection : dials)
         connection->dial(dial_timeouts_, [weak = weak_from_this()](ConnectionPtr dialled, Error error) {
             if (const auto pool = std::static_pointer_cast<ConnectionPool>(weak.lock()))
-                pool->on_dialled(*static_cast<OriginEntry*>(dialled->pool_entry), dialled, std::move(error));
+                pool->on_dialled(dialled, std::move(error));
         });
     // Whoever had to let an older caller of another origin go first.
     std::unique_lock lock(mutex_);
     if (has_waiters() && machine_.total().idle != 0) pump(std::move(lock), time_.now());
 }
 
-KHIVE_DECL void ConnectionPool::on_dialled(OriginEntry& entry, const ConnectionPtr& connection, Error error) noexcept
+KHIVE_DECL void ConnectionPool::on_dialled(const ConnectionPtr& connection, Error error) noexcept
 {
     const TimePoint now = time_.now();
     std::unique_lock lock(mutex_);
+    auto& entry = *static_cast<OriginEntry*>(connection->pool_entry);
     if (!detail::take_from(entry.dialling, connection.get())) return;
-    if (error.kind() == ErrorKind{}) {
+    if (error.kind() == ErrorKind{} && !is_closed()) {
         machine_.dialled(entry.counts);
         const double jitter = 1.0 - 0.1 * random_.uniform();
         connection->retires = saturating_add(now, from_seconds(to_seconds(options_.max_lifetime) * jitter));
@@ -347,12 +397,14 @@ KHIVE_DECL void ConnectionPool::on_dialled(OriginEntry& entry, const ConnectionP
         return dial_for_waiters();
     }
     machine_.dial_failed(entry.counts);
-    live_.erase(live_.iterator_to(*connection));
+    forget(*connection);
     const bool nobody_else_comes = entry.counts.waiting > entry.counts.connecting;
+    drop_if_unused(entry);
     if (nobody_else_comes)
         (void)refuse_first(std::move(lock), &entry, std::move(error));
     else
         lock.unlock();
+    connection->close();
     dial_for_waiters();
 }
 
@@ -369,8 +421,8 @@ KHIVE_DECL void ConnectionPool::make_idle(OriginEntry& entry, ConnectionPtr conn
 KHIVE_DECL void ConnectionPool::give_back(ConnectionPtr connection) noexcept
 {
     const TimePoint now = time_.now();
-    auto& entry = *static_cast<OriginEntry*>(connection->pool_entry);
     std::unique_lock lock(mutex_);
+    auto& entry = *static_cast<OriginEntry*>(connection->pool_entry);
     if (connection->reusable() && !is_closed()) {
         machine_.returned(entry.counts);
         make_idle(entry, std::move(connection), now);
@@ -384,7 +436,8 @@ KHIVE_DECL void ConnectionPool::give_back(ConnectionPtr connection) noexcept
         return;
     }
     machine_.lease_closed(entry.counts);
-    live_.erase(live_.iterator_to(*connection));
+    forget(*connection);
+    drop_if_unused(entry);
     const bool wanted = has_waiters();
     lock.unlock();
     connection->close();
@@ -396,6 +449,7 @@ KHIVE_DECL void ConnectionPool::discard_idle(OriginEntry& entry) noexcept
     {
         const std::lock_guard lock(mutex_);
         while (!entry.idle.empty()) forget_idle(entry, entry.idle.size() - 1);
+        drop_if_unused(entry);
     }
     bury();
 }
@@ -406,8 +460,11 @@ KHIVE_DECL void ConnectionPool::shut_down() noexcept
     std::vector<ConnectionPtr> all;
     {
         const std::lock_guard lock(mutex_);
-        for (OriginEntry& entry : entries_)
+        for (auto at = entries_.begin(); at != entries_.end();) {
+            OriginEntry& entry = (at++)->second;
             while (!entry.idle.empty()) forget_idle(entry, entry.idle.size() - 1);
+            drop_if_unused(entry);
+        }
         for (Connection& connection : live_) all.emplace_back(&connection);
     }
     bury();
