@@ -47,7 +47,8 @@ struct ResponseHead;
 ///
 /// Stricter than it must be wherever two readers could disagree about where an answer ends: any `Transfer-Encoding` beside
 /// a `Content-Length`, codings other than a single `chunked`, lengths that are not digits, folded lines and bare
-/// CR or LF are errors. Reuse is earned at the last step: `reusable()` is false until the answer is complete.
+/// CR or LF are errors. Reuse is earned at the last step: `reusable()` is false until the answer is complete. Every room
+/// that is offered is larger than what the answer still needs, so a byte behind it is seen and costs the connection.
 ///
 /// - Errors: `protocol`, `header_too_large`, `body_too_large`, `truncated_body` (the stream ended inside a body) and
 ///   `connection_lost` (it ended before a complete head). Whether the server may have acted is for the caller to say.
@@ -113,6 +114,7 @@ private:
     KHIVE_DECL void use_head(const detail::ResponseHead& head);
     KHIVE_DECL void begin_body(const detail::ResponseHead& head);
     KHIVE_DECL void begin_length(std::uint64_t length);
+    KHIVE_DECL void took_length(std::size_t count);
     KHIVE_DECL void read_chunks();
     KHIVE_DECL void took_body();
     KHIVE_DECL void finish() noexcept;

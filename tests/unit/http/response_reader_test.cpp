@@ -211,16 +211,39 @@ TEST_CASE("ResponseReader: memory handed back is used again", "[http][reader]")
     CHECK(body.view() == "hello");
 }
 
-TEST_CASE("ResponseReader: a body of known length is read into its place and not a byte further", "[http][reader]")
+TEST_CASE("ResponseReader: a body of known length is read into its place, with room for one byte that does not belong there", "[http][reader]")
 {
     ResponseReader reader;
     REQUIRE(read_next(reader, "HTTP/1.1 200 OK\r\nContent-Length: 300\r\n\r\n") == ReadStep::more);
 
     CHECK(reader.head_done());
-    CHECK(reader.prepare().size() == 300);
+    CHECK(reader.prepare().size() == 301);
     CHECK(reader.commit(100) == ReadStep::more);
-    CHECK(reader.prepare().size() == 200);
+    CHECK(reader.prepare().size() == 201);
     CHECK(reader.commit(200) == ReadStep::done);
+    CHECK(reader.reusable());
+    CHECK(reader.take_body().size() == 300);
+}
+
+TEST_CASE("ResponseReader: a byte behind a body of known length costs the connection and is not in the body", "[http][reader][hostile]")
+{
+    const std::size_t size = GENERATE(1u, 2u, 300u, (1u << 20) - 1u, 1u << 20, (1u << 20) + 1u, (2u << 20) + 1u, (2u << 20) + 2u);
+    const std::size_t first_piece = GENERATE(0u, 1u, 298u, 299u, (1u << 20) - 2u, 1u << 20, 2u << 20);
+    if (first_piece >= size) return;
+    ResponseReader reader;
+    REQUIRE(read_next(reader, "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(size) + "\r\n\r\n") == ReadStep::more);
+    const std::string sent(size + 1, 'x');
+    std::string_view first = std::string_view(sent).substr(0, first_piece);
+    std::string_view rest = std::string_view(sent).substr(first_piece);
+    REQUIRE(feed(reader, first) == ReadStep::more);
+
+    INFO("size " << size << ", first " << first_piece);
+    CHECK(feed(reader, rest) == ReadStep::done);
+
+    CHECK(rest.empty());
+    CHECK_FALSE(reader.reusable());
+    CHECK(reader.take_body().view() == std::string(size, 'x'));
+    CHECK(read_next(reader, plain) == ReadStep::done); // and it does not stick
     CHECK(reader.reusable());
 }
 
@@ -234,7 +257,7 @@ TEST_CASE("ResponseReader: an announced length is not allocated before its bytes
     std::size_t received = 0;
     for (int reads = 0; reads < 3; ++reads) {
         const auto room = reader.prepare();
-        CHECK(room.size() <= (1u << 20) + received);
+        CHECK(room.size() <= (1u << 20) + 1 + received);
         received += room.size();
         CHECK(reader.commit(room.size()) == ReadStep::more);
     }

@@ -202,6 +202,33 @@ TEST_CASE_METHOD(NetWorld, "ConnectionPool: bytes that come late, unasked, never
     CHECK(server->connections() == 2);
 }
 
+TEST_CASE_METHOD(NetWorld, "ConnectionPool: bytes behind a body, in its segment or a later one, never answer the next request", "[net][pool]")
+{
+    const bool same_segment = GENERATE(true, false);
+    const auto gap = GENERATE(0ms, 3ms, 51ms);
+    if (!same_segment && gap == 0ms) return; // see what is trusted
+    const std::string poison = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison";
+    int request = 0;
+    there.serve(std::make_shared<SimulatedServerFunction>([&](SimulatedPeer peer, std::string_view) {
+        peer.send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n").pause(1ms);
+        if (++request != 1)
+            peer.send("right");
+        else if (same_segment)
+            peer.send("hello" + poison);
+        else
+            peer.send("he").pause(1ms).send("llo").send(poison);
+    }));
+    open_pool();
+    const auto first = fetch();
+    CHECK(first->body == "hello");
+    CHECK(first->reusable != same_segment); // a later segment is found when the connection is wanted again
+
+    time.run_for(gap);
+    CHECK(fetch()->body == "right");
+
+    CHECK(network->connects() == 2);
+}
+
 TEST_CASE_METHOD(NetWorld, "ConnectionPool: a greeting on an unused connection retires it", "[net][pool]")
 {
     open_pool();

@@ -5,6 +5,7 @@
 #include <khive/http/response_reader.hpp>
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 namespace khive::inline KHIVE_ABI::http {
@@ -12,7 +13,7 @@ namespace detail {
 
 inline constexpr std::size_t first_input_bytes = 8u << 10;
 inline constexpr std::size_t max_input_bytes = 64u << 10; // beyond it only a long head makes the buffer grow
-inline constexpr std::size_t max_reserved_bytes = 1u << 20;
+inline constexpr std::size_t max_reserved_bytes = (1u << 20) + 1;
 inline constexpr std::size_t first_body_bytes = 8u << 10; // of a body without length
 inline constexpr std::size_t least_room_bytes = 1u << 10; // no read is made for less, unless less is left
 
@@ -21,6 +22,11 @@ inline bool starts_like_http(std::string_view text) noexcept
 {
     constexpr std::string_view start = "HTTP/1.";
     return start.starts_with(text.substr(0, start.size()));
+}
+
+inline std::uint64_t one_more(std::uint64_t count) noexcept
+{
+    return count == std::numeric_limits<std::uint64_t>::max() ? count : count + 1;
 }
 
 inline bool is_bodiless(int status) noexcept
@@ -77,10 +83,13 @@ KHIVE_DECL std::span<char> ResponseReader::prepare_input()
 KHIVE_DECL std::span<char> ResponseReader::prepare_body()
 {
     if (state_ == State::length) {
-        if (body_.size() == body_.capacity())
-            body_.reserve(body_.size() + static_cast<std::size_t>(std::min<std::uint64_t>(left_, body_.size() + 1)));
-        const auto room = body_.prepare(1);
-        return room.first(static_cast<std::size_t>(std::min<std::uint64_t>(left_, room.size())));
+        // No read ends exactly where the body does: there is room for one byte more, to see what the server sends behind it.
+        const std::uint64_t wanted = detail::one_more(left_);
+        if (body_.capacity() - body_.size() < 2)
+            body_.reserve(body_.size() + static_cast<std::size_t>(std::min<std::uint64_t>(wanted, body_.capacity() + 2)));
+        const auto room = body_.prepare(2);
+        const auto offered = static_cast<std::size_t>(std::min<std::uint64_t>(wanted, room.size()));
+        return room.first(offered == left_ ? offered - 1 : offered);
     }
     const auto room = body_.prepare(detail::least_room_bytes);
     // One byte more than allowed, to tell a body that ends at the limit from one that goes on.
@@ -97,11 +106,7 @@ KHIVE_DECL ReadStep ResponseReader::commit(std::size_t count)
         input_.commit(count);
         advance();
         break;
-    case State::length:
-        body_.commit(count);
-        left_ -= count;
-        if (left_ == 0) finish();
-        break;
+    case State::length: took_length(count); break;
     case State::until_close:
         body_.commit(count);
         took_body();
@@ -220,11 +225,22 @@ KHIVE_DECL void ResponseReader::begin_length(std::uint64_t length)
     if (length > limits_.max_body_bytes) return fail(ErrorKind::body_too_large, "Content-Length is over the limit");
     state_ = State::length;
     const auto here = static_cast<std::size_t>(std::min<std::uint64_t>(length, input().size()));
-    body_.reserve(static_cast<std::size_t>(std::min<std::uint64_t>(length, detail::max_reserved_bytes)));
+    left_ = length - here;
+    const std::uint64_t room = left_ == 0 ? length : detail::one_more(length);
+    body_.reserve(static_cast<std::size_t>(std::min<std::uint64_t>(room, detail::max_reserved_bytes)));
     body_.append(input().substr(0, here));
     consumed_ += here;
-    left_ = length - here;
     if (left_ == 0) finish();
+}
+
+KHIVE_DECL void ResponseReader::took_length(std::size_t count)
+{
+    const auto of_body = static_cast<std::size_t>(std::min<std::uint64_t>(count, left_));
+    body_.commit(of_body);
+    left_ -= of_body;
+    if (left_ != 0) return;
+    finish();
+    left_over_ = left_over_ || count != of_body;
 }
 
 KHIVE_DECL void ResponseReader::read_chunks()
