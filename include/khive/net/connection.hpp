@@ -75,6 +75,8 @@ public:
     /// \name Exchange
     /// @{
     /// Sends and reads one answer. `attempt` gets times and sizes and is kept by the caller like the views of `outgoing`.
+    /// A request whose method is not idempotent looks at a reused connection first, unless `wake` has: it ends as stale, with
+    /// nothing written, where it would have met an end or have got an answer that is not its own.
     KHIVE_DECL void exchange(const Outgoing& outgoing, const ExchangeTimeouts& timeouts, const Deadline& deadline,
                              Attempt& attempt, async::Completion<ExchangeEnd> completion);
     /// Ends the running exchange as cancelled if it is still the one that began as number `serial`.
@@ -155,6 +157,7 @@ private:
     bool reading_ = false;
     bool writing_ = false;
     bool watching_ = false;
+    bool probed_ = false;  ///< by `wake`, for the exchange that follows
     bool ended_ = false;   ///< the exchange or dial has a result, which waits for `pending_` to be zero
     bool reusable_ = false;
 

@@ -60,8 +60,10 @@ private:
 /// given back, serves the caller who waits longest. A dial outlives the caller it was begun for. With the pool full, an idle
 /// connection of another origin makes room; else callers wait in order, with a time limit and a length limit of their own.
 ///
-/// Idle connections are watched: an end of the stream or a byte nobody asked for retires them. A connection reused within a
-/// few milliseconds is trusted without a look.
+/// Idle connections are watched: an end of the stream or a byte nobody asked for retires them. One that has been idle for 2 ms
+/// is looked at again before it is used, which costs a system call. One that has not is trusted with an idempotent request,
+/// which is replayed if it meets an end; bytes that nobody asked for and that come in this time could answer it, as they could
+/// when they come right behind the request, which no client can see. A request that must not be repeated always looks.
 ///
 /// - Time: idle and life times are coarse, to within a tenth of a second.
 /// - Cancellation: of a wait, at once; nothing is lost.

@@ -229,6 +229,51 @@ TEST_CASE_METHOD(NetWorld, "ConnectionPool: bytes behind a body, in its segment 
     CHECK(network->connects() == 2);
 }
 
+TEST_CASE_METHOD(NetWorld, "ConnectionPool: what comes right after an answer is not taken for that of a request that must not be repeated", "[net][pool]")
+{
+    const auto waits = GENERATE(false, true); // idle, or handed on to who waits
+    const auto what = GENERATE(0, 1, 2, 3);
+    const Reply deeds[] = {raw("HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"), raw("x"),
+                           close_without_answer(), reset()};
+    open_pool({.max_connections = 1});
+    auto held = lease(entry());
+    CHECK(use(held).end.ok());
+    auto waiting = start_fetch(entry(), a_post("/", "x"));
+    if (waits) time.settle();
+    server->do_to_all(deeds[what]);
+    time.run_for(1ms);
+    if (waits) CHECK(counts() == "1 0 0 1");
+
+    held.reset();
+    time.settle();
+
+    const auto got = waiting.get();
+    CHECK(got->end.error.kind() == ErrorKind::connection_lost);
+    CHECK_FALSE(got->end.wrote);
+    CHECK_FALSE(got->end.error.maybe_processed());
+    CHECK(got->end.stale(false)); // so that it is sent again on a fresh connection, whatever it is
+    CHECK(server->requests().size() == 1);
+    CHECK(counts() == "0 0 0 0");
+}
+
+TEST_CASE_METHOD(NetWorld, "ConnectionPool: a connection reused at once is looked at only for what must not be repeated", "[net][pool]")
+{
+    const std::string method = GENERATE("GET", "HEAD", "PUT", "DELETE", "OPTIONS", "POST", "PATCH");
+    const bool repeatable = method != "POST" && method != "PATCH";
+    open_pool();
+    CHECK(fetch()->end.ok());
+    Sending sending;
+    sending.head = method + " / HTTP/1.1\r\nHost: api.test\r\nContent-Length: 0\r\n\r\n";
+    sending.head_method = method == "HEAD";
+    server->do_to_all(close_without_answer());
+    time.settle();
+
+    const auto got = fetch(sending);
+
+    CHECK(got->end.wrote == repeatable);
+    CHECK(got->end.stale(repeatable));
+}
+
 TEST_CASE_METHOD(NetWorld, "ConnectionPool: a greeting on an unused connection retires it", "[net][pool]")
 {
     open_pool();

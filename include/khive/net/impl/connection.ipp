@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <khive/http/method.hpp>
 #include <khive/net/connection.hpp>
 
 #include <boost/asio/error.hpp>
@@ -26,6 +27,11 @@ inline PeerAddress to_peer(const Endpoint& endpoint)
 inline std::span<const char> bytes_of(std::string_view text)
 {
     return {text.data(), text.size()};
+}
+
+inline bool is_idempotent(const Outgoing& outgoing) noexcept
+{
+    return http::is_idempotent(outgoing.head.substr(0, outgoing.head.find(' ')));
 }
 
 } // namespace detail
@@ -201,10 +207,16 @@ KHIVE_DECL void Connection::exchange(const Outgoing& outgoing, const ExchangeTim
     began_ = time_.now();
     reader_.start(outgoing.head_method);
     if (std::exchange(watching_, false)) wire_->cancel();
+    const bool probe = !std::exchange(probed_, false) && end_.reused && !detail::is_idempotent(outgoing);
     if (now_in_ == Stage::idle) {
         now_in_ = Stage::exchanging;
         stage_deadline(Timer::write_stall, timeouts_.write_stall, began_);
-        pump_write();
+        if (probe && wire_->readable_now())
+            end(Error{ErrorKind::connection_lost}
+                    .with_message("connection lost: closed by the server, or something unasked was sent, before the request")
+                    .with_retryable(true));
+        else
+            pump_write();
     } else {
         ended_ = true; // closed between the grant and now, which only its owner does
         end_.error = Error{ErrorKind::closed};
@@ -468,7 +480,8 @@ KHIVE_DECL bool Connection::wake(bool probe)
         probe = true;
     }
     // An unused TLS connection has session tickets to read.
-    if (alive && probe && !(tls_ && uses() == 0)) alive = !wire_->readable_now();
+    probed_ = alive && probe && !(tls_ && uses() == 0);
+    if (probed_) alive = !wire_->readable_now();
     step.finish(false);
     return alive;
 }
