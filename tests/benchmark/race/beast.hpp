@@ -37,11 +37,9 @@ struct Target {
         context.set_verify_mode(ssl::verify_peer);
         context.set_verify_callback(ssl::host_name_verification(host));
         SSL_CTX_set_session_cache_mode(context.native_handle(), SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
-        SSL_CTX_set_app_data(context.native_handle(), this);
-        SSL_CTX_sess_set_new_cb(context.native_handle(), [](SSL* from, SSL_SESSION* session) {
-            auto& self = *static_cast<Target*>(SSL_CTX_get_app_data(SSL_get_SSL_CTX(from)));
-            SSL_SESSION_free(self.session);
-            self.session = session;
+        SSL_CTX_sess_set_new_cb(context.native_handle(), [](SSL*, SSL_SESSION* made) {
+            SSL_SESSION_free(session);
+            session = made;
             return 1;
         });
     }
@@ -50,7 +48,7 @@ struct Target {
     std::string host;
     asio::ip::tcp::endpoint endpoint;
     ssl::context context{ssl::context::tls_client};
-    SSL_SESSION* session = nullptr;
+    inline static SSL_SESSION* session = nullptr; ///< the last
 };
 
 template <class Stream>

@@ -44,7 +44,8 @@ asio::awaitable<void> get(race::Run& run, Target& target)
         try {
             const auto response = co_await exchange(target, connection, request);
             run.answered(response.result_int(), response.body());
-        } catch (const std::exception&) {
+        } catch (const std::exception& error) {
+            std::fprintf(stderr, "beast: %s\n", error.what());
             connection.close();
             run.answered(false);
         }

@@ -5,6 +5,7 @@
 
 #include "runner.hpp"
 
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 
 #include <arpa/inet.h>
@@ -131,7 +132,9 @@ private:
     {
         if (result > 0) return result;
         const int why = SSL_get_error(connection.ssl, result);
-        return why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE ? -1 : 0;
+        if (why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE) return -1;
+        ERR_clear_error(); // or the next connection takes it for its own
+        return 0;
     }
 
     /// The next bytes of an answer. The floor supposes that a head comes in one piece.

@@ -40,8 +40,9 @@ asio::awaitable<void> post(race::Run& run, khive::AnyAPIClient api)
 template <class... Policies>
 khive::AnyAPIClient make(asio::io_context& io, const race::Arguments& arguments, Policies... policies)
 {
+    const auto count = static_cast<std::size_t>(arguments.connections);
     khive::ClientOptions options(arguments.url.substr(0, arguments.url.find('/', 8)));
-    options.pool({.max_connections = static_cast<std::size_t>(arguments.connections)});
+    options.pool({.max_connections = count, .max_waiting = count});
     if (arguments.tls) options.tls(khive::TlsContext().trust_nothing().add_ca_file(arguments.ca_file));
     return khive::AsyncAPIClient(io, options, std::move(policies)...);
 }

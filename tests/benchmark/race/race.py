@@ -72,7 +72,7 @@ class Race:
         self.rows = {client.name: [] for client in self.clients}
 
     def requests(self, client):
-        return max(self.work.requests // client.share, 20)
+        return max(self.work.requests // client.share, min(self.work.requests, 500))
 
     def command(self, client, requests=None, warm_up=None):
         requests = requests or self.requests(client)

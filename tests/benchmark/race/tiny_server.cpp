@@ -6,6 +6,7 @@
 // `/small` and `/big` are the files of FOLDER. `/fresh` is `/small` and the end of the connection. `/slow` is `/small` a second
 // later. `/resumed` says how many handshakes were resumed, of how many. A POST is answered with its own body.
 
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 
 #include <netinet/in.h>
@@ -62,7 +63,10 @@ struct Connection {
     {
         if (result > 0) return result;
         const int why = SSL_get_error(ssl, result);
-        if (why != SSL_ERROR_WANT_READ && why != SSL_ERROR_WANT_WRITE) return 0;
+        if (why != SSL_ERROR_WANT_READ && why != SSL_ERROR_WANT_WRITE) {
+            ERR_clear_error(); // or the next connection takes it for its own
+            return 0;
+        }
         errno = EAGAIN;
         return -1;
     }

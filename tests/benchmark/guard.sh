@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSL-1.0
+# Fails if a request of khive costs more user instructions, heap allocations or system calls than bounds.txt allows. All three
+# are slopes between two lengths of run and hardly depend on the machine's load; times are printed, not judged.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+cmake/install-debian-packages.sh build benchmark
+. tests/benchmark/race/prepare.sh
+compile tiny_server
+compile khive_client -lboost_url
+exec python3 "$race/guard.py" tests/benchmark/bounds.txt
