@@ -120,17 +120,15 @@ public:
     std::size_t try_write(std::span<const char> from) noexcept override
     {
         boost::system::error_code error;
-        if (!socket_.is_open()) return 0;
-        socket_.non_blocking(true, error);
-        return error ? 0 : socket_.write_some(asio::buffer(from.data(), from.size()), error);
+        if (!socket_.is_open() || !never_blocks()) return 0;
+        return socket_.write_some(asio::buffer(from.data(), from.size()), error);
     }
 
     bool readable_now() noexcept override
     {
         boost::system::error_code error;
         char byte = 0;
-        socket_.non_blocking(true, error);
-        if (error) return true;
+        if (!never_blocks()) return true;
         (void)socket_.receive(asio::buffer(&byte, 1), asio::socket_base::message_peek, error);
         return error != asio::error::would_block && error != asio::error::try_again;
     }
@@ -150,6 +148,13 @@ public:
     }
 
 private:
+    /// Asked of the system once in the life of the socket.
+    bool never_blocks() noexcept
+    {
+        boost::system::error_code error;
+        if (!socket_.non_blocking()) socket_.non_blocking(true, error);
+        return !error;
+    }
     void set_options_once()
     {
         if (std::exchange(options_set_, true)) return;
