@@ -72,6 +72,28 @@ TEST_CASE("PeerAddress: prints with its port", "[core][ledger]")
 {
     CHECK(PeerAddress{}.to_string() == "-");
     CHECK(PeerAddress{{127, 0, 0, 1}, 80, 4}.to_string() == "127.0.0.1:80");
-    CHECK(PeerAddress{{0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}, 443, 6}.to_string() ==
-          "[2001:db8:0:0:0:0:0:1]:443");
+}
+
+TEST_CASE("PeerAddress: an IPv6 address is as short as RFC 5952 has it", "[core][ledger]")
+{
+    const auto [groups, text] = GENERATE(table<std::array<unsigned, 8>, std::string>({
+        {{0, 0, 0, 0, 0, 0, 0, 0}, "[::]:443"},
+        {{0, 0, 0, 0, 0, 0, 0, 1}, "[::1]:443"},
+        {{1, 0, 0, 0, 0, 0, 0, 0}, "[1::]:443"},
+        {{0x2001, 0xdb8, 0, 0, 0, 0, 0, 1}, "[2001:db8::1]:443"},
+        {{0x2001, 0xdb8, 0, 1, 1, 1, 1, 1}, "[2001:db8:0:1:1:1:1:1]:443"},
+        {{0x2001, 0, 0, 1, 0, 0, 0, 1}, "[2001:0:0:1::1]:443"},
+        {{0x2001, 0xdb8, 0, 0, 1, 0, 0, 1}, "[2001:db8::1:0:0:1]:443"},
+        {{0, 0, 1, 2, 3, 4, 5, 6}, "[::1:2:3:4:5:6]:443"},
+        {{1, 2, 3, 4, 5, 6, 0, 0}, "[1:2:3:4:5:6::]:443"},
+        {{0, 1, 2, 3, 4, 5, 6, 0}, "[0:1:2:3:4:5:6:0]:443"},
+        {{0xfe80, 0, 0xff, 0xabc, 0xffff, 0x10, 1, 0xf00f}, "[fe80:0:ff:abc:ffff:10:1:f00f]:443"},
+    }));
+    PeerAddress peer{{}, 443, 6};
+    for (std::size_t i = 0; i < 8; ++i) {
+        peer.bytes[2 * i] = static_cast<std::uint8_t>(groups[i] >> 8);
+        peer.bytes[2 * i + 1] = static_cast<std::uint8_t>(groups[i]);
+    }
+
+    CHECK(peer.to_string() == text);
 }

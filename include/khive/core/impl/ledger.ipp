@@ -4,25 +4,47 @@
 #include <khive/core/detail/format.hpp>
 #include <khive/core/ledger.hpp>
 
+#include <array>
+#include <cstdint>
 #include <cstdio>
+#include <string>
 
 namespace khive::inline KHIVE_ABI {
 namespace detail {
 
+/// RFC 5952: the longest run of two or more zero groups, the first of equals, is `::`.
+inline std::string format_ip6(const std::array<std::uint8_t, 16>& bytes)
+{
+    const auto group = [&](std::size_t i) { return unsigned{bytes[2 * i]} << 8 | bytes[2 * i + 1]; };
+    std::size_t gap = 8;
+    std::size_t gap_size = 1;
+    for (std::size_t i = 0, end = 0; i < 8; i = end + 1) {
+        for (end = i; end < 8 && group(end) == 0;) ++end;
+        if (end - i <= gap_size) continue;
+        gap = i;
+        gap_size = end - i;
+    }
+    std::string text;
+    for (std::size_t i = 0; i < 8; i += i == gap ? gap_size : 1) {
+        char digits[9];
+        std::snprintf(digits, sizeof digits, "%x", group(i));
+        if (i == gap)
+            text += "::";
+        else
+            text.append(text.empty() || text.ends_with(':') ? "" : ":").append(digits);
+    }
+    return text;
+}
+
 inline std::string format_ip(const PeerAddress& peer)
 {
-    char text[48];
     if (peer.family == 4) {
+        char text[48];
         std::snprintf(text, sizeof text, "%u.%u.%u.%u", unsigned{peer.bytes[0]}, unsigned{peer.bytes[1]},
                       unsigned{peer.bytes[2]}, unsigned{peer.bytes[3]});
         return text;
     }
-    std::string groups = "[";
-    for (std::size_t i = 0; i < 16; i += 2) {
-        std::snprintf(text, sizeof text, "%s%x", i == 0 ? "" : ":", unsigned{peer.bytes[i]} << 8 | peer.bytes[i + 1]);
-        groups += text;
-    }
-    return groups + "]";
+    return "[" + format_ip6(peer.bytes) + "]";
 }
 
 } // namespace detail
