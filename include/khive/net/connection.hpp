@@ -47,7 +47,9 @@ struct ConnectionSetup {
 ///
 /// A driver: the response reader and the TLS session decide, the wire moves bytes, this class lets each take its turn.
 ///
-/// - Cancellation: of an exchange, at any point; the connection is of no use afterwards.
+/// - Cancellation: of an exchange, at any point, by each of Asio's types alike: nothing less than the end of the connection
+///   ends it. An awaitable lets only `terminal` through unless it asks for more with
+///   `co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation())`.
 /// - Errors: an exchange ends exactly once with `ExchangeEnd`; `maybe_processed` is set once a byte of the request was
 ///   accepted.
 /// - Thread safety: safe; steps, deadline and cancellation exclude each other by a mutex that is uncontended in one thread.

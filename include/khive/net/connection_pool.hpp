@@ -66,7 +66,8 @@ private:
 /// when they come right behind the request, which no client can see. A request that must not be repeated always looks.
 ///
 /// - Time: idle and life times are coarse, to within a tenth of a second.
-/// - Cancellation: of a wait, at once; nothing is lost.
+/// - Cancellation: of a wait, at once, by each of Asio's types that the awaitable lets through; nothing is lost, and a dial that
+///   was begun for it goes on.
 /// - Errors: `pool_timeout`, `queue_full`, `closed`, `no_trust_anchors`, and those of dialling.
 /// - Thread safety: safe; one short lock.
 /// - Complexity: reuse is O(1). An origin is remembered only while it has a connection or a caller, so what is kept, and what
