@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSL-1.0
-# Fails if a request of khive costs more user instructions, heap allocations or system calls than bounds.txt allows. All three
-# are slopes between two lengths of run and hardly depend on the machine's load; times are printed, not judged.
+# Fails if a request of khive costs more user instructions, heap allocations or system calls than bounds.txt allows.
+# Instructions and allocations repeat to 1 %; system calls do on a quiet machine only, so their bounds are wider. Times are
+# printed, not judged.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 cmake/install-debian-packages.sh build benchmark

@@ -17,7 +17,8 @@ public:
         if (connection_) return write();
         connection_.reset(target_);
         connection_.tcp().expires_after(std::chrono::seconds(5));
-        connection_.tcp().async_connect(target_.endpoint, beast::bind_front_handler(&Session::on_connect, this->shared_from_this()));
+        connection_.tcp().async_connect(target_.endpoint,
+                                        beast::bind_front_handler(&Session::on_connect, this->shared_from_this()));
     }
 
 private:
@@ -45,7 +46,8 @@ private:
         request_.set(http::field::user_agent, "naive");
         request_.set(http::field::accept, "*/*");
         connection_.tcp().expires_after(std::chrono::seconds(30));
-        http::async_write(*connection_.stream, request_, beast::bind_front_handler(&Session::on_write, this->shared_from_this()));
+        http::async_write(*connection_.stream, request_,
+                          beast::bind_front_handler(&Session::on_write, this->shared_from_this()));
     }
 
     void on_write(beast::error_code error, std::size_t)

@@ -21,7 +21,8 @@ asio::awaitable<http::response<http::string_body>> exchange(Target& target, Conn
         connection.tcp().expires_after(std::chrono::seconds(5));
         co_await connection.tcp().async_connect(target.endpoint, asio::use_awaitable);
         connection.tcp().socket().set_option(asio::ip::tcp::no_delay(true));
-        if constexpr (is_tls<Stream>) co_await connection.stream->async_handshake(ssl::stream_base::client, asio::use_awaitable);
+        if constexpr (is_tls<Stream>)
+            co_await connection.stream->async_handshake(ssl::stream_base::client, asio::use_awaitable);
     }
     request.set(http::field::host, target.host);
     request.set(http::field::user_agent, "naive");

@@ -36,11 +36,13 @@ public:
         std::array<epoll_event, 512> events{};
         int running = 0;
         while (!run_.finished()) {
-            const int ready = ::epoll_wait(poller_, events.data(), static_cast<int>(events.size()), static_cast<int>(timeout_));
+            const int ready =
+                ::epoll_wait(poller_, events.data(), static_cast<int>(events.size()), static_cast<int>(timeout_));
             if (ready == 0) curl_multi_socket_action(multi_, CURL_SOCKET_TIMEOUT, 0, &running);
             for (int i = 0; i < ready; ++i) {
                 const auto& event = events[static_cast<std::size_t>(i)];
-                const int what = (event.events & EPOLLOUT ? CURL_CSELECT_OUT : 0) | (event.events & ~EPOLLOUT ? CURL_CSELECT_IN : 0);
+                const int what =
+                    (event.events & EPOLLOUT ? CURL_CSELECT_OUT : 0) | (event.events & ~EPOLLOUT ? CURL_CSELECT_IN : 0);
                 curl_multi_socket_action(multi_, event.data.fd, what, &running);
             }
             finish_calls();
@@ -58,10 +60,11 @@ private:
         curl_easy_setopt(call.easy, CURLOPT_NOSIGNAL, 1L);
         curl_easy_setopt(call.easy, CURLOPT_PRIVATE, &call);
         curl_easy_setopt(call.easy, CURLOPT_WRITEDATA, &call.body);
-        curl_easy_setopt(call.easy, CURLOPT_WRITEFUNCTION, +[](char* data, std::size_t, std::size_t size, std::string* body) {
-            body->append(data, size);
-            return size;
-        });
+        curl_easy_setopt(
+            call.easy, CURLOPT_WRITEFUNCTION, +[](char* data, std::size_t, std::size_t size, std::string* body) {
+                body->append(data, size);
+                return size;
+            });
         curl_multi_add_handle(multi_, call.easy);
     }
 

@@ -36,10 +36,13 @@ public:
     explicit Floor(race::Run& run) : run_(run), connections_(static_cast<std::size_t>(run.arguments.connections))
     {
         const auto& to = run.arguments;
-        request_ = "GET " + to.path + " HTTP/1.1\r\nHost: " + to.host + ":" + to.port + "\r\nUser-Agent: floor\r\nAccept: */*\r\n\r\n";
+        request_ = "GET " + to.path + " HTTP/1.1\r\nHost: " + to.host + ":" + to.port +
+                   "\r\nUser-Agent: floor\r\nAccept: */*\r\n\r\n";
         if (to.path == "/echo")
-            request_ = "POST /echo HTTP/1.1\r\nHost: " + to.host + "\r\nUser-Agent: floor\r\nContent-Type: application/json\r\n"
-                       "Content-Length: " + std::to_string(to.body.size()) + "\r\n\r\n" + to.body;
+            request_ = "POST /echo HTTP/1.1\r\nHost: " + to.host +
+                       "\r\nUser-Agent: floor\r\nContent-Type: application/json\r\n"
+                       "Content-Length: " +
+                       std::to_string(to.body.size()) + "\r\n\r\n" + to.body;
         server_.sin_family = AF_INET;
         server_.sin_port = htons(static_cast<std::uint16_t>(std::stoi(to.port)));
         ::inet_pton(AF_INET, to.host.c_str(), &server_.sin_addr);
@@ -53,7 +56,8 @@ public:
         std::array<epoll_event, 512> events{};
         while (!run_.finished()) {
             const int ready = ::epoll_wait(poller_, events.data(), static_cast<int>(events.size()), -1);
-            for (int i = 0; i < ready; ++i) on_event(*static_cast<Connection*>(events[static_cast<std::size_t>(i)].data.ptr));
+            for (int i = 0; i < ready; ++i)
+                on_event(*static_cast<Connection*>(events[static_cast<std::size_t>(i)].data.ptr));
         }
     }
 
@@ -124,7 +128,8 @@ private:
 
     long receive(Connection& connection)
     {
-        if (connection.ssl) return of_ssl(connection, SSL_read(connection.ssl, buffer_.data(), static_cast<int>(buffer_.size())));
+        if (connection.ssl)
+            return of_ssl(connection, SSL_read(connection.ssl, buffer_.data(), static_cast<int>(buffer_.size())));
         return ::recv(connection.fd, buffer_.data(), buffer_.size(), 0);
     }
 
@@ -151,8 +156,10 @@ private:
             bytes.remove_prefix(static_cast<std::size_t>(head + 4 - bytes.data()));
         }
         const std::size_t at = right.size() - connection.missing;
-        const std::size_t compared = right.size() <= 1024 || ++pieces_ % 16 == 0 ? bytes.size() : std::min<std::size_t>(64, bytes.size());
-        connection.right = connection.right && bytes.size() <= connection.missing && bytes.substr(0, compared) == right.substr(at, compared);
+        const std::size_t compared =
+            right.size() <= 1024 || ++pieces_ % 16 == 0 ? bytes.size() : std::min<std::size_t>(64, bytes.size());
+        connection.right = connection.right && bytes.size() <= connection.missing &&
+                           bytes.substr(0, compared) == right.substr(at, compared);
         connection.missing -= std::min(bytes.size(), connection.missing);
         if (connection.missing == 0) end(connection, connection.right);
     }

@@ -19,7 +19,8 @@ def costs(url, connections, mode):
     return {
         "instructions": measure.slope(lambda n: measure.instructions(command(n), "small"), (2000, 6000)),
         "allocations": float(timed["allocations"]),
-        "syscalls": measure.slope(lambda n: measure.syscalls(command(n), "small"), (10000, 30000)),
+        # The least of three: a server that is slow to answer makes the client look for the answer twice.
+        "syscalls": min(measure.slope(lambda n: measure.syscalls(command(n), "small"), (5000, 20000)) for _ in range(3)),
     }, timed["cpu_us"]
 
 

@@ -54,7 +54,8 @@ int main(int argc, char** argv)
     asio::io_context io(1);
     auto api = bare ? make(io, run.arguments)
                     : make(io, run.arguments, khive::TokenBucketRateLimiter{{.rate = 1e9, .burst = 1e9}},
-                           khive::AsyncExecutor{{.max_concurrency = 100000}}, khive::CircuitBreaker{{}}, khive::RetryWithBackoff{{}});
+                           khive::AsyncExecutor{{.max_concurrency = 100000}}, khive::CircuitBreaker{{}},
+                           khive::RetryWithBackoff{{}});
     const auto work = run.arguments.path == "/echo" ? post : get;
     for (int i = 0; i < run.arguments.connections; ++i) asio::co_spawn(io, work(run, api), asio::detached);
     io.run();

@@ -94,8 +94,8 @@ public:
         const double elapsed = std::chrono::duration<double>(std::chrono::steady_clock::now() - began_).count();
         const double cpu = cpu_seconds() - cpu_;
         const auto n = static_cast<double>(arguments.requests);
-        std::printf("client=%s seconds=%.4f per_second=%.0f cpu_us=%.3f allocations=%.2f rss_kib=%ld wrong=%ld\n", name, elapsed,
-                    n / elapsed, cpu / n * 1e6, static_cast<double>(allocations - allocations_) / n, peak_rss_kib(),
+        std::printf("client=%s seconds=%.4f per_second=%.0f cpu_us=%.3f allocations=%.2f rss_kib=%ld wrong=%ld\n", name,
+                    elapsed, n / elapsed, cpu / n * 1e6, static_cast<double>(allocations - allocations_) / n, peak_rss_kib(),
                     wrong_ + (finished() ? 0 : 1));
     }
 
@@ -118,7 +118,9 @@ private:
     {
         rusage usage{};
         ::getrusage(RUSAGE_SELF, &usage);
-        const auto seconds = [](const timeval& t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6; };
+        const auto seconds = [](const timeval& t) {
+            return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) * 1e-6;
+        };
         return seconds(usage.ru_utime) + seconds(usage.ru_stime);
     }
     static long peak_rss_kib()

@@ -93,7 +93,8 @@ std::string file(const std::string& path)
 class Server {
 public:
     Server(const std::string& folder, const char* certificate, const char* key)
-        : small_(answer(file(folder + "/small"))), big_(answer(file(folder + "/big"))),
+        : small_(answer(file(folder + "/small"))),
+          big_(answer(file(folder + "/big"))),
           fresh_(answer(file(folder + "/small"), "Connection: close\r\n"))
     {
         listen(nullptr);
@@ -244,7 +245,8 @@ private:
     bool flush(Connection& connection)
     {
         while (connection.sent < connection.out.size()) {
-            const long sent = connection.send(connection.out.data() + connection.sent, connection.out.size() - connection.sent);
+            const long sent =
+                connection.send(connection.out.data() + connection.sent, connection.out.size() - connection.sent);
             if (sent < 0 && errno == EAGAIN) {
                 if (!connection.blocked) watch(EPOLL_CTL_MOD, connection.fd, EPOLLIN | EPOLLOUT);
                 return connection.blocked = true;
