@@ -6,6 +6,7 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/bind_executor.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/error.hpp>
@@ -59,12 +60,14 @@ class Started {
 public:
     Started(boost::asio::any_io_executor executor, boost::asio::awaitable<T> operation)
     {
-        boost::asio::co_spawn(
-            executor, keep(std::move(operation), state_),
-            boost::asio::bind_cancellation_slot(state_->signal.slot(), [state = state_](std::exception_ptr e) {
-                state->exception = e;
-                state->done = true;
-            }));
+        auto end = [state = state_](std::exception_ptr e) {
+            state->exception = e;
+            state->done = true;
+        };
+        // The executor makes Asio queue a cancellation behind the start: 1.83 throws out of run() if it comes before.
+        boost::asio::co_spawn(executor, keep(std::move(operation), state_),
+                              boost::asio::bind_cancellation_slot(state_->signal.slot(),
+                                                                  boost::asio::bind_executor(executor, std::move(end))));
     }
 
     void cancel() { state_->signal.emit(boost::asio::cancellation_type::terminal); }
