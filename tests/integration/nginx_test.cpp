@@ -27,7 +27,7 @@ struct Tally {
     void add(const Result<Response>& result)
     {
         result ? ++ok : ++failed;
-        const Ledger& ledger = result ? result->ledger() : result.error().ledger();
+        const Ledger ledger = result ? result->ledger() : result.error().ledger();
         for (std::size_t i = 0; i < ledger.size(); ++i) replayed += ledger[i].replayed ? 1 : 0;
         if (!result) errors += result.error().message() + "\n";
     }

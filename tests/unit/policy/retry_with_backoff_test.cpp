@@ -182,7 +182,7 @@ TEST_CASE("RetryWithBackoff: the final error carries every attempt and why it st
     VirtualTime time;
 
     const auto result = time.run(RetryWithBackoff{sharp}.execute([] { return give_result(transient()); }));
-    const auto& ledger = result.error().ledger();
+    const auto ledger = result.error().ledger();
 
     REQUIRE(ledger.size() == 4);
     CHECK(ledger[0].backoff == 0s);
@@ -214,7 +214,7 @@ TEST_CASE("RetryWithBackoff: the ledger of an inner client is kept", "[retry]")
     options.max_attempts = 2;
 
     const auto result = time.run(RetryWithBackoff{options}.execute([&error] { return give_result(error); }));
-    const auto& ledger = result.error().ledger();
+    const auto ledger = result.error().ledger();
 
     REQUIRE(ledger.size() == 4);
     CHECK(ledger[0].status == 500);
