@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSL-1.0
 # Builds and runs the tests with Debian 13's packages (GCC 14, Boost 1.83, Catch2 3) in a Debian 13 tree that this script makes
-# with debootstrap and keeps in $KHIVE_DEBIAN13, by default /var/cache/khive/debian13. Needs root, or sudo, for chroot. Ends with
-# `N passed, N failed`.
+# with debootstrap and keeps, ccache's results in it, in $KHIVE_DEBIAN13, by default /var/cache/khive/debian13. Needs root, or
+# sudo, for chroot. Ends with `N passed, N failed`.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 tree=${KHIVE_DEBIAN13:-/var/cache/khive/debian13}
@@ -53,8 +53,10 @@ run_inside() {
   . "$root/cmake/count.sh"
   "$root/cmake/install-debian-packages.sh" build tests examples
   rm -rf /build/khive
-  if cmake -S "$root" -B /build/khive -G Ninja -DCMAKE_CXX_COMPILER=g++-14 -DCMAKE_CXX_FLAGS="-O0 -Wno-dangling-reference" && cmake --build /build/khive; then
-    run_and_count ctest --test-dir /build/khive --output-on-failure --no-tests=error --parallel "$(nproc)"
+  if cmake -S "$root" -B /build/khive -G Ninja -DCMAKE_CXX_COMPILER=g++-14 -DCMAKE_CXX_FLAGS=-O0 && cmake --build /build/khive; then
+    # The separate flavour includes less of the same: that its headers compile alone is not for each compiler to find out.
+    run_and_count ctest --test-dir /build/khive --output-on-failure --no-tests=error --parallel "$(nproc)" \
+      --exclude-regex '^header alone, separate'
   else
     count_failure "does not build on Debian 13"
   fi
