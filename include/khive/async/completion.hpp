@@ -4,13 +4,10 @@
 #include <khive/async/asio.hpp>
 #include <khive/async/post.hpp>
 
-#include <boost/asio/associated_allocator.hpp>
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/deferred.hpp>
-#include <boost/asio/prefer.hpp>
-#include <boost/asio/execution/outstanding_work.hpp>
 
 #include <cstddef>
 #include <memory>
@@ -20,71 +17,60 @@
 
 namespace khive::inline KHIVE_ABI::async {
 
-/// The rest of a suspended coroutine: called at most once with a `T`, on the coroutine's own executor.
+/// Told on a coroutine's own executor, right before the coroutine goes on.
+class BeforeResume {
+public:
+    virtual void before_resume() noexcept = 0;
+
+protected:
+    ~BeforeResume() = default;
+};
+
+/// The rest of a suspended coroutine: called at most once, on the coroutine's own executor.
 ///
-/// Erases the type of an Asio completion handler without an allocation where the handler is small, as those of `awaitable`
-/// are. Destroyed without a call it destroys the coroutine, as Asio handlers do.
+/// It carries no value: what the coroutine waited for is left where the coroutine finds it. So there is one type of handler for
+/// every wait, which programs are spared to compile again for each. No allocation where the handler is small, as those of
+/// `awaitable` are. Destroyed without a call it destroys the coroutine, as Asio handlers do.
 ///
-/// - Lifetime: keeps the executor's `run()` from returning until called or destroyed, unless taken with `untracked`.
+/// - Lifetime: `track()` keeps the executor's `run()` from returning until it is called or destroyed.
 /// - Thread safety: as a value; `post` may be called from any thread.
-template <class T>
 class Completion {
 public:
-    struct Untracked {};
-
     Completion() noexcept = default;
 
     template <class Handler>
         requires(!std::is_same_v<std::remove_cvref_t<Handler>, Completion>)
-    explicit Completion(Handler&& handler, const asio::any_io_executor& fallback)
-        : executor_(asio::prefer(asio::any_io_executor(asio::get_associated_executor(handler, fallback)),
-                                 asio::execution::outstanding_work.tracked))
-    {
-        emplace(std::forward<Handler>(handler));
-    }
-
-    /// For a handler whose executor has a pending operation of its own meanwhile.
-    template <class Handler>
-    Completion(Handler&& handler, const asio::any_io_executor& fallback, Untracked)
+    explicit Completion(Handler&& handler, const asio::any_io_executor& fallback = {})
         : executor_(asio::get_associated_executor(handler, fallback))
     {
-        emplace(std::forward<Handler>(handler));
+        using H = std::decay_t<Handler>;
+        if constexpr (fits<H>) {
+            ::new (static_cast<void*>(storage_)) H(std::forward<Handler>(handler));
+            verbs_ = &Inline<H>::verbs;
+        } else {
+            ::new (static_cast<void*>(storage_)) H*(new H(std::forward<Handler>(handler)));
+            verbs_ = &Boxed<H>::verbs;
+        }
     }
 
     Completion(Completion&& other) noexcept : executor_(std::move(other.executor_)) { take(other); }
-    Completion& operator=(Completion&& other) noexcept
-    {
-        if (this != &other) {
-            reset();
-            executor_ = std::move(other.executor_);
-            take(other);
-        }
-        return *this;
-    }
+    KHIVE_DECL Completion& operator=(Completion&& other) noexcept;
     ~Completion() { reset(); }
 
     [[nodiscard]] explicit operator bool() const noexcept { return verbs_ != nullptr; }
     [[nodiscard]] const asio::any_io_executor& executor() const noexcept { return executor_; }
 
-    /// Runs the rest later, on its executor. The value waits inside the posted function: if that is destroyed instead of run,
-    /// the value is released.
-    void post(T value) &&
-    {
-        std::move(*this).post(std::move(value), [] {});
-    }
-    /// The same, with `before` called right before the rest.
-    template <class Before>
-    void post(T value, Before before) &&
-    {
-        const auto executor = std::move(executor_);
-        async::post(executor, std::make_unique<Posted<Before>>(std::move(*this), std::move(value), std::move(before)));
-    }
-
+    /// Counts as work of the executor from now on.
+    KHIVE_DECL void track();
+    /// Runs the rest later, on its executor. Destroyed instead of run, the posted function destroys the coroutine.
+    KHIVE_DECL void post() &&;
+    /// The same, and tells `first` right before.
+    KHIVE_DECL void post(std::shared_ptr<BeforeResume> first) &&;
     /// Runs the rest here and now. Only from a handler that runs on `executor()`, holding no lock.
-    void run(T value) &&
+    void run() &&
     {
         Completion self = std::move(*this);
-        self.verbs_->call(self.storage_, std::move(value));
+        self.verbs_->call(self.storage_);
     }
 
     void reset() noexcept
@@ -93,26 +79,10 @@ public:
     }
 
 private:
-    template <class Before>
-    struct Posted final : PostedTask {
-        Posted(Completion rest, T result, Before first)
-            : completion(std::move(rest)), value(std::move(result)), before(std::move(first))
-        {
-        }
-        void run() override
-        {
-            before();
-            std::move(completion).run(std::move(value));
-        }
-        Completion completion;
-        T value;
-        Before before;
-    };
-
     static constexpr std::size_t room = 4 * sizeof(void*);
 
     struct Verbs {
-        void (*call)(void*, T&&);
+        void (*call)(void*);
         void (*destroy)(void*) noexcept;
         void (*move)(void* from, void* to) noexcept;
     };
@@ -123,10 +93,10 @@ private:
     template <class H>
     struct Inline {
         static H& at(void* p) noexcept { return *std::launder(static_cast<H*>(p)); }
-        static void call(void* p, T&& value)
+        static void call(void* p)
         {
             H handler = std::move(at(p));
-            std::move(handler)(std::move(value));
+            std::move(handler)();
         }
         static void destroy(void* p) noexcept { at(p).~H(); }
         static void move(void* from, void* to) noexcept
@@ -140,28 +110,15 @@ private:
     template <class H>
     struct Boxed {
         static H*& at(void* p) noexcept { return *static_cast<H**>(p); }
-        static void call(void* p, T&& value)
+        static void call(void* p)
         {
             H handler = std::move(*at(p));
-            std::move(handler)(std::move(value));
+            std::move(handler)();
         }
         static void destroy(void* p) noexcept { delete at(p); }
         static void move(void* from, void* to) noexcept { ::new (to) H*(at(from)); }
         static constexpr Verbs verbs{&call, &destroy, &move};
     };
-
-    template <class Handler>
-    void emplace(Handler&& handler)
-    {
-        using H = std::decay_t<Handler>;
-        if constexpr (fits<H>) {
-            ::new (static_cast<void*>(storage_)) H(std::forward<Handler>(handler));
-            verbs_ = &Inline<H>::verbs;
-        } else {
-            ::new (static_cast<void*>(storage_)) H*(new H(std::forward<Handler>(handler)));
-            verbs_ = &Boxed<H>::verbs;
-        }
-    }
 
     void take(Completion& other) noexcept
     {
@@ -174,4 +131,30 @@ private:
     asio::any_io_executor executor_;
 };
 
+/// Something that a coroutine can be suspended for. It lives in the coroutine's frame, named on a line of its own.
+class Suspension {
+public:
+    /// The coroutine is suspended: `rest` has to be run or posted once. `slot` tells of its cancellation until then.
+    /// With several threads the coroutine, and this object with it, may be gone before this function returns.
+    virtual void start(Completion rest, asio::cancellation_slot slot) = 0;
+
+protected:
+    ~Suspension() = default;
+};
+
+/// Suspends the coroutine: `auto wait = async::suspend(suspension); co_await std::move(wait);`
+[[nodiscard]] inline auto suspend(Suspension& suspension)
+{
+    return asio::async_initiate<const asio::deferred_t, void()>(
+        [](auto handler, Suspension* what) {
+            const auto slot = asio::get_associated_cancellation_slot(handler);
+            what->start(Completion(std::move(handler)), slot);
+        },
+        asio::deferred, &suspension);
+}
+
 } // namespace khive::inline KHIVE_ABI::async
+
+#if !defined(KHIVE_SEPARATE_COMPILATION)
+#include <khive/async/impl/completion.ipp>
+#endif

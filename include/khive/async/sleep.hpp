@@ -4,19 +4,45 @@
 #include <khive/async/completion.hpp>
 #include <khive/async/time_service.hpp>
 #include <khive/async/wait_scope.hpp>
-#include <khive/core/result.hpp>
 
 #include <boost/asio/awaitable.hpp>
 
 #include <memory>
+#include <utility>
 
 namespace khive::inline KHIVE_ABI::async {
 
-/// Suspends until `due`, on the executor's time service: virtual in tests.
+namespace detail {
+class Sleeper;
+} // namespace detail
+
+/// A coroutine's wait for a time, in its frame; on its executor's time service, which is virtual in tests.
 ///
 /// - Time: never early.
-/// - Cancellation: at once, also when `scope` closes; returns false then.
-[[nodiscard]] KHIVE_DECL asio::awaitable<bool> sleep_until(TimePoint due, std::shared_ptr<WaitScope> scope = nullptr);
+/// - Cancellation: at once, also when `scope` closes; `slept()` is false then.
+class Sleep final : public Suspension {
+public:
+    explicit Sleep(TimePoint due, std::shared_ptr<WaitScope> scope = nullptr) noexcept : due_(due), scope_(std::move(scope)) {}
+    [[nodiscard]] bool slept() const noexcept { return slept_; }
+
+private:
+    friend class detail::Sleeper;
+    KHIVE_DECL void start(Completion rest, asio::cancellation_slot slot) override;
+
+    TimePoint due_;
+    std::shared_ptr<WaitScope> scope_;
+    bool slept_ = false;
+};
+
+/// `Sleep` as an awaitable. A template because GCC compiles every coroutine that it sees, used or not.
+template <class Scope = WaitScope>
+[[nodiscard]] asio::awaitable<bool> sleep_until(TimePoint due, std::shared_ptr<Scope> scope = nullptr)
+{
+    Sleep sleeping(due, std::move(scope));
+    auto sleep = suspend(sleeping);
+    co_await std::move(sleep);
+    co_return sleeping.slept();
+}
 
 } // namespace khive::inline KHIVE_ABI::async
 

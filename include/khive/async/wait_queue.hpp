@@ -7,7 +7,6 @@
 #include <khive/core/result.hpp>
 
 #include <boost/asio/cancellation_type.hpp>
-#include <boost/asio/this_coro.hpp>
 #include <boost/intrusive/list.hpp>
 
 #include <concepts>
@@ -37,38 +36,40 @@ struct WaitRequest {
 class Waiter : public TimerNode,
                public ScopedWait,
                public boost::intrusive::list_base_hook<>,
+               private BeforeResume,
                public std::enable_shared_from_this<Waiter> {
 public:
-    KHIVE_DECL Waiter(std::shared_ptr<WaitQueue> queue, const WaitRequest& request, TimeService& time,
-                      asio::any_io_executor executor);
+    KHIVE_DECL Waiter(std::shared_ptr<WaitQueue> queue, const WaitRequest& request, Completion rest);
     KHIVE_DECL virtual ~Waiter();
 
     [[nodiscard]] const WaitRequest& request() const noexcept { return request_; }
     [[nodiscard]] TimeService& time() const noexcept { return *time_; }
     /// Leaves the queue if it is still there; its caller gets the error `cancelled`.
     KHIVE_DECL void cancel() noexcept;
+    /// Why it ended without a grant, if it did.
+    [[nodiscard]] const std::optional<Error>& refusal() const noexcept { return refusal_; }
 
 protected:
-    /// Posts the end to the caller: the grant, or why there is none. Called once and outside the queue's lock.
-    virtual void deliver(std::optional<Error> refusal) noexcept = 0;
-    /// Destroys the caller's handler without a call.
-    virtual void abandon() noexcept = 0;
-    /// Takes the node back from the time service; called on the caller's own executor, before it resumes.
-    KHIVE_DECL void settle() noexcept;
-
-    std::shared_ptr<WaitQueue> queue_;
+    /// Takes what the queue has granted. Called once and outside the queue's lock.
+    virtual void take_grant() noexcept = 0;
 
 private:
     friend class WaitQueue;
+    /// Posts the end to the caller: the grant, or why there is none. Called once and outside the queue's lock.
+    KHIVE_DECL void deliver(std::optional<Error> refusal) noexcept;
+    /// Takes the node back from the time service.
+    KHIVE_DECL void before_resume() noexcept override;
     KHIVE_DECL TimePoint on_time(TimePoint now) noexcept override;
     KHIVE_DECL void on_shutdown() noexcept override;
     KHIVE_DECL void end_wait(const Error& why) noexcept override;
     std::shared_ptr<void> hold() noexcept override { return weak_from_this().lock(); }
 
+    std::shared_ptr<WaitQueue> queue_;
     WaitRequest request_;
-    TimePoint since_;
+    Completion rest_;
     TimeService* time_;
-    asio::any_io_executor executor_;
+    TimePoint since_;
+    std::optional<Error> refusal_;
     std::shared_ptr<Waiter> self_; ///< set until delivered: the queue owns it so
     bool queued_ = false;          ///< under the queue's mutex
 };
@@ -95,8 +96,9 @@ public:
     [[nodiscard]] KHIVE_DECL std::size_t waiting() const;
     /// Ends every wait with the error `closed`; later waits are refused at once.
     KHIVE_DECL void close() noexcept;
-    /// Grants at once if nobody waits and it goes, else joins the queue, or refuses.
-    KHIVE_DECL void start(std::shared_ptr<Waiter> waiter);
+    /// Begins the wait of a waiter in its queue: grants at once if nobody waits and it goes, else joins, or refuses. `slot`
+    /// cancels the wait.
+    KHIVE_DECL static void start(std::shared_ptr<Waiter> waiter, asio::cancellation_slot slot);
 
 protected:
     explicit WaitQueue(std::size_t max_waiting) noexcept : max_waiting_(max_waiting) {}
@@ -148,6 +150,7 @@ private:
         TimePoint due = no_deadline;
     };
 
+    KHIVE_DECL void admit(const std::shared_ptr<Waiter>& waiter);
     KHIVE_DECL std::optional<Error> refusal(const WaitRequest& request, TimePoint now);
     KHIVE_DECL void join(std::shared_ptr<Waiter> waiter) noexcept;
     KHIVE_DECL void unlink(Waiter& waiter, WaiterList& into) noexcept;
@@ -169,46 +172,54 @@ private:
 template <class Owner, class Grant>
 class GrantWaiter final : public Waiter {
 public:
-    GrantWaiter(std::shared_ptr<Owner> owner, const WaitRequest& request, TimeService& time,
-                Completion<Result<Grant>> completion)
-        : Waiter(owner, request, time, completion.executor()), owner_(*owner), completion_(std::move(completion))
+    GrantWaiter(const std::shared_ptr<Owner>& owner, const WaitRequest& request, Completion rest)
+        : Waiter(owner, request, std::move(rest)), owner_(*owner)
     {
+    }
+    [[nodiscard]] std::optional<Grant>& grant() noexcept { return grant_; }
+
+private:
+    void take_grant() noexcept override { grant_.emplace(owner_.make_grant(request())); }
+
+    Owner& owner_;
+    std::optional<Grant> grant_;
+};
+
+/// A coroutine's wait for a grant, in its frame.
+template <class Owner, class Grant>
+class GrantWait final : public Suspension {
+public:
+    GrantWait(std::shared_ptr<Owner> owner, const WaitRequest& request) : owner_(std::move(owner)), request_(request) {}
+
+    [[nodiscard]] bool granted() const noexcept { return !waiter_->refusal(); }
+    [[nodiscard]] Result<Grant> result()
+    {
+        if (waiter_->refusal()) return *waiter_->refusal();
+        return std::move(*waiter_->grant());
     }
 
 private:
-    void deliver(std::optional<Error> refusal) noexcept override
+    void start(Completion rest, asio::cancellation_slot slot) override
     {
-        Result<Grant> result = refusal ? Result<Grant>(std::move(*refusal)) : Result<Grant>(owner_.make_grant(request()));
-        std::move(completion_).post(std::move(result), [self = this->shared_from_this()] {
-            static_cast<GrantWaiter&>(*self).settle();
-        });
+        waiter_ = new GrantWaiter<Owner, Grant>(owner_, request_, std::move(rest));
+        kept_.reset(static_cast<Waiter*>(waiter_)); // by its base, so that there is one type of reference count
+        WaitQueue::start(kept_, slot);
     }
-    void abandon() noexcept override { completion_.reset(); }
 
-    Owner& owner_;
-    Completion<Result<Grant>> completion_;
+    std::shared_ptr<Owner> owner_;
+    WaitRequest request_;
+    std::shared_ptr<Waiter> kept_;
+    GrantWaiter<Owner, Grant>* waiter_ = nullptr;
 };
 
 /// Waits in `owner`'s queue until `Owner::make_grant` has something to give. See `WaitQueue`.
 template <class Grant, std::derived_from<WaitQueue> Owner>
 asio::awaitable<Result<Grant>> wait_in(std::shared_ptr<Owner> owner, WaitRequest request)
 {
-    const asio::any_io_executor executor = co_await asio::this_coro::executor;
-    TimeService& time = time_service(executor);
-    auto wait = asio::async_initiate<const asio::deferred_t, void(Result<Grant>)>(
-        [](auto handler, const std::shared_ptr<Owner>* queue, WaitRequest what, TimeService* clock,
-           const asio::any_io_executor* fallback) {
-            auto slot = asio::get_associated_cancellation_slot(handler);
-            auto waiter = std::make_shared<GrantWaiter<Owner, Grant>>(
-                *queue, what, *clock, Completion<Result<Grant>>(std::move(handler), *fallback));
-            if (slot.is_connected())
-                slot.assign([weak = std::weak_ptr<Waiter>(waiter)](asio::cancellation_type) {
-                    if (const auto alive = weak.lock()) alive->cancel();
-                });
-            (*queue)->start(std::move(waiter));
-        },
-        asio::deferred, &owner, request, &time, &executor);
-    co_return co_await std::move(wait);
+    GrantWait<Owner, Grant> waiting(std::move(owner), request);
+    auto wait = suspend(waiting);
+    co_await std::move(wait);
+    co_return waiting.result();
 }
 
 } // namespace khive::inline KHIVE_ABI::async

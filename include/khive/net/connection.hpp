@@ -14,7 +14,6 @@
 #include <boost/intrusive/list.hpp>
 
 #include <atomic>
-#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -25,9 +24,12 @@ namespace khive::inline KHIVE_ABI::net {
 class Connection;
 using ConnectionPtr = boost::intrusive_ptr<Connection>;
 
-/// Who keeps idle connections and wants to know when one of them is of no use any more.
+/// Who keeps connections.
 class ConnectionKeeper {
 public:
+    /// A dial has ended; `error` is none where it went well. Outside every lock, never from inside `dial`.
+    virtual void on_dialled(Connection& connection, Error error) noexcept = 0;
+    /// An idle connection is of no use any more.
     virtual void on_idle_ended(Connection& connection) noexcept = 0;
 
 protected:
@@ -57,15 +59,13 @@ struct ConnectionSetup {
 ///   not touched afterwards.
 class Connection final : public WireListener, public async::TimerNode, public boost::intrusive::list_base_hook<> {
 public:
-    using Dialled = std::function<void(ConnectionPtr, Error)>;
-
     KHIVE_DECL Connection(const ConnectionSetup& setup, std::weak_ptr<ConnectionKeeper> keeper);
     KHIVE_DECL ~Connection() override;
 
     /// \name Life
     /// @{
-    /// Resolves, connects and shakes hands; `done` is called once, outside every lock, never from inside this call.
-    KHIVE_DECL void dial(const DialTimeouts& timeouts, Dialled done);
+    /// Resolves, connects and shakes hands; the keeper is told of the end.
+    KHIVE_DECL void dial(const DialTimeouts& timeouts);
     /// Says goodbye if that takes no waiting, and closes. Ends a running dial or exchange with `why`.
     KHIVE_DECL void close(const Error& why = Error{ErrorKind::closed});
     /// Watches for an end of the stream or unasked bytes while idle; the keeper is told once.
@@ -80,7 +80,11 @@ public:
     /// A request whose method is not idempotent looks at a reused connection first, unless `wake` has: it ends as stale, with
     /// nothing written, where it would have met an end or have got an answer that is not its own.
     KHIVE_DECL void exchange(const Outgoing& outgoing, const ExchangeTimeouts& timeouts, const Deadline& deadline,
-                             Attempt& attempt, async::Completion<ExchangeEnd> completion);
+                             Attempt& attempt, async::Completion rest);
+    /// How the last exchange ended.
+    [[nodiscard]] ExchangeEnd& result() noexcept { return end_; }
+    /// When the last byte of the last answer came.
+    [[nodiscard]] TimePoint last_byte() const noexcept { return last_byte_; }
     /// Ends the running exchange as cancelled if it is still the one that began as number `serial`.
     KHIVE_DECL void cancel_exchange(std::uint64_t serial);
     /// The number that the next exchange will have.
@@ -108,23 +112,25 @@ public:
         bool watched = false;
     } idle;
     TimePoint retires = no_deadline; ///< not used again from then on
+    bool alone = false;              ///< no other connection of the pool was in use when this one was taken
     void* pool_entry = nullptr; ///< the pool's record of its origin
 
 private:
     enum class Stage : std::uint8_t { fresh, resolving, connecting, handshaking, idle, exchanging, closed };
     class Step;
 
+    void on_resolved(boost::system::error_code error, Endpoints endpoints) override;
     void on_connected(boost::system::error_code error) override;
     void on_written(boost::system::error_code error, std::size_t bytes) override;
     void on_read(boost::system::error_code error, std::size_t bytes) override;
     void on_readable(boost::system::error_code error) override;
     void on_abandoned() noexcept override;
     TimePoint on_time(TimePoint now) noexcept override;
-    void on_resolved(boost::system::error_code error, Endpoints endpoints);
 
     void connect_next();
     void handshake();
     void dialled();
+    void begin_write();
     void pump_write();
     void pump_read();
     void start_read();
@@ -164,7 +170,7 @@ private:
     bool reusable_ = false;
 
     // Dialling.
-    Dialled dialled_;
+    bool dialling_ = false; ///< the keeper has not been told yet
     DialTimeouts dial_timeouts_;
     Endpoints endpoints_;
     std::size_t next_endpoint_ = 0;
@@ -175,7 +181,7 @@ private:
     PeerAddress peer_;
 
     // Exchange.
-    async::Completion<ExchangeEnd> completion_;
+    async::Completion rest_;
     std::string_view unsent_head_;
     std::string_view unsent_body_;
     boost::system::error_code write_failure_;
@@ -184,6 +190,7 @@ private:
     Deadline total_;  ///< of the whole exchange or dial
     Attempt* attempt_ = nullptr;
     TimePoint began_{};
+    TimePoint last_byte_{}; ///< of an answer
     ExchangeEnd end_;
     std::atomic<std::uint64_t> serial_{0};
 };

@@ -126,7 +126,7 @@ private:
     void forget_idle(OriginEntry& entry, std::size_t index) noexcept;
     [[nodiscard]] OriginEntry* oldest_idle_but(const OriginEntry& entry) noexcept;
     void dial_for_waiters() noexcept;
-    void on_dialled(const ConnectionPtr& connection, Error error) noexcept;
+    void on_dialled(Connection& connection, Error error) noexcept override;
     void give_back(ConnectionPtr connection) noexcept;
     void make_idle(OriginEntry& entry, ConnectionPtr connection, TimePoint now) noexcept;
     void bury() noexcept;

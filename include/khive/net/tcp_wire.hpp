@@ -11,7 +11,7 @@ class TcpNetwork final : public Network {
 public:
     KHIVE_DECL std::unique_ptr<Wire> open(const asio::any_io_executor& executor) override;
     KHIVE_DECL void resolve(const asio::any_io_executor& executor, const std::string& host, std::uint16_t port,
-                            Resolved done) override;
+                            ListenerPtr listener) override;
 };
 
 } // namespace khive::inline KHIVE_ABI::net

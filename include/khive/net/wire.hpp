@@ -12,7 +12,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -28,6 +27,8 @@ using Endpoints = std::vector<Endpoint>;
 class WireListener : public boost::intrusive_ref_counter<WireListener, boost::thread_safe_counter> {
 public:
     virtual ~WireListener() = default;
+    /// Of a look-up by `Network::resolve`.
+    virtual void on_resolved(boost::system::error_code, Endpoints) {}
     virtual void on_connected(boost::system::error_code error) = 0;
     virtual void on_written(boost::system::error_code error, std::size_t bytes) = 0;
     virtual void on_read(boost::system::error_code error, std::size_t bytes) = 0;
@@ -75,14 +76,13 @@ protected:
 /// Where wires and addresses come from: the operating system, or a simulation.
 class Network {
 public:
-    using Resolved = std::function<void(boost::system::error_code, Endpoints)>;
-
     virtual ~Network() = default;
     /// A wire that is not connected yet, whose listeners run on `executor`.
     virtual std::unique_ptr<Wire> open(const asio::any_io_executor& executor) = 0;
-    /// Looks up the addresses of `host`; `done` is called once on `executor`, never from inside this call. A lookup cannot be
+    /// Looks up the addresses of `host`; `listener` is told once on `executor`, never from inside this call. A lookup cannot be
     /// cancelled: who does not want it any more ignores it.
-    virtual void resolve(const asio::any_io_executor& executor, const std::string& host, std::uint16_t port, Resolved done) = 0;
+    virtual void resolve(const asio::any_io_executor& executor, const std::string& host, std::uint16_t port,
+                         ListenerPtr listener) = 0;
 };
 
 /// Holds the network of an execution context: TCP unless a test installs another before the first connection.

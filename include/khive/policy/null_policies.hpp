@@ -25,7 +25,8 @@ struct NullPermit {
 struct NullRateLimiter {
     using Token = detail::NullPermit;
     static constexpr std::optional<Token> try_take(double, TimePoint) noexcept { return Token{}; }
-    static asio::awaitable<Result<Token>> take(async::WaitRequest) { co_return Token{}; }
+    template <class Request = async::WaitRequest> // a template because GCC compiles every coroutine that it sees, used or not
+    static asio::awaitable<Result<Token>> take(Request) { co_return Token{}; }
     static constexpr std::optional<Error> check_cost(double) noexcept { return std::nullopt; }
 };
 
@@ -33,7 +34,8 @@ struct NullRateLimiter {
 struct NullExecutor {
     using Slot = detail::NullPermit;
     static constexpr std::optional<Slot> try_enter(TimePoint) noexcept { return Slot{}; }
-    static asio::awaitable<Result<Slot>> enter(async::WaitRequest) { co_return Slot{}; }
+    template <class Request = async::WaitRequest>
+    static asio::awaitable<Result<Slot>> enter(Request) { co_return Slot{}; }
 };
 
 /// Never opens.

@@ -34,7 +34,7 @@ public:
         return ended_;
     }
     /// Completes at its end.
-    void join(async::Completion<bool> completion)
+    void join(async::Completion completion)
     {
         {
             const std::lock_guard lock(mutex_);
@@ -43,7 +43,7 @@ public:
                 return;
             }
         }
-        std::move(completion).post(true);
+        std::move(completion).post();
     }
     /// Once it has ended: its value, or throws what it threw.
     T result()
@@ -64,18 +64,18 @@ private:
     }
     void settled(std::exception_ptr error) noexcept override
     {
-        async::Completion<bool> joiner;
+        async::Completion joiner;
         {
             const std::lock_guard lock(mutex_);
             ended_ = true;
             error_ = std::move(error);
             joiner = std::move(joiner_);
         }
-        if (joiner) std::move(joiner).post(true);
+        if (joiner) std::move(joiner).post();
     }
 
     mutable std::mutex mutex_;
-    async::Completion<bool> joiner_;
+    async::Completion joiner_;
     std::exception_ptr error_;
     std::optional<Stored<T>> value_;
     bool ended_ = false;
@@ -83,21 +83,24 @@ private:
 
 /// Suspends until `task` has ended. Cancelled, it cancels the task and waits for its end all the same.
 template <class Task>
-asio::awaitable<void> wait_for_end(std::shared_ptr<Task> task)
-{
-    const asio::any_io_executor executor = co_await asio::this_coro::executor;
-    auto wait = asio::async_initiate<const asio::deferred_t, void(bool)>(
-        [](auto handler, const std::shared_ptr<Task>* what, const asio::any_io_executor* fallback) {
-            auto slot = asio::get_associated_cancellation_slot(handler);
-            if (slot.is_connected())
-                slot.assign([weak = std::weak_ptr<Task>(*what)](asio::cancellation_type) {
-                    if (const auto alive = weak.lock()) alive->cancel();
-                });
-            (*what)->join(async::Completion<bool>(std::move(handler), *fallback));
-        },
-        asio::deferred, &task, &executor);
-    co_await std::move(wait);
-}
+class Joining final : public async::Suspension {
+public:
+    explicit Joining(std::shared_ptr<Task> task) noexcept : task_(std::move(task)) {}
+
+private:
+    void start(async::Completion rest, asio::cancellation_slot slot) override
+    {
+        if (slot.is_connected())
+            slot.assign([weak = std::weak_ptr<Task>(task_)](asio::cancellation_type) {
+                if (const auto alive = weak.lock()) alive->cancel();
+            });
+        rest.track();
+        const auto task = task_;
+        task->join(std::move(rest));
+    }
+
+    std::shared_ptr<Task> task_;
+};
 
 } // namespace detail
 
@@ -135,7 +138,9 @@ public:
 private:
     static asio::awaitable<T> join_in(Task self)
     {
-        co_await detail::wait_for_end(self.state_);
+        detail::Joining joining(self.state_);
+        auto wait = async::suspend(joining);
+        co_await std::move(wait);
         co_return self.state_->result();
     }
     void drop() noexcept

@@ -53,7 +53,7 @@ public:
 
     KHIVE_TESTING_DECL std::unique_ptr<net::Wire> open(const asio::any_io_executor& executor) override;
     KHIVE_TESTING_DECL void resolve(const asio::any_io_executor& executor, const std::string& host, std::uint16_t port,
-                                    Resolved done) override;
+                                    net::ListenerPtr listener) override;
 
 private:
     struct World;

@@ -3,6 +3,8 @@
 
 #include "support/catch.hpp"
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 
 #include <array>
@@ -10,44 +12,67 @@
 #include <utility>
 
 namespace asio = boost::asio;
+using khive::async::BeforeResume;
 using khive::async::Completion;
+using khive::async::suspend;
+using khive::async::Suspension;
 
 namespace {
 
-using Value = std::unique_ptr<int>;
-
-/// A handler that notes its value and its own end; the padding decides whether it fits inside.
+/// A handler that counts its calls; the padding decides whether it fits inside.
 template <std::size_t Padding>
-struct Note {
-    std::shared_ptr<int> seen;
+struct Count {
+    std::shared_ptr<int> calls;
     std::array<char, Padding> padding{};
-    void operator()(Value value) { *seen = *value; }
+    void operator()() { ++*calls; }
 };
 
 template <std::size_t Padding>
 void check_all_ends()
 {
     asio::io_context io;
-    const auto seen = std::make_shared<int>(0);
+    const auto calls = std::make_shared<int>(0);
 
-    Completion<Value> posted(Note<Padding>{seen}, io.get_executor());
-    Completion<Value> moved = std::move(posted);
+    Completion posted(Count<Padding>{calls}, io.get_executor());
+    Completion moved = std::move(posted);
     CHECK_FALSE(posted);
-    std::move(moved).post(std::make_unique<int>(3));
-    CHECK(*seen == 0);
+    std::move(moved).post();
+    CHECK(*calls == 0);
     io.run();
-    CHECK(*seen == 3);
+    CHECK(*calls == 1);
 
     io.restart();
-    Completion<Value> run(Note<Padding>{seen}, io.get_executor());
-    std::move(run).run(std::make_unique<int>(4));
-    CHECK(*seen == 4);
+    Completion run(Count<Padding>{calls}, io.get_executor());
+    std::move(run).run();
+    CHECK(*calls == 2);
 
     {
-        const Completion<Value> dropped(Note<Padding>{seen}, io.get_executor());
-        CHECK(seen.use_count() == 2);
+        Completion dropped(Count<Padding>{calls}, io.get_executor());
+        Completion overwritten(Count<Padding>{calls}, io.get_executor());
+        CHECK(calls.use_count() == 3);
+        overwritten = std::move(dropped);
+        CHECK(calls.use_count() == 2);
     }
-    CHECK(seen.use_count() == 1);
+    CHECK(calls.use_count() == 1);
+}
+
+struct Note final : BeforeResume {
+    std::shared_ptr<int> calls;
+    int seen = -1;
+    void before_resume() noexcept override { seen = *calls; }
+};
+
+/// Keeps the rest of the coroutine.
+struct Keep final : Suspension {
+    Completion rest;
+    void start(Completion completion, asio::cancellation_slot) override { rest = std::move(completion); }
+};
+
+asio::awaitable<void> wait_for(Keep* kept, std::shared_ptr<int> count)
+{
+    auto wait = suspend(*kept);
+    co_await std::move(wait);
+    ++*count;
 }
 
 } // namespace
@@ -62,55 +87,77 @@ TEST_CASE("Completion: a large handler is called, moved and dropped", "[async]")
     check_all_ends<200>();
 }
 
-TEST_CASE("Completion: it keeps its executor running, unless taken untracked", "[async]")
+TEST_CASE("Completion: tracked, it keeps its executor running", "[async]")
 {
     asio::io_context io;
-    const auto seen = std::make_shared<int>(0);
+    const auto calls = std::make_shared<int>(0);
     {
-        const Completion<Value> tracked(Note<1>{seen}, io.get_executor());
+        Completion tracked(Count<1>{calls}, io.get_executor());
+        tracked.track();
         CHECK(io.poll() == 0);
         CHECK_FALSE(io.stopped());
     }
     io.restart();
-    const Completion<Value> untracked(Note<1>{seen}, io.get_executor(), Completion<Value>::Untracked{});
+    const Completion untracked(Count<1>{calls}, io.get_executor());
     io.poll();
     CHECK(io.stopped());
 }
 
-TEST_CASE("Completion: a value that is posted to a context that ends is released before the rest", "[async]")
-{
-    struct Order {
-        std::shared_ptr<int> count;
-        int* at;
-        Order(std::shared_ptr<int> counter, int* where) : count(std::move(counter)), at(where) {}
-        Order(Order&& other) noexcept : count(std::move(other.count)), at(std::exchange(other.at, nullptr)) {}
-        ~Order()
-        {
-            if (at != nullptr) *at = ++*count;
-        }
-    };
-    const auto count = std::make_shared<int>(0);
-    int value_gone = 0;
-    int rest_gone = 0;
-    {
-        asio::io_context io;
-        Completion<Order> completion([rest = Order(count, &rest_gone)](Order) {}, io.get_executor());
-        std::move(completion).post(Order(count, &value_gone));
-    }
-    CHECK(value_gone == 1);
-    CHECK(rest_gone == 2);
-}
-
-TEST_CASE("Completion: what is to be done before comes right before the rest", "[async]")
+TEST_CASE("Completion: what is to be told before is told right before", "[async]")
 {
     asio::io_context io;
-    const auto seen = std::make_shared<int>(0);
-    int before = -1;
-    Completion<Value> completion(Note<1>{seen}, io.get_executor());
+    const auto note = std::make_shared<Note>();
+    note->calls = std::make_shared<int>(0);
+    Completion completion(Count<1>{note->calls}, io.get_executor());
 
-    std::move(completion).post(std::make_unique<int>(5), [&] { before = *seen; });
+    std::move(completion).post(note);
+    CHECK(note->seen == -1);
     io.run();
 
-    CHECK(before == 0);
-    CHECK(*seen == 5);
+    CHECK(note->seen == 0);
+    CHECK(*note->calls == 1);
+}
+
+TEST_CASE("Completion: posted to a context that ends, it is destroyed", "[async]")
+{
+    const auto calls = std::make_shared<int>(0);
+    {
+        asio::io_context io;
+        Completion completion(Count<1>{calls}, io.get_executor());
+        std::move(completion).post();
+    }
+    CHECK(*calls == 0);
+    CHECK(calls.use_count() == 1);
+}
+
+TEST_CASE("suspend: the coroutine goes on when it is told to, or is destroyed", "[async]")
+{
+    asio::io_context io;
+    const auto count = std::make_shared<int>(0);
+    Keep kept;
+    asio::co_spawn(io, wait_for(&kept, count), asio::detached);
+    io.poll();
+    REQUIRE(kept.rest);
+
+    SECTION("posted")
+    {
+        std::move(kept.rest).post();
+        CHECK(*count == 0);
+        io.restart();
+        io.run();
+        CHECK(*count == 1);
+    }
+    SECTION("run at once")
+    {
+        std::move(kept.rest).run();
+        CHECK(*count == 1);
+    }
+    SECTION("dropped")
+    {
+        kept.rest.reset();
+        CHECK(*count == 0);
+    }
+    io.restart();
+    io.run();
+    CHECK(count.use_count() == 1);
 }

@@ -12,18 +12,25 @@ using namespace khive::testing;
 
 namespace {
 
+/// Remembers what it is told.
+struct Keeper final : net::ConnectionKeeper {
+    std::optional<Error> dial_end;
+    void on_dialled(net::Connection&, Error error) noexcept override { dial_end = std::move(error); }
+    void on_idle_ended(net::Connection&) noexcept override {}
+};
+
 struct ConnectionWorld : NetWorld {
     net::DialTimeouts dial_timeouts;
     http::ReaderLimits limits;
+    std::shared_ptr<Keeper> keeper = std::make_shared<Keeper>();
     net::ConnectionPtr connection;
-    std::optional<Error> dial_end;
     TimePoint began{};
 
     net::ConnectionPtr& dial()
     {
         const net::ConnectionSetup setup{origin, time.executor(), network, net::TlsContext{}, limits};
-        connection.reset(new net::Connection(setup, {}));
-        connection->dial(dial_timeouts, [this](const net::ConnectionPtr&, Error error) { dial_end = std::move(error); });
+        connection.reset(new net::Connection(setup, keeper));
+        connection->dial(dial_timeouts);
         return connection;
     }
     /// Dials and waits for the end.
@@ -32,7 +39,7 @@ struct ConnectionWorld : NetWorld {
         dial();
         time.run_until_idle();
         began = time.now();
-        return dial_end.value();
+        return keeper->dial_end.value();
     }
     /// Since `dialled`.
     [[nodiscard]] Duration elapsed() { return time.now() - began; }
@@ -108,15 +115,15 @@ TEST_CASE_METHOD(ConnectionWorld, "Connection: a lookup that takes too long is n
 
     dial();
     time.run_for(2999ms);
-    CHECK_FALSE(dial_end.has_value());
+    CHECK_FALSE(keeper->dial_end.has_value());
     time.run_for(1ms);
 
-    REQUIRE(dial_end.has_value());
-    CHECK(dial_end->kind() == ErrorKind::timeout);
-    CHECK(dial_end->timer() == Timer::resolve);
-    CHECK(dial_end->timer_value() == 3s);
-    CHECK(dial_end->retryable());
-    CHECK_FALSE(dial_end->maybe_processed());
+    REQUIRE(keeper->dial_end.has_value());
+    CHECK(keeper->dial_end->kind() == ErrorKind::timeout);
+    CHECK(keeper->dial_end->timer() == Timer::resolve);
+    CHECK(keeper->dial_end->timer_value() == 3s);
+    CHECK(keeper->dial_end->retryable());
+    CHECK_FALSE(keeper->dial_end->maybe_processed());
 }
 
 TEST_CASE_METHOD(ConnectionWorld, "Connection: a lookup that answers after its time changes nothing", "[net][connection]")
@@ -212,8 +219,8 @@ TEST_CASE_METHOD(ConnectionWorld, "Connection: closed at each stage of a dial, t
     connection->close(Error{ErrorKind::cancelled});
     time.run_until_idle();
 
-    REQUIRE(dial_end.has_value());
-    CHECK(dial_end->kind() == ErrorKind::cancelled);
+    REQUIRE(keeper->dial_end.has_value());
+    CHECK(keeper->dial_end->kind() == ErrorKind::cancelled);
     CHECK(there.open_connections() == 0);
 }
 
@@ -425,7 +432,7 @@ TEST_CASE_METHOD(ConnectionWorld, "Connection: an answer is read though the uplo
     there.send_window(1000).write_at_most(500).read_at_most(5);
     dial();
     time.run_for(1ms);
-    REQUIRE(dial_end->kind() == ErrorKind{});
+    REQUIRE(keeper->dial_end->kind() == ErrorKind{});
 
     const auto got = exchange(a_post("/", std::string(100'000, 'x')));
 

@@ -56,9 +56,10 @@ inline asio::awaitable<Exchanged> exchange_on(net::ConnectionPtr connection, std
 {
     Exchanged got;
     const net::Outgoing outgoing{sending->head, sending->body, sending->head_method};
-    const net::ExchangeCall call{connection.get(), outgoing, sending->timeouts, sending->deadline, &got.attempt};
-    auto exchanging = net::async_exchange(call);
-    got.end = co_await std::move(exchanging);
+    net::Exchange exchange(*connection, outgoing, sending->timeouts, sending->deadline, got.attempt);
+    auto exchanging = async::suspend(exchange);
+    co_await std::move(exchanging);
+    got.end = connection->result();
     got.reusable = connection->reusable();
     if (!got.end.ok()) co_return got;
     got.status = connection->reader().status();

@@ -21,6 +21,12 @@ public:
         : time_(time), events_(events), wire_(network.open(time.executor()))
     {}
 
+    void on_resolved(boost::system::error_code error, net::Endpoints found) override
+    {
+        std::string text = error ? "error" : "";
+        for (const auto& endpoint : found) text += endpoint.address().to_string() + ":" + std::to_string(endpoint.port()) + " ";
+        events_.record(text);
+    }
     void on_connected(boost::system::error_code error) override { note("connected", error); }
     void on_written(boost::system::error_code error, std::size_t bytes) override
     {
@@ -352,12 +358,7 @@ TEST_CASE_METHOD(World, "SimulatedNetwork: a write waits while the window is ful
 TEST_CASE_METHOD(World, "SimulatedNetwork: names are found, not found, late or never", "[testing]")
 {
     const auto look_up = [&](const std::string& name) {
-        network->resolve(time.executor(), name, 443, [&](boost::system::error_code error, const net::Endpoints& found) {
-            std::string text = error ? "error" : "";
-            for (const auto& endpoint : found)
-                text += endpoint.address().to_string() + ":" + std::to_string(endpoint.port()) + " ";
-            events.record(text);
-        });
+        network->resolve(time.executor(), name, 443, net::ListenerPtr(new Probe(time, *network, events)));
     };
     SECTION("several addresses, in order")
     {

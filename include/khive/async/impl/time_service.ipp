@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <khive/async/post.hpp>
 #include <khive/async/time_service.hpp>
-
-#include <boost/asio/dispatch.hpp>
 
 namespace khive::inline KHIVE_ABI::async {
 
@@ -79,7 +78,7 @@ KHIVE_DECL void TimeService::schedule_wakeup()
     const TimePoint due = nodes_.begin()->due_;
     if (due == no_deadline || due >= wakeup_) return;
     wakeup_ = due;
-    asio::dispatch(executor_, [this] {
+    async::post(executor_, [this] {
         const std::lock_guard lock(mutex_);
         if (!shut_down_ && wakeup_ != no_deadline) start_timer(wakeup_);
     });

@@ -3,6 +3,8 @@
 
 #include <khive/async/wait_queue.hpp>
 
+#include <boost/asio/cancellation_type.hpp>
+
 #include <algorithm>
 #include <iterator>
 #include <string>
@@ -29,11 +31,11 @@ void drain(List& list, End end) noexcept
 
 } // namespace detail
 
-KHIVE_DECL Waiter::Waiter(std::shared_ptr<WaitQueue> queue, const WaitRequest& request, TimeService& time,
-                          asio::any_io_executor executor)
+KHIVE_DECL Waiter::Waiter(std::shared_ptr<WaitQueue> queue, const WaitRequest& request, Completion rest)
     : ScopedWait(request.scope != nullptr ? request.scope->shared_from_this() : nullptr), queue_(std::move(queue)),
-      request_(request), since_(time.now()), time_(&time), executor_(std::move(executor))
+      request_(request), rest_(std::move(rest)), time_(&time_service(rest_.executor())), since_(time_->now())
 {
+    rest_.track();
     if (request_.arrived == no_deadline) request_.arrived = since_;
 }
 
@@ -48,7 +50,14 @@ KHIVE_DECL void Waiter::cancel() noexcept
     if (const auto left = queue_->leave(*this, time_->now(), nullptr)) left->deliver(Error{ErrorKind::cancelled});
 }
 
-KHIVE_DECL void Waiter::settle() noexcept
+KHIVE_DECL void Waiter::deliver(std::optional<Error> refusal) noexcept
+{
+    refusal_ = std::move(refusal);
+    if (!refusal_) take_grant();
+    std::move(rest_).post(std::shared_ptr<BeforeResume>(shared_from_this(), this));
+}
+
+KHIVE_DECL void Waiter::before_resume() noexcept
 {
     leave_scope();
     time_->disarm(*this);
@@ -67,7 +76,7 @@ KHIVE_DECL TimePoint Waiter::on_time(TimePoint now) noexcept
 KHIVE_DECL void Waiter::on_shutdown() noexcept
 {
     const auto left = queue_->leave(*this, time_->now(), time_);
-    if (left) abandon();
+    if (left) rest_.reset();
     time_ = nullptr; // the service outlives its shutdown, but not every waiter
 }
 
@@ -121,7 +130,16 @@ KHIVE_DECL std::optional<Error> WaitQueue::refusal(const WaitRequest& request, T
     return std::nullopt;
 }
 
-KHIVE_DECL void WaitQueue::start(std::shared_ptr<Waiter> waiter)
+KHIVE_DECL void WaitQueue::start(std::shared_ptr<Waiter> waiter, asio::cancellation_slot slot)
+{
+    if (slot.is_connected())
+        slot.assign([weak = std::weak_ptr<Waiter>(waiter)](asio::cancellation_type) {
+            if (const auto alive = weak.lock()) alive->cancel();
+        });
+    waiter->queue_->admit(waiter);
+}
+
+KHIVE_DECL void WaitQueue::admit(const std::shared_ptr<Waiter>& waiter)
 {
     const TimePoint now = waiter->time().now();
     const WaitRequest& request = waiter->request();
@@ -201,7 +219,7 @@ KHIVE_DECL void WaitQueue::finish(std::unique_lock<std::mutex> lock, TimePoint n
     if (held == nullptr || held == next.head->time_)
         next.head->time_->arm(*next.head, next.due);
     else // two time services' locks taken in either order could deadlock
-        async::post(next.head->executor_, [next] { next.head->time_->arm(*next.head, next.due); });
+        async::post(next.head->rest_.executor(), [next] { next.head->time_->arm(*next.head, next.due); });
 }
 
 KHIVE_DECL std::shared_ptr<Waiter> WaitQueue::leave(Waiter& waiter, TimePoint now, TimeService* held) noexcept

@@ -232,6 +232,7 @@ KHIVE_DECL ConnectionPtr ConnectionPool::pop_idle(OriginEntry& entry, bool fresh
             continue;
         }
         ConnectionPtr taken = std::move(entry.idle[i]);
+        taken->alone = machine_.total().leased == 0;
         entry.idle.erase(entry.idle.begin() + static_cast<std::ptrdiff_t>(i));
         machine_.leased(entry.counts);
         return taken;
@@ -276,8 +277,10 @@ KHIVE_DECL asio::awaitable<Result<Lease>> ConnectionPool::checkout(OriginEntry& 
     request.timer = until.timer;
     request.timer_value = until.value;
     request.timeout_kind = until.timer == Timer::pool_wait ? ErrorKind::pool_timeout : ErrorKind::timeout;
-    auto pool = self();
-    co_return co_await async::wait_in<Lease>(std::move(pool), request);
+    async::GrantWait<ConnectionPool, Lease> waiting(self(), request);
+    auto wait = async::suspend(waiting);
+    co_await std::move(wait);
+    co_return waiting.result();
 }
 
 KHIVE_DECL bool ConnectionPool::try_grant(const async::WaitRequest& head, TimePoint now) noexcept
@@ -371,18 +374,15 @@ KHIVE_DECL void ConnectionPool::dial_for_waiters() noexcept
         });
     }
     bury();
-    for (const auto& connection : dials)
-        connection->dial(dial_timeouts_, [weak = weak_from_this()](ConnectionPtr dialled, Error error) {
-            if (const auto pool = std::static_pointer_cast<ConnectionPool>(weak.lock()))
-                pool->on_dialled(dialled, std::move(error));
-        });
+    for (const auto& connection : dials) connection->dial(dial_timeouts_);
     // Whoever had to let an older caller of another origin go first.
     std::unique_lock lock(mutex_);
     if (has_waiters() && machine_.total().idle != 0) pump(std::move(lock), time_.now());
 }
 
-KHIVE_DECL void ConnectionPool::on_dialled(const ConnectionPtr& connection, Error error) noexcept
+KHIVE_DECL void ConnectionPool::on_dialled(Connection& dialled, Error error) noexcept
 {
+    const ConnectionPtr connection(&dialled);
     const TimePoint now = time_.now();
     std::unique_lock lock(mutex_);
     auto& entry = *static_cast<OriginEntry*>(connection->pool_entry);
@@ -420,10 +420,10 @@ KHIVE_DECL void ConnectionPool::make_idle(OriginEntry& entry, ConnectionPtr conn
 
 KHIVE_DECL void ConnectionPool::give_back(ConnectionPtr connection) noexcept
 {
-    const TimePoint now = time_.now();
     std::unique_lock lock(mutex_);
     auto& entry = *static_cast<OriginEntry*>(connection->pool_entry);
     if (connection->reusable() && !is_closed()) {
+        const TimePoint now = connection->result().any_answer ? connection->last_byte() : time_.now();
         machine_.returned(entry.counts);
         make_idle(entry, std::move(connection), now);
         const bool wanted = has_waiters();

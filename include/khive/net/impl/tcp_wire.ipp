@@ -5,35 +5,14 @@
 #include <khive/net/tcp_wire.hpp>
 
 #include <boost/asio/buffer.hpp>
-#include <boost/asio/io_context.hpp>
 
 #include <array>
 #include <atomic>
+#include <cstdint>
 #include <utility>
 
 namespace khive::inline KHIVE_ABI::net {
 namespace detail {
-
-/// Calls one method of a listener, or tells it that it never will.
-template <void (WireListener::*Method)(boost::system::error_code, std::size_t)>
-class BytesHandler {
-public:
-    explicit BytesHandler(ListenerPtr listener) noexcept : listener_(std::move(listener)) {}
-    BytesHandler(BytesHandler&&) noexcept = default;
-    BytesHandler(const BytesHandler&) = delete;
-    ~BytesHandler()
-    {
-        if (listener_) listener_->on_abandoned();
-    }
-    void operator()(boost::system::error_code error, std::size_t bytes)
-    {
-        const ListenerPtr listener = std::move(listener_);
-        (listener.get()->*Method)(error, bytes);
-    }
-
-private:
-    ListenerPtr listener_;
-};
 
 /// One wait at a time that `run()` does not stay for, until it is cancelled: its handler has to be run then, or whoever waits
 /// for all operations of the wire to end would not hear of it.
@@ -55,53 +34,58 @@ private:
     std::atomic<bool> under_way_{false};
 };
 
-template <void (WireListener::*Method)(boost::system::error_code)>
-class EventHandler {
+enum class WireEvent : std::uint8_t { connected, written, read, readable };
+
+/// Tells a listener what has happened, or that it never will. One class for every operation, for the sake of compile time.
+class WireHandler {
 public:
-    explicit EventHandler(ListenerPtr listener, BackgroundWait* background = nullptr) noexcept
-        : listener_(std::move(listener)), background_(background)
+    WireHandler(WireEvent event, ListenerPtr listener, BackgroundWait* background = nullptr) noexcept
+        : listener_(std::move(listener)), background_(background), event_(event)
     {
     }
-    EventHandler(EventHandler&&) noexcept = default;
-    EventHandler(const EventHandler&) = delete;
-    ~EventHandler()
+    WireHandler(WireHandler&&) noexcept = default;
+    WireHandler(const WireHandler&) = delete;
+    ~WireHandler()
     {
         if (listener_) listener_->on_abandoned();
     }
-    void operator()(boost::system::error_code error)
+    void operator()(boost::system::error_code error, std::size_t bytes = 0)
     {
         const ListenerPtr listener = std::move(listener_);
-        if (background_ != nullptr) background_->end();
-        (listener.get()->*Method)(error);
+        switch (event_) {
+        case WireEvent::connected: return listener->on_connected(error);
+        case WireEvent::written: return listener->on_written(error, bytes);
+        case WireEvent::read: return listener->on_read(error, bytes);
+        case WireEvent::readable: background_->end(); return listener->on_readable(error);
+        }
     }
 
 private:
     ListenerPtr listener_;
     BackgroundWait* background_;
+    WireEvent event_;
 };
 
-template <class Executor>
 class TcpWire final : public Wire {
 public:
-    explicit TcpWire(const Executor& executor) : socket_(executor), background_(asio::any_io_executor(executor)) {}
+    explicit TcpWire(const asio::any_io_executor& executor) : socket_(executor), background_(executor) {}
 
     void connect(const Endpoint& endpoint, ListenerPtr listener) override
     {
         boost::system::error_code ignored;
         socket_.close(ignored);
-        socket_.async_connect(endpoint, EventHandler<&WireListener::on_connected>(std::move(listener)));
+        socket_.async_connect(endpoint, WireHandler(WireEvent::connected, std::move(listener)));
     }
 
     void read_some(std::span<char> into, ListenerPtr listener) override
     {
-        socket_.async_read_some(asio::buffer(into.data(), into.size()),
-                                BytesHandler<&WireListener::on_read>(std::move(listener)));
+        socket_.async_read_some(asio::buffer(into.data(), into.size()), WireHandler(WireEvent::read, std::move(listener)));
     }
 
     void write_some(const WriteBuffers& from, ListenerPtr listener) override
     {
         set_options_once();
-        BytesHandler<&WireListener::on_written> handler(std::move(listener));
+        WireHandler handler(WireEvent::written, std::move(listener));
         if (from[1].empty())
             return socket_.async_write_some(asio::buffer(from[0].data(), from[0].size()), std::move(handler));
         const std::array<asio::const_buffer, 2> both{asio::buffer(from[0].data(), from[0].size()),
@@ -113,7 +97,7 @@ public:
     {
         background_.begin();
         socket_.async_wait(asio::socket_base::wait_read,
-                           EventHandler<&WireListener::on_readable>(std::move(listener), &background_));
+                           WireHandler(WireEvent::readable, std::move(listener), &background_));
         background_.release();
     }
 
@@ -163,7 +147,7 @@ private:
         socket_.set_option(asio::socket_base::keep_alive(true), ignored);
     }
 
-    asio::basic_stream_socket<asio::ip::tcp, Executor> socket_;
+    asio::ip::tcp::socket socket_;
     BackgroundWait background_;
     bool options_set_ = false;
 };
@@ -179,25 +163,25 @@ inline Endpoints endpoints_of(const asio::ip::tcp::resolver::results_type& resul
 
 KHIVE_DECL std::unique_ptr<Wire> TcpNetwork::open(const asio::any_io_executor& executor)
 {
-    using IoExecutor = asio::io_context::executor_type;
-    if (const auto* io = executor.target<IoExecutor>()) return std::make_unique<detail::TcpWire<IoExecutor>>(*io);
-    return std::make_unique<detail::TcpWire<asio::any_io_executor>>(executor);
+    return std::make_unique<detail::TcpWire>(executor);
 }
 
 KHIVE_DECL void TcpNetwork::resolve(const asio::any_io_executor& executor, const std::string& host, std::uint16_t port,
-                                    Resolved done)
+                                    ListenerPtr listener)
 {
     boost::system::error_code not_literal;
     const auto address = asio::ip::make_address(host, not_literal);
     if (!not_literal) {
-        async::post(executor, [done = std::move(done), endpoint = Endpoint(address, port)] { done({}, {endpoint}); });
-        return;
+        const Endpoint endpoint(address, port);
+        return async::post(executor, [listener = std::move(listener), endpoint] { listener->on_resolved({}, {endpoint}); });
     }
-    auto resolver = std::make_shared<asio::ip::tcp::resolver>(executor);
-    resolver->async_resolve(host, std::to_string(port), asio::ip::tcp::resolver::numeric_service,
-                            [resolver, done = std::move(done)](boost::system::error_code error, const auto& results) {
-                                done(error, detail::endpoints_of(results));
-                            });
+    auto resolver = std::make_unique<asio::ip::tcp::resolver>(executor);
+    auto& running = *resolver;
+    running.async_resolve(host, std::to_string(port), asio::ip::tcp::resolver::numeric_service,
+                          [kept = std::move(resolver), listener = std::move(listener)](
+                              boost::system::error_code error, const asio::ip::tcp::resolver::results_type& results) {
+                              listener->on_resolved(error, detail::endpoints_of(results));
+                          });
 }
 
 } // namespace khive::inline KHIVE_ABI::net

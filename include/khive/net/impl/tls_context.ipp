@@ -11,10 +11,12 @@
 
 #include <atomic>
 #include <cstdlib>
-#include <filesystem>
+#include <map>
 #include <mutex>
-#include <unordered_map>
 #include <utility>
+
+#include <dirent.h>
+#include <sys/stat.h>
 
 namespace khive::inline KHIVE_ABI::net {
 namespace detail {
@@ -53,7 +55,7 @@ public:
 private:
     static constexpr std::size_t max_origins = 256;
     std::mutex mutex_;
-    std::unordered_map<std::string, SslPtr<SSL_SESSION>> sessions_;
+    std::map<std::string, SslPtr<SSL_SESSION>> sessions_;
 };
 
 struct TlsState {
@@ -97,15 +99,18 @@ inline int add_pem(X509_STORE* store, const std::string& pem)
 
 inline bool has_file(const char* path)
 {
-    std::error_code ignored;
-    return path != nullptr && std::filesystem::file_size(path, ignored) > 0 && !ignored;
+    struct ::stat found;
+    return path != nullptr && ::stat(path, &found) == 0 && found.st_size > 0;
 }
 
 inline bool has_entries(const char* path)
 {
-    std::error_code ignored;
-    return path != nullptr && std::filesystem::is_directory(path, ignored) &&
-           std::filesystem::directory_iterator(path, ignored) != std::filesystem::directory_iterator{};
+    ::DIR* directory = path != nullptr ? ::opendir(path) : nullptr;
+    if (directory == nullptr) return false;
+    int entries = 0;
+    while (entries < 3 && ::readdir(directory) != nullptr) ++entries; // two are the directory itself and its parent
+    ::closedir(directory);
+    return entries == 3;
 }
 
 /// Loads the first place that really has something: OpenSSL's own call reports success for places that do not exist.

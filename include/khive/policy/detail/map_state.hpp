@@ -66,7 +66,7 @@ public:
         live_ = 0;
     }
     /// Completes when everything has ended.
-    void join(async::Completion<bool> completion)
+    void join(async::Completion completion)
     {
         {
             const std::lock_guard lock(mutex_);
@@ -75,7 +75,7 @@ public:
                 return;
             }
         }
-        std::move(completion).post(true);
+        std::move(completion).post();
     }
     void cancel() { stop(std::make_exception_ptr(CancelledError(Error{ErrorKind::cancelled}))); }
 
@@ -197,12 +197,12 @@ private:
 
     void one_ended() noexcept
     {
-        async::Completion<bool> joiner;
+        async::Completion joiner;
         {
             const std::lock_guard lock(mutex_);
             if (--live_ == 0) joiner = std::move(joiner_);
         }
-        if (joiner) std::move(joiner).post(true);
+        if (joiner) std::move(joiner).post();
     }
 
     std::shared_ptr<WorkState> work_;
@@ -215,7 +215,7 @@ private:
     std::size_t live_ = 0;
     bool stopped_ = false;
     std::exception_ptr failure_;
-    async::Completion<bool> joiner_;
+    async::Completion joiner_;
 };
 
 /// Cancels a map whose caller is destroyed before it has ended.
@@ -241,7 +241,9 @@ asio::awaitable<void> finish_map(std::shared_ptr<MapState<View, F>> map)
     const asio::any_io_executor executor = co_await asio::this_coro::executor;
     map->start(executor);
     MapScope scope(map);
-    co_await wait_for_end(map);
+    Joining joining(map);
+    auto wait = async::suspend(joining);
+    co_await std::move(wait);
     scope.dismiss();
     if (map->failure()) std::rethrow_exception(map->failure());
 }

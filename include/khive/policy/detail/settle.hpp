@@ -8,7 +8,6 @@
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/strand.hpp>
-#include <boost/asio/this_coro.hpp>
 
 #include <exception>
 #include <memory>
@@ -48,9 +47,13 @@ asio::awaitable<void> settle_into(asio::awaitable<Value> work, Settled<Value>* s
 template <class Value>
 class Race final : public async::TimerNode, public std::enable_shared_from_this<Race<Value>> {
 public:
-    Race(async::TimeService& time, async::Completion<Settled<Value>> completion, const asio::any_io_executor& executor)
-        : time_(&time), completion_(std::move(completion)), strand_(asio::make_strand(executor))
-    {}
+    /// `result` is in the frame that `rest` continues.
+    Race(async::Completion rest, Settled<Value>& result)
+        : time_(&async::time_service(rest.executor())), strand_(asio::make_strand(rest.executor())), rest_(std::move(rest)),
+          result_(result)
+    {
+        rest_.track();
+    }
     ~Race()
     {
         if (time_ != nullptr) time_->disarm(*this);
@@ -93,36 +96,49 @@ private:
     {
         finished_ = true;
         if (time_ != nullptr) time_->disarm(*this);
-        std::move(completion_).post(std::move(settled_));
+        result_ = std::move(settled_);
+        std::move(rest_).post();
     }
 
     async::TimeService* time_; ///< null once the context ends
-    async::Completion<Settled<Value>> completion_;
     asio::strand<asio::any_io_executor> strand_;
+    async::Completion rest_;
+    Settled<Value>& result_;
     asio::cancellation_signal signal_;
     Settled<Value> settled_;
     bool finished_ = false;
 };
 
+/// A coroutine's wait for the end of the race, in its frame.
+template <class Value>
+class RaceWait final : public async::Suspension {
+public:
+    RaceWait(asio::awaitable<Value> work, TimePoint due) : work_(std::move(work)), due_(due) {}
+    [[nodiscard]] Settled<Value> result() { return std::move(result_); }
+
+private:
+    void start(async::Completion rest, asio::cancellation_slot slot) override
+    {
+        const auto race = std::make_shared<Race<Value>>(std::move(rest), result_);
+        if (slot.is_connected())
+            slot.assign([weak = std::weak_ptr(race)](asio::cancellation_type type) {
+                if (const auto alive = weak.lock()) alive->cancel(type, false);
+            });
+        race->start(std::move(work_), due_);
+    }
+
+    asio::awaitable<Value> work_;
+    TimePoint due_;
+    Settled<Value> result_;
+};
+
 template <class Value>
 asio::awaitable<Settled<Value>> settle_by(asio::awaitable<Value> work, TimePoint due)
 {
-    const asio::any_io_executor executor = co_await asio::this_coro::executor;
-    async::TimeService& time = async::time_service(executor);
-    auto race = asio::async_initiate<const asio::deferred_t, void(Settled<Value>)>(
-        [](auto handler, asio::awaitable<Value>* what, async::TimeService* clock, const asio::any_io_executor* fallback,
-           TimePoint until) {
-            auto slot = asio::get_associated_cancellation_slot(handler);
-            auto running = std::make_shared<Race<Value>>(
-                *clock, async::Completion<Settled<Value>>(std::move(handler), *fallback), *fallback);
-            if (slot.is_connected())
-                slot.assign([weak = std::weak_ptr(running)](asio::cancellation_type type) {
-                    if (const auto alive = weak.lock()) alive->cancel(type, false);
-                });
-            running->start(std::move(*what), until);
-        },
-        asio::deferred, &work, &time, &executor, due);
-    co_return co_await std::move(race);
+    RaceWait<Value> racing(std::move(work), due);
+    auto race = async::suspend(racing);
+    co_await std::move(race);
+    co_return racing.result();
 }
 
 /// Runs `work` and says how it ended; cancels it at `due`, and then still waits for its end.

@@ -161,7 +161,7 @@ KHIVE_TESTING_DECL std::unique_ptr<net::Wire> SimulatedNetwork::open(const asio:
 }
 
 KHIVE_TESTING_DECL void SimulatedNetwork::resolve(const asio::any_io_executor& executor, const std::string& name,
-                                                  std::uint16_t port, Resolved done)
+                                                  std::uint16_t port, net::ListenerPtr listener)
 {
     boost::system::error_code not_literal;
     (void)asio::ip::make_address(name, not_literal);
@@ -171,8 +171,8 @@ KHIVE_TESTING_DECL void SimulatedNetwork::resolve(const asio::any_io_executor& e
     net::Endpoints found;
     if (!there.error_)
         for (const auto& ip : there.addresses_) found.emplace_back(ip, port);
-    auto answer = [executor, done = std::move(done), error = there.error_, found = std::move(found)] {
-        asio::post(executor, [done, error, found] { done(error, found); });
+    auto answer = [executor, listener = std::move(listener), error = there.error_, found = std::move(found)] {
+        asio::post(executor, [listener, error, found] { listener->on_resolved(error, found); });
     };
     world_->queue->at(saturating_add(world_->queue->now(), there.delay_), std::move(answer));
 }

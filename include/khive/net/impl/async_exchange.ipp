@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <khive/net/async_exchange.hpp>
+
+#include <boost/asio/cancellation_type.hpp>
+
+#include <utility>
+
+namespace khive::inline KHIVE_ABI::net {
+
+KHIVE_DECL void Exchange::start(async::Completion rest, asio::cancellation_slot slot)
+{
+    // A plain pointer: the caller keeps the connection until the end, at which an awaitable clears its slot. The slot itself may
+    // outlive the execution context, which no connection does.
+    if (slot.is_connected())
+        slot.assign([connection = &connection_, serial = connection_.next_serial()](asio::cancellation_type) {
+            connection->cancel_exchange(serial);
+        });
+    // On its own executor the socket operation is what keeps `run()` going.
+    if (rest.executor() != connection_.executor()) rest.track();
+    connection_.exchange(outgoing_, timeouts_, deadline_, attempt_, std::move(rest));
+}
+
+} // namespace khive::inline KHIVE_ABI::net
