@@ -13,6 +13,7 @@
 #include <khive/core/impl/headers.ipp>
 #include <khive/core/impl/ledger.ipp>
 #include <khive/core/impl/percent.ipp>
+#include <khive/core/impl/random.ipp>
 #include <khive/core/impl/url.ipp>
 #include <khive/core/impl/url_authority.ipp>
 #include <khive/http/impl/chunked.ipp>
@@ -22,6 +23,7 @@
 #include <khive/http/impl/response_head.ipp>
 #include <khive/http/impl/response_reader.ipp>
 #include <khive/http/impl/retry_after.ipp>
+#include <khive/async/impl/completion.ipp>
 #include <khive/async/impl/owned_task.ipp>
 #include <khive/async/impl/post.ipp>
 #include <khive/async/impl/sleep.ipp>
@@ -42,6 +44,7 @@
 #include <khive/policy/machine/impl/breaker_machine.ipp>
 #include <khive/policy/machine/impl/token_bucket.ipp>
 #include <khive/policy/machine/impl/window.ipp>
+#include <khive/net/impl/async_exchange.ipp>
 #include <khive/net/impl/base64.ipp>
 #include <khive/net/impl/connection.ipp>
 #include <khive/net/impl/connection_pool.ipp>

@@ -12,6 +12,14 @@
 
 namespace khive::inline KHIVE_ABI {
 
+namespace detail {
+/// Gives a block of a `ByteBuffer` back.
+struct FreeBlock {
+    std::size_t capacity = 0;
+    KHIVE_DECL void operator()(char* bytes) const noexcept;
+};
+} // namespace detail
+
 /// Bytes that grow at the end and are written in place, without being set to zero first.
 ///
 /// `const auto room = buffer.prepare(4096); buffer.commit(read(room));`
@@ -27,7 +35,7 @@ public:
     [[nodiscard]] char* data() noexcept { return bytes_.get(); }
     [[nodiscard]] const char* data() const noexcept { return bytes_.get(); }
     [[nodiscard]] std::size_t size() const noexcept { return size_; }
-    [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
+    [[nodiscard]] std::size_t capacity() const noexcept { return bytes_.get_deleter().capacity; }
     [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
     [[nodiscard]] std::string_view view() const noexcept { return {bytes_.get(), size_}; }
 
@@ -49,20 +57,21 @@ public:
     [[nodiscard]] KHIVE_DECL std::string take_string();
 
 private:
-    std::unique_ptr<char[]> bytes_;
+    std::unique_ptr<char[], detail::FreeBlock> bytes_;
     std::size_t size_ = 0;
-    std::size_t capacity_ = 0;
 };
 
 inline ByteBuffer::ByteBuffer(ByteBuffer&& other) noexcept
-    : bytes_(std::move(other.bytes_)), size_(std::exchange(other.size_, 0)), capacity_(std::exchange(other.capacity_, 0))
-{}
+    : bytes_(std::move(other.bytes_)), size_(std::exchange(other.size_, 0))
+{
+    other.bytes_.get_deleter().capacity = 0;
+}
 
 inline ByteBuffer& ByteBuffer::operator=(ByteBuffer&& other) noexcept
 {
     bytes_ = std::move(other.bytes_);
     size_ = std::exchange(other.size_, 0);
-    capacity_ = std::exchange(other.capacity_, 0);
+    other.bytes_.get_deleter().capacity = 0;
     return *this;
 }
 

@@ -5,7 +5,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <random>
 
 namespace khive::inline KHIVE_ABI {
 
@@ -16,7 +15,7 @@ namespace khive::inline KHIVE_ABI {
 class Random {
 public:
     /// Seeds from the operating system.
-    Random() : Random((std::uint64_t{std::random_device{}()} << 32) ^ std::random_device{}()) {}
+    KHIVE_DECL Random();
     /// The same seed gives the same numbers.
     explicit Random(std::uint64_t seed) noexcept : state_(seed) {}
     Random(const Random& other) noexcept : state_(other.state_.load(std::memory_order_relaxed)) {}
@@ -39,3 +38,7 @@ private:
 };
 
 } // namespace khive::inline KHIVE_ABI
+
+#if !defined(KHIVE_SEPARATE_COMPILATION)
+#include <khive/core/impl/random.ipp>
+#endif

@@ -6,6 +6,7 @@
 #include <khive/core/headers.hpp>
 #include <khive/core/time.hpp>
 #include <khive/http/chunked.hpp>
+#include <khive/http/detail/response_head.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -36,10 +37,6 @@ enum class ReadStep : std::uint8_t {
     failed, ///< `error()` says why; the connection is of no more use
 };
 
-namespace detail {
-struct ResponseHead;
-} // namespace detail
-
 /// Reads one answer after another from the bytes of a connection: interim answers skipped, framing checked, body put
 /// straight into its place. It knows no socket.
 ///
@@ -64,8 +61,8 @@ public:
 
     /// Ready for the answer to a request; `head_request` where its method was HEAD. Keeps all memory.
     KHIVE_DECL void start(bool head_request) noexcept;
-    /// The same, with memory handed back from an earlier answer.
-    KHIVE_DECL void start(bool head_request, ByteBuffer body_memory, std::string headers_memory) noexcept;
+    /// Before `start`: memory handed back from an earlier answer.
+    void use_memory(ByteBuffer body, std::string headers) noexcept;
     /// Where the next bytes belong, valid until the next call; never empty while the step is `more`.
     [[nodiscard]] KHIVE_DECL std::span<char> prepare();
     /// The first `count` bytes of the prepared room have been read.
@@ -95,9 +92,9 @@ public:
     /// May the next request use the connection: complete, framed, kept alive by both sides, nothing left over?
     [[nodiscard]] bool reusable() const noexcept { return state_ == State::done && keep_alive_ && !left_over_; }
     /// How long the server keeps an idle connection, from `Keep-Alive: timeout=`.
-    [[nodiscard]] std::optional<Duration> keep_alive_timeout() const noexcept { return keep_alive_timeout_; }
+    [[nodiscard]] std::optional<Duration> keep_alive_timeout() const noexcept { return head_.keep_alive_timeout; }
     /// How many requests more it serves, from `Keep-Alive: max=`.
-    [[nodiscard]] std::optional<unsigned> keep_alive_max() const noexcept { return keep_alive_max_; }
+    [[nodiscard]] std::optional<unsigned> keep_alive_max() const noexcept { return head_.keep_alive_max; }
     /// Gives the read buffer's memory back, for a connection that idles.
     void release_buffer() noexcept;
     /// @}
@@ -110,9 +107,8 @@ private:
     [[nodiscard]] std::string_view input() const noexcept { return input_.view().substr(consumed_); }
     KHIVE_DECL void advance();
     KHIVE_DECL void read_head();
-    [[nodiscard]] KHIVE_DECL bool find_head_end(std::string_view window);
-    KHIVE_DECL void use_head(const detail::ResponseHead& head);
-    KHIVE_DECL void begin_body(const detail::ResponseHead& head);
+    KHIVE_DECL void use_head(std::string_view lines);
+    KHIVE_DECL void begin_body();
     KHIVE_DECL void begin_length(std::uint64_t length);
     KHIVE_DECL void took_length(std::size_t count);
     KHIVE_DECL void read_chunks();
@@ -124,15 +120,15 @@ private:
     ReaderLimits limits_;
     ByteBuffer input_;         // bytes of head and chunks
     std::size_t consumed_ = 0; // of them: belongs to earlier heads
-    std::size_t scanned_ = 0;  // of the head: searched for its end
-    std::size_t line_ = 0;     // of the head: where its last line begins
+    std::size_t scanned_ = 0;  // of the head: searched for the end of a line
+    std::size_t line_ = 0;     // of the head: read
+    std::size_t fields_ = 0;   // of the head: where they begin
+    detail::ResponseHead head_;
     std::uint64_t left_ = 0;   // of a body of known length
     ByteBuffer body_;
     std::string header_lines_;
     ChunkDecoder chunks_;
     std::string_view problem_;
-    std::optional<Duration> keep_alive_timeout_;
-    std::optional<unsigned> keep_alive_max_;
     int status_ = 0;
     unsigned interim_ = 0;
     State state_ = State::idle;
@@ -142,6 +138,12 @@ private:
     bool keep_alive_ = false;
     bool left_over_ = false;
 };
+
+inline void ResponseReader::use_memory(ByteBuffer body, std::string headers) noexcept
+{
+    body_ = std::move(body);
+    header_lines_ = std::move(headers);
+}
 
 inline void ResponseReader::release_buffer() noexcept
 {

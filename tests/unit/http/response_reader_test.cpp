@@ -200,7 +200,8 @@ TEST_CASE("ResponseReader: memory handed back is used again", "[http][reader]")
     const char* const body_at = body.data();
     const char* const headers_at = headers.data();
 
-    reader.start(false, std::move(body), std::move(headers));
+    reader.use_memory(std::move(body), std::move(headers));
+    reader.start(false);
     std::string_view bytes = plain;
     REQUIRE(feed(reader, bytes) == ReadStep::done);
 

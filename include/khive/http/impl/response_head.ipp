@@ -2,8 +2,8 @@
 #pragma once
 
 #include <khive/core/headers.hpp>
-#include <khive/core/time.hpp>
 #include <khive/http/detail/list.hpp>
+#include <khive/http/detail/response_head.hpp>
 
 #include <algorithm>
 #include <array>
@@ -13,32 +13,17 @@
 #include <cstring>
 #include <optional>
 #include <string_view>
-#include <utility>
 
 namespace khive::inline KHIVE_ABI::http::detail {
-
-/// What the head of an answer says about framing and reuse.
-struct ResponseHead {
-    int status = 0;
-    int version = 0; ///< 10 or 11
-    std::size_t fields = 0;
-    std::optional<std::uint64_t> length;
-    bool chunked = false;
-    bool says_close = false;
-    bool says_keep_alive = false;
-    std::optional<Duration> keep_alive_timeout;
-    std::optional<unsigned> keep_alive_max;
-    std::string_view lines;   ///< the fields, without the empty line
-    std::string_view problem; ///< why it cannot be used; empty if it can
-};
 
 /// Digits and nothing else.
 template <class Number>
 std::optional<Number> parse_number(std::string_view text) noexcept
 {
     Number number{};
+    if (text.empty() || text.front() < '0' || text.front() > '9') return std::nullopt;
     const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
-    const bool good = failed == std::errc{} && end == text.data() + text.size() && text[0] >= '0' && text[0] <= '9';
+    const bool good = failed == std::errc{} && end == text.data() + text.size();
     return good ? std::optional{number} : std::nullopt;
 }
 
@@ -51,14 +36,16 @@ inline constexpr auto name_bytes = [] {
     return table;
 }();
 
-/// Has one of eight bytes a control byte: below 0x20, which borrows from its high bit, or DEL, which does so once flipped?
-inline bool has_control(const char* eight) noexcept
+inline constexpr std::uint64_t one_a_byte = 0x0101010101010101u;
+
+/// The high bit of a byte is set where one of eight bytes is a control byte, and perhaps behind it: below 0x20, which borrows
+/// from the high bit, or DEL, which does so once flipped. Other bits mean nothing.
+inline std::uint64_t control_bits(const char* eight) noexcept
 {
-    constexpr std::uint64_t ones = 0x0101010101010101u;
     std::uint64_t word = 0;
     std::memcpy(&word, eight, sizeof word);
-    const std::uint64_t flipped = word ^ (ones * 0x7f);
-    return ((((word - ones * 0x20) & ~word) | ((flipped - ones) & ~flipped)) & (ones << 7)) != 0;
+    const std::uint64_t flipped = word ^ (one_a_byte * 0x7f);
+    return ((word - one_a_byte * 0x20) & ~word) | ((flipped - one_a_byte) & ~flipped);
 }
 
 /// No control bytes but tab (RFC 9110 section 5.5), eight bytes at a time; only words with one are looked at closely.
@@ -66,26 +53,26 @@ inline bool is_plain_text(std::string_view text) noexcept
 {
     constexpr std::size_t width = 8;
     if (text.size() < width) return is_field_value(text);
-    std::size_t at = 0;
-    bool control = false;
-    for (; at + width <= text.size(); at += width) control = control || has_control(text.data() + at);
-    control = control || has_control(text.data() + text.size() - width);
-    return !control || is_field_value(text);
+    const char* const last = text.data() + text.size() - width;
+    std::uint64_t bits = control_bits(last);
+    for (const char* at = text.data(); at < last; at += width) bits |= control_bits(at);
+    return (bits & (one_a_byte << 7)) == 0 || is_field_value(text);
 }
 
-/// Tokenises a complete head and checks it, more strictly than a lenient reader would: see `ResponseReader`.
+/// Tokenises the lines of a head one by one and checks them, more strictly than a lenient reader would: see `ResponseReader`.
 ///
 /// - Source: RFC 9112 sections 2 to 5.
 class HeadParser {
 public:
-    explicit HeadParser(std::size_t max_fields) noexcept : max_fields_(max_fields) {}
+    HeadParser(ResponseHead& head, std::size_t max_fields) noexcept : head_(head), max_fields_(max_fields) {}
 
-    /// `text` ends with the empty line.
-    [[nodiscard]] ResponseHead parse(std::string_view text);
-
-private:
+    /// Each without the CR LF that follows it.
     void read_status_line(std::string_view line);
     void read_field(std::string_view line);
+    /// After the last line.
+    void check_whole();
+
+private:
     void use(std::string_view name, std::string_view value);
     void read_length(std::string_view value);
     void read_coding(std::string_view value);
@@ -95,40 +82,17 @@ private:
     {
         if (head_.problem.empty()) head_.problem = problem;
     }
-    void check_whole();
 
-    ResponseHead head_;
+    ResponseHead& head_;
     std::size_t max_fields_;
 };
-
-inline ResponseHead HeadParser::parse(std::string_view text)
-{
-    head_.lines = text.substr(0, text.size() - 2);
-    bool first = true;
-    for (auto rest = head_.lines; !rest.empty() && head_.problem.empty();) {
-        const auto end = rest.find('\r');
-        if (end == std::string_view::npos || end + 1 == rest.size() || rest[end + 1] != '\n') {
-            refuse("a line does not end with CR LF");
-            break;
-        }
-        if (std::exchange(first, false)) {
-            read_status_line(rest.substr(0, end));
-            head_.lines.remove_prefix(end + 2);
-        } else {
-            read_field(rest.substr(0, end));
-        }
-        rest.remove_prefix(end + 2);
-    }
-    if (head_.problem.empty()) check_whole();
-    return head_;
-}
 
 inline void HeadParser::read_status_line(std::string_view line)
 {
     constexpr std::string_view shape = "HTTP/1.x 000 ";
     const auto digit = [&](std::size_t at) { return line[at] >= '0' && line[at] <= '9'; };
     if (line.size() < shape.size() || !line.starts_with("HTTP/1.") || line[8] != ' ' || !digit(9) || !digit(10) || !digit(11) ||
-        line[12] != ' ' || (line[7] != '0' && line[7] != '1') || !is_plain_text(line.substr(shape.size())))
+        line[12] != ' ' || (line[7] != '0' && line[7] != '1') || !is_plain_text({line.data() + shape.size(), line.size() - shape.size()}))
         return refuse("the status line is not valid HTTP/1.1");
     head_.version = line[7] == '1' ? 11 : 10;
     head_.status = (line[9] - '0') * 100 + (line[10] - '0') * 10 + (line[11] - '0');
@@ -136,21 +100,24 @@ inline void HeadParser::read_status_line(std::string_view line)
 
 inline void HeadParser::read_field(std::string_view line)
 {
-    std::size_t name = 0;
-    while (name < line.size() && name_bytes[static_cast<unsigned char>(line[name])]) ++name;
-    if (name == 0 || name == line.size() || line[name] != ':') return refuse("a header field is not valid");
+    const char* const begin = line.data();
+    const char* colon = begin;
+    while (name_bytes[static_cast<unsigned char>(*colon)]) ++colon; // the CR behind the line ends it at the latest
+    if (*colon != ':' || colon == begin || !is_plain_text(line))
+        return refuse(*begin == ' ' || *begin == '\t' ? "a header line is folded" : "a header field is not valid");
     if (++head_.fields > max_fields_) return refuse("too many header fields");
-    const auto value = line.substr(name + 1);
-    if (!is_plain_text(value)) return refuse("a header field is not valid");
-    use(line.substr(0, name), value);
+    const auto name = static_cast<std::size_t>(colon - begin);
+    use({begin, name}, {colon + 1, line.size() - name - 1});
 }
 
 inline void HeadParser::use(std::string_view name, std::string_view value)
 {
     switch (name.size()) { // few names matter here, and these lengths tell most others apart
     case 10:
-        if (iequals(name, "Connection")) read_connection(trim(value));
-        if (iequals(name, "Keep-Alive")) read_keep_alive(trim(value));
+        if (iequals(name, "Connection"))
+            read_connection(trim(value));
+        else if (iequals(name, "Keep-Alive"))
+            read_keep_alive(trim(value));
         break;
     case 14:
         if (iequals(name, "Content-Length")) read_length(trim(value));
@@ -165,13 +132,17 @@ inline void HeadParser::use(std::string_view name, std::string_view value)
 inline void HeadParser::read_length(std::string_view value)
 {
     for (bool last = false; !last;) {
-        const auto comma = value.find(',');
-        last = comma == std::string_view::npos;
-        const auto number = parse_number<std::uint64_t>(trim(value.substr(0, comma)));
+        auto number = parse_number<std::uint64_t>(value);
+        last = number.has_value();
+        if (!last) { // the same length more than once, perhaps
+            const auto comma = std::min(value.find(','), value.size());
+            number = parse_number<std::uint64_t>(trim(value.substr(0, comma)));
+            last = comma == value.size();
+            value = trim(value.substr(std::min(comma + 1, value.size())));
+        }
         if (!number) return refuse("Content-Length is not a number that fits");
         if (head_.length && *head_.length != *number) return refuse("two different Content-Length");
         head_.length = number;
-        if (!last) value.remove_prefix(comma + 1);
     }
 }
 

@@ -5,6 +5,7 @@
 #include <khive/http/response_reader.hpp>
 
 #include <algorithm>
+#include <cstring>
 #include <limits>
 #include <utility>
 
@@ -41,25 +42,17 @@ KHIVE_DECL void ResponseReader::start(bool head_request) noexcept
     input_.clear();
     body_.clear();
     header_lines_.clear();
-    consumed_ = scanned_ = line_ = 0;
+    consumed_ = scanned_ = line_ = fields_ = 0;
+    head_ = {};
     left_ = 0;
     problem_ = {};
     problem_kind_ = {};
-    keep_alive_timeout_.reset();
-    keep_alive_max_.reset();
     status_ = 0;
     interim_ = 0;
     state_ = State::head;
     head_request_ = head_request;
     any_byte_ = keep_alive_ = left_over_ = false;
     chunks_.start({});
-}
-
-KHIVE_DECL void ResponseReader::start(bool head_request, ByteBuffer body_memory, std::string headers_memory) noexcept
-{
-    body_ = std::move(body_memory);
-    header_lines_ = std::move(headers_memory);
-    start(head_request);
 }
 
 KHIVE_DECL std::span<char> ResponseReader::prepare()
@@ -149,65 +142,52 @@ KHIVE_DECL void ResponseReader::read_head()
 {
     const auto text = input();
     const auto window = text.substr(0, limits_.max_header_bytes);
-    if (!detail::starts_like_http(window)) return fail(ErrorKind::protocol, "this is not an HTTP/1 answer");
-    if (!find_head_end(window)) {
-        if (state_ == State::head && window.size() != text.size())
-            fail(ErrorKind::header_too_large, "the head of the answer is over the limit");
-        return;
-    }
-    const auto size = std::exchange(scanned_, 0);
-    line_ = 0;
-    detail::HeadParser parser(limits_.max_header_count);
-    const auto head = parser.parse(text.substr(0, size));
-    if (!head.problem.empty())
-        return fail(head.fields > limits_.max_header_count ? ErrorKind::header_too_large : ErrorKind::protocol,
-                    head.problem);
-    consumed_ += size;
-    use_head(head);
-}
-
-/// True once `scanned_` is just behind the empty line.
-KHIVE_DECL bool ResponseReader::find_head_end(std::string_view window)
-{
-    for (;;) {
-        if (line_ != 0 && line_ < window.size() && (window[line_] == ' ' || window[line_] == '\t')) {
-            fail(ErrorKind::protocol, "a header line is folded");
-            return false;
+    const char* const begin = window.data();
+    if (line_ == 0 && !detail::starts_like_http(window)) return fail(ErrorKind::protocol, "this is not an HTTP/1 answer");
+    detail::HeadParser parser(head_, limits_.max_header_count);
+    while (const void* found = std::memchr(begin + scanned_, '\n', window.size() - scanned_)) {
+        const auto end = static_cast<std::size_t>(static_cast<const char*>(found) - begin);
+        if (end == line_ || begin[end - 1] != '\r') return fail(ErrorKind::protocol, "a line ends in a bare LF");
+        const std::string_view line(begin + line_, end - 1 - line_);
+        const bool first = line_ == 0;
+        line_ = scanned_ = end + 1;
+        if (first) {
+            parser.read_status_line(line);
+            fields_ = line_;
+        } else if (!line.empty()) {
+            parser.read_field(line);
+        } else {
+            parser.check_whole();
+            if (head_.problem.empty()) return use_head(window.substr(fields_, end - 1 - fields_));
         }
-        const auto end = window.find('\n', scanned_);
-        if (end == std::string_view::npos) break;
-        if (end == 0 || window[end - 1] != '\r') {
-            fail(ErrorKind::protocol, "a line ends in a bare LF");
-            return false;
-        }
-        scanned_ = end + 1;
-        if (line_ + 1 == end) return true;
-        line_ = scanned_;
+        if (!head_.problem.empty())
+            return fail(head_.fields > limits_.max_header_count ? ErrorKind::header_too_large : ErrorKind::protocol, head_.problem);
     }
     scanned_ = window.size();
-    return false;
+    if (window.size() != text.size()) fail(ErrorKind::header_too_large, "the head of the answer is over the limit");
 }
 
-KHIVE_DECL void ResponseReader::use_head(const detail::ResponseHead& head)
+KHIVE_DECL void ResponseReader::use_head(std::string_view lines)
 {
-    if (head.status == 101) return fail(ErrorKind::protocol, "the server switches protocols unasked");
-    if (head.status < 200) {
+    consumed_ += std::exchange(line_, 0);
+    scanned_ = 0;
+    if (head_.status == 101) return fail(ErrorKind::protocol, "the server switches protocols unasked");
+    if (head_.status < 200) {
         if (++interim_ > limits_.max_interim) fail(ErrorKind::protocol, "too many interim answers");
+        head_ = {};
         return;
     }
-    status_ = head.status;
-    header_lines_.assign(head.lines);
-    keep_alive_ = !head.says_close && (head.version == 11 || head.says_keep_alive);
-    keep_alive_timeout_ = head.keep_alive_timeout;
-    keep_alive_max_ = head.keep_alive_max;
-    begin_body(head);
+    status_ = head_.status;
+    header_lines_.assign(lines);
+    keep_alive_ = !head_.says_close && (head_.version == 11 || head_.says_keep_alive);
+    begin_body();
 }
 
-KHIVE_DECL void ResponseReader::begin_body(const detail::ResponseHead& head)
+KHIVE_DECL void ResponseReader::begin_body()
 {
     if (head_request_ || detail::is_bodiless(status_)) return finish();
-    if (head.length) return begin_length(*head.length);
-    if (head.chunked) {
+    if (head_.length) return begin_length(*head_.length);
+    if (head_.chunked) {
         state_ = State::chunked;
         return chunks_.start(
             {limits_.max_body_bytes, limits_.max_chunk_line_bytes, limits_.max_extension_bytes, limits_.max_trailer_bytes});
