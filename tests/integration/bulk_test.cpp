@@ -287,16 +287,21 @@ TEST_CASE("bulk: an outage holds lines up and does not fail them", "[bulk]")
 
 TEST_CASE("bulk: memory does not grow with the number of lines", "[bulk]")
 {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(__clang__)
+    constexpr int count = 4'000; // the sanitizers' memory grows; what is left to see is that nothing leaks
+#else
+    constexpr int count = 20'000;
+#endif
     const TempDirectory directory;
     const auto output = (directory.path() / "out.jsonl").string();
     FaultServer server;
     server.forget_requests();
 
-    Run run(server.url(), {directory.write("in.jsonl", lines(20'000)), "--output", output, "--concurrency", "32"});
+    Run run(server.url(), {directory.write("in.jsonl", lines(count)), "--output", output, "--concurrency", "32"});
 
     CHECK(run.wait() == 0);
-    CHECK(server.request_count() == 20'000);
-    CHECK(each_once(results(output), 20'000));
+    CHECK(server.request_count() == count);
+    CHECK(each_once(results(output), count));
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && !defined(__clang__)
     const auto at = run.said().find("peak memory") + std::string_view("peak memory").size();
     CHECK(std::stod(run.said().substr(at)) < 32);

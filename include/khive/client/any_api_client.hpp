@@ -71,18 +71,23 @@ public:
     /// Sends a request that was made elsewhere.
     [[nodiscard]] asio::awaitable<Response> call(Request request) const
     {
-        return detail::send(state_of(std::move(request)));
+        return detail::send_as<Response>(state_of(std::move(request)));
     }
-    [[nodiscard]] asio::awaitable<Result<Response>> try_call(Request request) const
+    template <class T = Response>
+    [[nodiscard]] asio::awaitable<Result<T>> try_call(Request request) const
     {
-        return detail::try_send(state_of(std::move(request)));
+        return detail::try_send_as<T>(state_of(std::move(request)));
     }
 
     /// Refuses new calls at once, waits for those in flight, and ends what is left after `timeout` with the error `closed`.
     /// True if nothing had to be ended. May be called again, and from several places.
     ///
     /// - Cancellation: ends everything at once.
-    [[nodiscard]] asio::awaitable<bool> close(Duration timeout = std::chrono::seconds{30}) const { return core()->close(timeout); }
+    template <class Rep = Duration::rep, class Period = Duration::period>
+    [[nodiscard]] asio::awaitable<bool> close(std::chrono::duration<Rep, Period> timeout = std::chrono::seconds{30}) const
+    {
+        return detail::close(core(), Duration(timeout));
+    }
 
     /// How many calls are under way.
     [[nodiscard]] std::size_t in_flight() const noexcept { return core()->in_flight(); }

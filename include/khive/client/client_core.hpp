@@ -6,6 +6,7 @@
 #include <khive/async/wait_scope.hpp>
 #include <khive/client/client_options.hpp>
 #include <khive/client/detail/call_state.hpp>
+#include <khive/client/detail/drain.hpp>
 #include <khive/client/request.hpp>
 #include <khive/client/response.hpp>
 #include <khive/core/result.hpp>
@@ -31,13 +32,17 @@ public:
 
     /// The state for a new call, with memory of finished ones.
     [[nodiscard]] KHIVE_DECL CallPtr new_call();
-    /// Checks everything that the caller handed in and makes the bytes; the error says what is wrong.
-    [[nodiscard]] KHIVE_DECL std::optional<Error> prepare(CallState& call);
-    /// The life of a prepared call.
-    [[nodiscard]] virtual asio::awaitable<Result<Response>> perform(CallState& call) = 0;
+    /// Checks everything that the caller handed in and makes the bytes. If something is wrong, `call.error` says what.
+    [[nodiscard]] KHIVE_DECL bool prepare(CallState& call);
+    /// The life of a prepared call: leaves its end in `call.response` or `call.error`.
+    [[nodiscard]] virtual asio::awaitable<void> perform(CallState& call) = 0;
 
-    /// Refuses new calls, waits up to `timeout` for those in flight, then ends them. True if none had to be ended.
-    [[nodiscard]] asio::awaitable<bool> close(Duration timeout) { return close(shared_from_this(), timeout); }
+    /// \name For `close`
+    /// @{
+    /// Refuses new calls; until when those in flight may go on.
+    KHIVE_DECL TimePoint begin_closing(Duration timeout) noexcept;
+    [[nodiscard]] const std::shared_ptr<CallDrain>& drain() const noexcept { return drain_; }
+    /// @}
     /// Ends everything now.
     KHIVE_DECL void abort() noexcept;
 
@@ -64,25 +69,26 @@ protected:
         bool open_;
     };
 
+    [[nodiscard]] async::TimeService& time() const noexcept { return time_; }
     [[nodiscard]] TimePoint now() const noexcept { return time_.now(); }
     [[nodiscard]] KHIVE_DECL static Error closed_error();
-    /// The error that a call ends with: whose request, whose attempts, told to the observer.
-    [[nodiscard]] KHIVE_DECL Error failed(CallState& call, TimePoint started);
-    /// The answer that it ends with, told likewise.
-    [[nodiscard]] KHIVE_DECL Response answered(CallState& call, TimePoint started);
+    /// The call ends with its error: whose request, whose attempts, told to the observer.
+    KHIVE_DECL void failed(CallState& call, TimePoint started);
+    /// It ends with its answer, told likewise.
+    KHIVE_DECL void answered(CallState& call, Duration elapsed);
     KHIVE_DECL void tell_retry(const CallState& call, Duration delay) noexcept;
     [[nodiscard]] KHIVE_DECL Error status_error(const CallState& call) const;
-    [[nodiscard]] static std::chrono::system_clock::time_point wall_now() noexcept { return std::chrono::system_clock::now(); }
+    using WallTime = std::chrono::system_clock::time_point;
+    [[nodiscard]] static WallTime wall_now() noexcept { return std::chrono::system_clock::now(); }
 
     const std::shared_ptr<async::WaitScope>& scope() const noexcept { return scope_; }
 
 private:
-    class Drain;
-    KHIVE_DECL static asio::awaitable<bool> close(std::shared_ptr<ClientCore> self, Duration timeout);
     KHIVE_DECL bool enter() noexcept;
     KHIVE_DECL void leave() noexcept;
     friend struct ReturnCallState;
     KHIVE_DECL void keep(std::unique_ptr<CallState> call) noexcept;
+    [[nodiscard]] KHIVE_DECL std::optional<Error> prepare_or_refuse(CallState& call);
     [[nodiscard]] KHIVE_DECL std::optional<Error> set_timeouts(CallState& call) const;
     [[nodiscard]] KHIVE_DECL bool prepare_plain(CallState& call) const;
     [[nodiscard]] KHIVE_DECL std::optional<Error> prepare_any(CallState& call);
@@ -99,7 +105,7 @@ private:
     std::mutex spare_mutex_;
     std::vector<std::unique_ptr<CallState>> spare_;
     std::shared_ptr<async::WaitScope> scope_ = std::make_shared<async::WaitScope>();
-    std::shared_ptr<Drain> drain_;
+    std::shared_ptr<CallDrain> drain_;
     std::atomic<std::size_t> in_flight_{0};
     std::atomic<bool> closing_{false};
 };

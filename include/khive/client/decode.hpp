@@ -24,39 +24,91 @@ template <class T>
     }
 }
 
-/// Throws `invalid_argument`: this request has been sent before.
-[[noreturn]] KHIVE_DECL void raise_sent();
-/// Prepares and performs; `call` may be null, for a request that was sent before, and must live until the end.
-[[nodiscard]] KHIVE_DECL asio::awaitable<Result<Response>> run(CallState* call);
-[[nodiscard]] KHIVE_DECL asio::awaitable<Result<Response>> try_send(CallPtr call);
-[[nodiscard]] KHIVE_DECL asio::awaitable<Response> send(CallPtr call);
+/// This request has been sent before.
+[[nodiscard]] KHIVE_DECL Error sent_error();
 /// A decoding error with what is known of the answer.
 [[nodiscard]] KHIVE_DECL Error decode_error(const CallState& call, Error error, Response response);
 
+/// What the call has ended with.
 template <class T>
-[[nodiscard]] Result<T> decode_answer(const CallState& call, Result<Response> response)
+[[nodiscard]] Result<T> take_answer(CallState& call)
 {
-    if (!response) return response.error();
-    auto value = decode<T>(*response);
-    if (!value) return decode_error(call, value.error(), std::move(*response));
-    return value;
+    if (call.error.kind() != ErrorKind{}) return std::move(call.error);
+    if constexpr (std::is_same_v<T, Response>) {
+        return std::move(call.response);
+    } else {
+        auto value = decode<T>(call.response);
+        if (!value) return decode_error(call, value.error(), std::move(call.response));
+        return value;
+    }
+}
+
+/// \name The two faces of a call
+/// Templates, `Response` included, because GCC compiles every other coroutine that it sees, used or not.
+/// @{
+template <class T>
+[[nodiscard]] asio::awaitable<Result<T>> try_send_as(CallPtr call, asio::awaitable<void> performing)
+{
+    if (!call) co_return sent_error();
+    if (call->core->prepare(*call)) co_await std::move(performing);
+    co_return take_answer<T>(*call);
+}
+
+template <class T>
+[[nodiscard]] asio::awaitable<T> send_as(CallPtr call, asio::awaitable<void> performing)
+{
+    if (!call) sent_error().raise();
+    if (call->core->prepare(*call)) co_await std::move(performing);
+    if (call->error.kind() != ErrorKind{}) call->error.raise();
+    if constexpr (std::is_same_v<T, Response>) {
+        co_return std::move(call->response);
+    } else {
+        auto value = take_answer<T>(*call);
+        if (!value) value.error().raise();
+        co_return std::move(*value);
+    }
+}
+
+[[nodiscard]] inline asio::awaitable<void> performing(const CallPtr& call)
+{
+    return call ? call->core->perform(*call) : asio::awaitable<void>{};
 }
 
 template <class T>
 [[nodiscard]] asio::awaitable<Result<T>> try_send_as(CallPtr call)
 {
-    auto response = co_await run(call.get());
-    co_return decode_answer<T>(*call, std::move(response));
+    // The frames in this order: so each finds the memory of its like in Asio's cache, which has two places.
+    auto loop = performing(call);
+    return try_send_as<T>(std::move(call), std::move(loop));
 }
 
 template <class T>
 [[nodiscard]] asio::awaitable<T> send_as(CallPtr call)
 {
-    auto response = co_await run(call.get());
-    auto value = decode_answer<T>(*call, std::move(response));
-    if (!value) value.error().raise();
-    co_return std::move(*value);
+    auto loop = performing(call);
+    return send_as<T>(std::move(call), std::move(loop));
 }
+
+/// Leaves the answer in `response` and takes its memory for it.
+template <class T>
+[[nodiscard]] asio::awaitable<void> send_into(CallPtr call, T* response, asio::awaitable<void> performing)
+{
+    if (!call) sent_error().raise();
+    call->response = std::exchange(*response, Response{});
+    call->response.clear();
+    call->reuses_memory = true;
+    if (call->core->prepare(*call)) co_await std::move(performing);
+    if (call->error.kind() != ErrorKind{}) call->error.raise();
+    *response = std::move(call->response);
+}
+
+template <class T>
+[[nodiscard]] asio::awaitable<void> send_into(CallPtr call, T& response)
+{
+    auto loop = performing(call);
+    return send_into<T>(std::move(call), &response, std::move(loop));
+}
+/// @}
 
 } // namespace khive::inline KHIVE_ABI::detail
 

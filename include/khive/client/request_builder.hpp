@@ -6,6 +6,7 @@
 #include <khive/client/request.hpp>
 #include <khive/client/response.hpp>
 
+#include <concepts>
 #include <memory>
 #include <utility>
 
@@ -24,8 +25,20 @@ public:
     explicit RequestBuilder(detail::CallPtr call) noexcept : call_(std::move(call)) {}
 
     /// Sends and gives the whole answer.
-    [[nodiscard]] asio::awaitable<Response> send() { return detail::send(std::move(call_)); }
-    [[nodiscard]] asio::awaitable<Result<Response>> try_send() { return detail::try_send(std::move(call_)); }
+    [[nodiscard]] asio::awaitable<Response> send() { return detail::send_as<Response>(std::move(call_)); }
+    template <class T = Response>
+    [[nodiscard]] asio::awaitable<Result<T>> try_send()
+    {
+        return detail::try_send_as<T>(std::move(call_));
+    }
+    /// Sends and puts the answer into `response`, whose memory it uses again: for those who send much and count allocations.
+    /// After an error `response` is empty. It must live until the end.
+    template <class T>
+        requires std::same_as<T, Response>
+    [[nodiscard]] asio::awaitable<void> send_into(T& response)
+    {
+        return detail::send_into(std::move(call_), response);
+    }
     /// Sends and decodes the body: `std::string` as it is; others as JSON, with `#include <khive/client/json.hpp>`.
     template <class T>
     [[nodiscard]] asio::awaitable<T> as()
@@ -42,7 +55,7 @@ private:
     friend FluentRequest<RequestBuilder>;
     detail::RequestFields& collected()
     {
-        if (!call_) detail::raise_sent();
+        if (!call_) detail::sent_error().raise();
         return call_->fields;
     }
 

@@ -17,10 +17,6 @@ namespace khive::inline KHIVE_ABI {
 class Response {
 public:
     Response() = default;
-    Response(int status, Headers headers, ByteBuffer body) noexcept
-        : status_(status), headers_(std::move(headers)), body_(std::move(body))
-    {
-    }
 
     [[nodiscard]] int status() const noexcept { return status_; }
     /// Status 200 to 299.
@@ -38,12 +34,22 @@ public:
 
     /// \name For the client
     /// @{
-    void finish(Duration elapsed, Ledger ledger) noexcept
+    void assign(int status, Headers headers, ByteBuffer body) noexcept
     {
-        elapsed_ = elapsed;
-        ledger_ = std::move(ledger);
+        status_ = status;
+        headers_ = std::move(headers);
+        body_ = std::move(body);
     }
+    void finish(Duration elapsed) noexcept { elapsed_ = elapsed; }
+    [[nodiscard]] Ledger& writable_ledger() noexcept { return ledger_; }
     [[nodiscard]] Headers take_headers() noexcept { return std::move(headers_); }
+    [[nodiscard]] ByteBuffer take_body() noexcept { return std::move(body_); }
+    /// Without status and ledger; memory stays.
+    void clear() noexcept
+    {
+        status_ = 0;
+        ledger_.clear();
+    }
     /// @}
 
 private:

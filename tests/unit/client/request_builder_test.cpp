@@ -286,3 +286,24 @@ TEST_CASE("RequestBuilder: HEAD has no body, whatever the answer's length says",
     CHECK(next.body() == "next");
     CHECK(api.server().connections() == 1);
 }
+
+TEST_CASE("RequestBuilder: send_into uses the memory of the response that it is given again", "[client]")
+{
+    VirtualTime time;
+    auto api = scripted_client(time, {ok(std::string(300, 'a')), ok(std::string(200, 'b')), status(404), ok()});
+    Response response;
+
+    time.run(api.get("/1").send_into(response));
+    const char* const memory = response.body().data();
+    CHECK(response.body() == std::string(300, 'a'));
+    time.run(api.get("/2").send_into(response));
+    CHECK(response.body() == std::string(200, 'b'));
+    CHECK(response.body().data() == memory);
+    CHECK(response.ledger().size() == 1);
+
+    CHECK_THROWS_AS(time.run(api.get("/3").send_into(response)), ResourceNotFoundError);
+    CHECK(response.status() == 0);
+    CHECK(response.body().empty());
+    time.run(api.get("/4").send_into(response));
+    CHECK(response.status() == 200);
+}

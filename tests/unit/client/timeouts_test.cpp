@@ -161,6 +161,28 @@ TEST_CASE("Timeouts: attempt bounds each attempt, total all of them with the del
     CHECK(time.elapsed() <= 25s + 200ms);
 }
 
+TEST_CASE("Timeouts: a replay on a fresh connection has what is left of its attempt", "[client][timeout]")
+{
+    VirtualTime time;
+    const bool while_dialling = GENERATE(false, true);
+    auto api = scripted_client(time, {ok(), delay(7s, reset())}, with({.attempt = 10s}), exact_retry(2));
+    if (!while_dialling) api.server().reply(no_answer());
+    api.server().reply(ok());
+    CHECK(time.run(api.get("/").try_send()).has_value());
+    if (while_dialling) api.address().connect_delay(4s);
+
+    auto call = time.start(api.get("/").try_send());
+    time.run_for(9999ms);
+    CHECK_FALSE(call.done());
+    time.run_until_idle();
+
+    const auto response = call.get().value();
+    REQUIRE(response.ledger().size() == 2);
+    CHECK(response.ledger()[0].replayed);
+    CHECK(response.ledger()[0].timer == Timer::attempt);
+    CHECK(response.ledger()[0].elapsed == 10s);
+}
+
 TEST_CASE("Timeouts: the retry policy's limits count, and a request's own beat them", "[client][timeout]")
 {
     VirtualTime time;

@@ -6,10 +6,12 @@
 #include <khive/client/timeouts.hpp>
 #include <khive/core/error.hpp>
 #include <khive/core/ledger.hpp>
+#include <khive/net/async_exchange.hpp>
 #include <khive/net/connection_pool.hpp>
 #include <khive/net/exchange.hpp>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -29,15 +31,21 @@ struct CallState {
     std::string head;
     std::string target;
     net::ConnectionPool::OriginEntry* entry = nullptr;
+    std::shared_ptr<net::ConnectionPool::OriginEntry> other_origin; ///< keeps `entry` where it is not that of the base
     Timeouts timeouts;
     bool replay_safe = false;
+    bool reuses_memory = false; ///< `response` holds memory for the answer
     bool raise_for_status = true;
 
+    // What is happening.
+    std::optional<net::Exchange> exchange;
+
     // What has happened.
-    Ledger ledger;
-    Response response;
+    Response response; ///< and the ledger, which is written in its place
     Error error;
 
+    [[nodiscard]] Ledger& ledger() noexcept { return response.writable_ledger(); }
+    [[nodiscard]] const Ledger& ledger() const noexcept { return response.ledger(); }
     [[nodiscard]] net::Outgoing outgoing() const noexcept { return {head, fields.body, fields.method == "HEAD"}; }
     /// The URL without userinfo and query values.
     [[nodiscard]] KHIVE_DECL std::string redacted_url() const;

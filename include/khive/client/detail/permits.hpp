@@ -29,6 +29,7 @@ template <class Limiter, class Executor>
 class SeparateGate {
 public:
     using Permit = Permits<typename Limiter::Token, typename Executor::Slot>;
+    static constexpr bool ever_waits = !std::is_same_v<Limiter, NullRateLimiter> || !std::is_same_v<Executor, NullExecutor>;
 
     SeparateGate(Limiter limiter, Executor executor) : limiter_(std::move(limiter)), executor_(std::move(executor)) {}
 
@@ -75,6 +76,7 @@ template <class Dispatch>
 class CombinedGate {
 public:
     using Permit = typename Dispatch::Grant;
+    static constexpr bool ever_waits = true;
 
     explicit CombinedGate(Dispatch dispatch) : dispatch_(std::move(dispatch)) {}
 

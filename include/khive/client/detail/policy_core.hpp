@@ -39,7 +39,7 @@ public:
         if (const auto bad = timeouts.check_retry(retry_.attempt_timeout(), retry_.total_timeout())) bad->raise();
     }
 
-    asio::awaitable<Result<Response>> perform(CallState& call) override
+    asio::awaitable<void> perform(CallState& call) override
     {
         const InFlight in_flight(*this);
         Run state(*this, call);
@@ -51,11 +51,13 @@ public:
 
                 // Token and slot, both at dispatch.
                 auto permit = gate_.try_take(call.fields.cost, state.now);
-                if (!permit) {
-                    auto waited = co_await gate_.take(state.wait_request(), &state.time, &state.attempt());
-                    state.read_clock();
-                    if (!waited) co_return state.refuse(waited.error());
-                    permit.emplace(std::move(*waited));
+                if constexpr (Gate::ever_waits) {
+                    if (!permit) {
+                        auto waited = co_await gate_.take(state.wait_request(), &state.time, &state.attempt());
+                        state.read_clock();
+                        if (!waited) co_return state.refuse(waited.error());
+                        permit.emplace(std::move(*waited));
+                    }
                 }
                 auto ticket = breaker_.try_admit(state.now);
                 if (!ticket) co_return state.refuse(ticket.error());
@@ -65,23 +67,23 @@ public:
                 bool fresh = false;
                 for (;;) {
                     if (!lease) {
-                        auto opened = co_await pool().checkout(*call.entry, state.total, fresh);
+                        auto opened = co_await pool().checkout(*call.entry, state.deadline(), fresh);
                         state.opened(opened);
                         if (!opened) break;
                         lease.emplace(std::move(*opened));
                     }
                     permit->spend();
-                    const net::ExchangeCall exchange = state.exchange(**lease);
-                    auto exchanging = net::async_exchange(exchange);
-                    net::ExchangeEnd end = co_await std::move(exchanging);
+                    auto exchanging = async::suspend(state.exchange(**lease));
+                    co_await std::move(exchanging);
+                    const net::ExchangeEnd& end = (**lease).result();
                     if (!fresh && settings().replay_stale && end.stale(call.replay_safe)) {
+                        state.replay(end.wrote);
                         lease.reset();
                         pool().discard_idle(*call.entry);
-                        state.replay(end.wrote);
                         fresh = true;
                         continue;
                     }
-                    state.ended(std::move(end), **lease);
+                    state.ended(**lease);
                     break;
                 }
                 if (lease) lease->reset();
@@ -93,9 +95,13 @@ public:
                 const RetryDecision decision = state.decide(outcome);
                 if (!decision.retry) co_return state.finish(decision.reason);
                 state.retry(decision.delay);
-                if (decision.delay > Duration::zero()) {
-                    const bool slept = co_await async::sleep_until(saturating_add(state.now, decision.delay), scope());
-                    if (!slept) co_return state.interrupted();
+                if constexpr (!std::is_same_v<Retry, NullRetry>) {
+                    if (decision.delay > Duration::zero()) {
+                        async::Sleep sleeping(saturating_add(state.now, decision.delay), scope());
+                        auto sleep = async::suspend(sleeping);
+                        co_await std::move(sleep);
+                        if (!sleeping.slept()) co_return state.interrupted();
+                    }
                 }
             }
         } catch (const boost::system::system_error& error) {
@@ -126,7 +132,7 @@ template <class... Policies>
 class PolicyCore<Policies...>::Run {
 public:
     Run(PolicyCore& core, CallState& call)
-        : time(async::time_service(core.executor())), now(core.now()), core_(core), call_(call), started_(now),
+        : time(core.time()), now(core.now()), core_(core), call_(call), started_(now),
           schedule_(core.retry_.begin())
     {
         Duration limit = call.timeouts.total;
@@ -138,14 +144,15 @@ public:
     TimePoint now;
     net::Deadline total;
 
-    [[nodiscard]] Attempt& attempt() { return call_.ledger.current(); }
+    [[nodiscard]] Attempt& attempt() { return call_.ledger().current(); }
     void read_clock() { now = time.now(); }
 
     /// Starts the next attempt, unless the breaker would refuse it now.
     std::optional<Error> begin()
     {
-        if (!call_.ledger.empty()) read_clock();
-        call_.ledger.begin_attempt(now).backoff = std::exchange(backoff_, Duration{});
+        if (!call_.ledger().empty()) read_clock();
+        call_.ledger().begin_attempt(now).backoff = std::exchange(backoff_, Duration{});
+        attempt_deadline_ = {};
         call_.error = status_failure_ = Error{};
         return core_.breaker_.refusal(now);
     }
@@ -175,19 +182,27 @@ public:
             record.tls = dial.tls;
         }
         record.pool_wait += std::max(now - before - record.resolve - record.connect - record.tls, Duration::zero());
-        if (!lease) call_.error = lease.error();
+        if (lease) return;
+        call_.error = lease.error();
+        if (call_.error.timer() == Timer::attempt) std::move(call_.error).with_retryable(true);
     }
 
-    [[nodiscard]] net::ExchangeCall exchange(net::Connection& connection)
+    [[nodiscard]] net::Exchange& exchange(net::Connection& connection)
     {
         Attempt& record = attempt();
         record.peer = connection.peer();
         record.reused = connection.uses() != 0;
-        Duration limit = call_.timeouts.attempt;
-        if (!call_.fields.attempt) limit = std::min(limit, core_.retry_.attempt_timeout());
-        const net::Deadline attempt_deadline{saturating_add(now, limit), Timer::attempt, limit};
-        return {&connection, call_.outgoing(), call_.timeouts.exchange(), earlier(total, attempt_deadline), &record};
+        if (!record.replayed) { // a replay belongs to its attempt
+            Duration limit = call_.timeouts.attempt;
+            if (!call_.fields.attempt) limit = std::min(limit, core_.retry_.attempt_timeout());
+            attempt_deadline_ = {saturating_add(now, limit), Timer::attempt, limit};
+        }
+        if (call_.reuses_memory) connection.reader().use_memory(call_.response.take_body(), call_.response.take_headers().take_lines());
+        return call_.exchange.emplace(connection, call_.outgoing(), call_.timeouts.exchange(), deadline(), record);
     }
+
+    /// Of what the attempt does next: from its sending on, its own deadline counts too, also while a replay is dialled.
+    [[nodiscard]] net::Deadline deadline() const noexcept { return earlier(total, attempt_deadline_); }
 
     /// The exchange is repeated on a fresh connection.
     void replay(bool wrote)
@@ -197,12 +212,13 @@ public:
     }
 
     /// After an exchange.
-    void ended(net::ExchangeEnd end, net::Connection& connection)
+    void ended(net::Connection& connection)
     {
-        read_clock();
+        net::ExchangeEnd& end = connection.result();
+        now = end.ok() ? connection.last_byte() : time.now();
         http::ResponseReader& reader = connection.reader();
         if (end.ok())
-            call_.response = Response(reader.status(), reader.take_headers(), reader.take_body());
+            call_.response.assign(reader.status(), reader.take_headers(), reader.take_body());
         else
             call_.error = std::move(end.error);
     }
@@ -213,7 +229,8 @@ public:
         record.elapsed = now - record.started;
         Outcome outcome;
         if (answered()) {
-            outcome = http::classify_status(call_.response.status(), call_.response.headers(), call_.replay_safe, wall_now());
+            outcome = http::classify_status(call_.response.status(), call_.response.headers(), call_.replay_safe,
+                                            call_.response.status() < 400 ? WallTime{} : wall_now());
             if (call_.response.status() >= 400) record.error = ErrorKind::status;
         } else {
             outcome = call_.error.outcome();
@@ -246,7 +263,7 @@ public:
         if (outcome.verdict == Verdict::success && !outcome.retryable) return {false, stop_without_retry(), {}};
         const ErrorKind kind = call_.error.kind();
         if (kind == ErrorKind::cancelled || kind == ErrorKind::closed) return {false, StopReason::cancelled, {}};
-        return schedule_.next(outcome, static_cast<unsigned>(call_.ledger.size()), now, total.at);
+        return schedule_.next(outcome, static_cast<unsigned>(call_.ledger().size()), now, total.at);
     }
 
     void retry(Duration delay)
@@ -256,23 +273,21 @@ public:
     }
 
     /// The call's end: the answer, or the last real error.
-    [[nodiscard]] Result<Response> finish(StopReason reason)
+    void finish(StopReason reason)
     {
-        call_.ledger.stop(reason);
+        call_.ledger().stop(reason);
         if (answered() && has_failed() && call_.raise_for_status) call_.error = failure();
-        if (!answered()) {
-            // What was true of an earlier attempt is true of the call.
-            std::move(call_.error).with_maybe_processed(maybe_processed_ || call_.error.maybe_processed());
-            return core_.failed(call_, started_);
-        }
-        return core_.ClientCore::answered(call_, started_);
+        if (answered()) return core_.ClientCore::answered(call_, now - started_);
+        // What was true of an earlier attempt is true of the call.
+        std::move(call_.error).with_maybe_processed(maybe_processed_ || call_.error.maybe_processed());
+        core_.failed(call_, started_);
     }
 
     /// Nothing was sent in this attempt.
-    [[nodiscard]] Result<Response> refuse(Error error)
+    void refuse(Error error)
     {
-        const bool begun = !call_.ledger.empty();
-        if (!begun) call_.ledger.begin_attempt(now);
+        const bool begun = !call_.ledger().empty();
+        if (!begun) call_.ledger().begin_attempt(now);
         const bool closed = begun && error.kind() == ErrorKind::closed && core_.scope()->closed();
         const bool interrupted = error.kind() == ErrorKind::cancelled || closed;
         Attempt& record = attempt();
@@ -280,11 +295,11 @@ public:
         record.error = error.kind();
         record.timer = error.timer();
         call_.error = std::move(error);
-        return finish(interrupted ? StopReason::cancelled : StopReason::refused);
+        finish(interrupted ? StopReason::cancelled : StopReason::refused);
     }
 
     /// Cancelled, or the client closed, while nothing was under way.
-    [[nodiscard]] Result<Response> interrupted()
+    void interrupted()
     {
         call_.error = core_.scope()->closed() ? ClientCore::closed_error() : Error{ErrorKind::cancelled};
         Attempt& record = attempt();
@@ -293,7 +308,7 @@ public:
             record.elapsed = now - record.started;
             record.error = call_.error.kind();
         }
-        return finish(StopReason::cancelled);
+        finish(StopReason::cancelled);
     }
 
 private:
@@ -317,6 +332,7 @@ private:
     TimePoint started_;
     typename Retry::Schedule schedule_;
     Duration backoff_{};
+    net::Deadline attempt_deadline_; ///< none before the attempt's first sending
     Error status_failure_;
     bool maybe_processed_ = false; ///< in any attempt
 };

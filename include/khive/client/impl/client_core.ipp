@@ -9,22 +9,10 @@
 
 #include <algorithm>
 #include <array>
+#include <initializer_list>
 #include <utility>
 
 namespace khive::inline KHIVE_ABI::detail {
-
-/// Where `close` waits until no call is in flight.
-class ClientCore::Drain final : public async::WaitQueue {
-public:
-    struct Empty {};
-    explicit Drain(const std::atomic<std::size_t>& in_flight) : WaitQueue(static_cast<std::size_t>(-1)), in_flight_(in_flight) {}
-    void check(TimePoint now) { pump(std::unique_lock(mutex_), now); }
-    Empty make_grant(const async::WaitRequest&) noexcept { return {}; }
-
-private:
-    bool try_grant(const async::WaitRequest&, TimePoint) noexcept override { return in_flight_.load() == 0; }
-    const std::atomic<std::size_t>& in_flight_;
-};
 
 /// Sets the fields of `over` on top of `under`.
 inline Headers overlay(const Headers& under, const Headers& over)
@@ -66,6 +54,22 @@ inline bool is_plain_path(std::string_view path) noexcept
     return true;
 }
 
+/// Appends with one look at the capacity.
+inline void append_all(std::string& text, std::initializer_list<std::string_view> pieces)
+{
+    std::size_t size = text.size();
+    for (const auto piece : pieces) size += piece.size();
+    char* at = text.data() + text.size();
+    if (size > text.capacity()) {
+        text.reserve(size);
+        at = text.data() + text.size();
+    }
+    const std::size_t before = text.size();
+    text.resize(size);
+    at = text.data() + before;
+    for (const auto piece : pieces) at = std::copy(piece.begin(), piece.end(), at);
+}
+
 /// Has the URL a user or password that is not its base's?
 inline bool has_own_user(const Url& url, const Url& base)
 {
@@ -92,9 +96,11 @@ KHIVE_DECL void CallState::clear() noexcept
     head.clear();
     target.clear();
     entry = nullptr;
-    ledger.clear();
-    response = Response{};
-    error = Error{};
+    response.clear();
+    reuses_memory = false;
+    if (error.kind() != ErrorKind{}) error = Error{};
+    entry = nullptr;
+    other_origin.reset();
 }
 
 KHIVE_DECL void ReturnCallState::operator()(CallState* call) const noexcept
@@ -110,7 +116,7 @@ KHIVE_DECL ClientCore::ClientCore(asio::any_io_executor executor, const ClientOp
       pool_(std::make_shared<net::ConnectionPool>(executor_, settings_.pool, settings_.timeouts.dial(), settings_.limits,
                                                   settings_.tls)),
       base_entry_(&pool_->entry(settings_.base.origin())), base_host_(settings_.base.origin().host_header()),
-      base_path_(settings_.base.path()), drain_(std::make_shared<Drain>(in_flight_))
+      base_path_(settings_.base.path()), drain_(std::make_shared<CallDrain>(in_flight_))
 {
     if (base_path_.ends_with('/')) base_path_.pop_back();
     auto head = http::write_request_head("GET", "/", base_host_, base_headers_, std::nullopt);
@@ -165,7 +171,16 @@ KHIVE_DECL std::optional<Error> ClientCore::set_timeouts(CallState& call) const
     return timeouts.check_limits();
 }
 
-KHIVE_DECL std::optional<Error> ClientCore::prepare(CallState& call)
+KHIVE_DECL bool ClientCore::prepare(CallState& call)
+{
+    auto mistake = prepare_or_refuse(call);
+    if (!mistake) return true;
+    const std::string url = call.redacted_url();
+    call.error = (*std::move(mistake)).with_request(escape_untrusted(call.fields.method), url);
+    return false;
+}
+
+KHIVE_DECL std::optional<Error> ClientCore::prepare_or_refuse(CallState& call)
 {
     RequestFields& fields = call.fields;
     if (fields.mistake) return std::move(fields.mistake);
@@ -183,9 +198,8 @@ KHIVE_DECL bool ClientCore::prepare_plain(CallState& call) const
         !settings_.base.query().empty() || !is_token(fields.method))
         return false;
     call.entry = base_entry_;
-    call.target.append(base_path_).append(fields.reference);
-    if (!fields.query.empty()) call.target.append("?").append(fields.query);
-    call.head.append(fields.method).append(" ").append(call.target).append(" HTTP/1.1\r\n").append(head_fields_);
+    append_all(call.target, {base_path_, fields.reference, fields.query.empty() ? "" : "?", fields.query});
+    append_all(call.head, {fields.method, " ", call.target, " HTTP/1.1\r\n", head_fields_});
     call.replay_safe = fields.replay_safe.value_or(http::is_replay_safe(fields.method, settings_.origin_headers));
     return true;
 }
@@ -208,7 +222,8 @@ KHIVE_DECL std::optional<Error> ClientCore::prepare_any(CallState& call)
     const auto length = fields.has_body ? std::optional(fields.body.size()) : std::nullopt;
     auto head = http::write_request_head(fields.method, url->target(),
                                          same_origin ? base_host_ : url->origin().host_header(), headers, length);
-    call.entry = same_origin ? base_entry_ : &pool_->entry(url->origin());
+    if (!same_origin) call.other_origin = pool_->hold(url->origin());
+    call.entry = same_origin ? base_entry_ : call.other_origin.get();
     call.target = url->target();
     if (!head) return head.error();
     call.head = std::move(*head);
@@ -229,15 +244,10 @@ KHIVE_DECL void ClientCore::leave() noexcept
     if (in_flight_.fetch_sub(1) == 1 && closing_.load()) drain_->check(now());
 }
 
-KHIVE_DECL asio::awaitable<bool> ClientCore::close(std::shared_ptr<ClientCore> self, Duration timeout)
+KHIVE_DECL TimePoint ClientCore::begin_closing(Duration timeout) noexcept
 {
-    self->closing_.store(true);
-    async::WaitRequest request;
-    request.deadline = saturating_add(self->now(), timeout);
-    auto drain = self->drain_;
-    const auto drained = co_await async::wait_in<Drain::Empty>(std::move(drain), request);
-    self->abort();
-    co_return drained.has_value();
+    closing_.store(true);
+    return saturating_add(now(), timeout);
 }
 
 KHIVE_DECL void ClientCore::abort() noexcept
@@ -254,28 +264,26 @@ KHIVE_DECL Error ClientCore::status_error(const CallState& call) const
     return http::make_status_error(response.status(), response.headers(), std::move(excerpt), call.replay_safe, wall_now());
 }
 
-KHIVE_DECL Error ClientCore::failed(CallState& call, TimePoint started)
+KHIVE_DECL void ClientCore::failed(CallState& call, TimePoint started)
 {
     const std::string url = call.redacted_url();
-    const bool refused = call.ledger.stop_reason() == StopReason::refused;
-    Error whole = std::move(call.error).with_request(call.fields.method, url).with_ledger(std::move(call.ledger));
+    const bool refused = call.ledger().stop_reason() == StopReason::refused;
+    call.error = std::move(call.error).with_request(call.fields.method, url).with_ledger(std::move(call.ledger()));
     tell(settings_.observer, [&](CallObserver& observer) {
+        const Error& whole = call.error;
         const CallRecord record{call.fields.method, url, whole.status(), &whole, &whole.ledger(), now() - started};
         if (refused) observer.on_refusal(record);
         observer.on_call(record);
     });
-    return whole;
 }
 
-KHIVE_DECL Response ClientCore::answered(CallState& call, TimePoint started)
+KHIVE_DECL void ClientCore::answered(CallState& call, Duration elapsed)
 {
-    const Duration elapsed = now() - started;
-    call.response.finish(elapsed, std::move(call.ledger));
+    call.response.finish(elapsed);
     tell(settings_.observer, [&](CallObserver& observer) {
         const std::string url = call.redacted_url();
         observer.on_call({call.fields.method, url, call.response.status(), nullptr, &call.response.ledger(), elapsed});
     });
-    return std::move(call.response);
 }
 
 KHIVE_DECL void ClientCore::tell_retry(const CallState& call, Duration delay) noexcept
@@ -283,7 +291,7 @@ KHIVE_DECL void ClientCore::tell_retry(const CallState& call, Duration delay) no
     tell(settings_.observer, [&](CallObserver& observer) {
         const std::string url = call.redacted_url();
         const Error* error = call.error.kind() == ErrorKind{} ? nullptr : &call.error;
-        observer.on_retry({call.fields.method, url, call.ledger.back().status, error, &call.ledger, {}}, delay);
+        observer.on_retry({call.fields.method, url, call.ledger().back().status, error, &call.ledger(), {}}, delay);
     });
 }
 

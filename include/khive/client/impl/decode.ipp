@@ -5,41 +5,9 @@
 
 namespace khive::inline KHIVE_ABI::detail {
 
-inline asio::awaitable<Result<Response>> refused(Error error)
-{
-    co_return error;
-}
-
-inline Error sent_error()
+KHIVE_DECL Error sent_error()
 {
     return Error{ErrorKind::invalid_argument}.with_message("this request has been sent already; make another");
-}
-
-KHIVE_DECL void raise_sent()
-{
-    sent_error().raise();
-}
-
-KHIVE_DECL asio::awaitable<Result<Response>> run(CallState* call)
-{
-    if (call == nullptr) return refused(sent_error());
-    if (auto mistake = call->core->prepare(*call)) {
-        const std::string url = call->redacted_url();
-        return refused((*std::move(mistake)).with_request(escape_untrusted(call->fields.method), url));
-    }
-    return call->core->perform(*call);
-}
-
-KHIVE_DECL asio::awaitable<Result<Response>> try_send(CallPtr call)
-{
-    co_return co_await run(call.get());
-}
-
-KHIVE_DECL asio::awaitable<Response> send(CallPtr call)
-{
-    auto result = co_await run(call.get());
-    if (!result) result.error().raise();
-    co_return std::move(*result);
 }
 
 KHIVE_DECL Error decode_error(const CallState& call, Error error, Response response)
