@@ -106,16 +106,16 @@ protected:
     /// May the head go now? Takes what it needs if so. Called under `mutex_`.
     virtual bool try_grant(const WaitRequest& head, TimePoint now) noexcept = 0;
     /// When the head may go by the passing of time alone. Called under `mutex_`.
-    virtual TimePoint next_grant(const WaitRequest& head, TimePoint now) noexcept;
+    KHIVE_DECL virtual TimePoint next_grant(const WaitRequest& head, TimePoint now) noexcept;
     /// Is it pointless to wait? Called under `mutex_` before a caller joins the queue.
-    virtual std::optional<Error> refuse(const WaitRequest& request, TimePoint now);
+    KHIVE_DECL virtual std::optional<Error> refuse(const WaitRequest& request, TimePoint now);
 
     /// Does a head that cannot go block those behind it? Yes by default, which is what keeps the order strict. Under `mutex_`.
-    virtual bool blocks(const WaitRequest& head) const noexcept;
+    KHIVE_DECL virtual bool blocks(const WaitRequest& head) const noexcept;
     /// Must a newcomer join the queue, even if it could be served? Yes if anyone waits. Under `mutex_`.
-    virtual bool has_to_queue(const WaitRequest& newcomer) const noexcept;
+    KHIVE_DECL virtual bool has_to_queue(const WaitRequest& newcomer) const noexcept;
     /// Told of every caller that joins or leaves. Under `mutex_`.
-    virtual void on_join(const WaitRequest&) noexcept {}
+    KHIVE_DECL virtual void on_join(const WaitRequest&) noexcept {}
     virtual void on_leave(const WaitRequest&) noexcept {}
     /// Told after a caller has joined, outside every lock.
     virtual void after_join(const WaitRequest&) {}

@@ -69,9 +69,10 @@ public:
     /// @}
 
     /// Sends a request that was made elsewhere.
-    [[nodiscard]] asio::awaitable<Response> call(Request request) const
+    template <class T = Response>
+    [[nodiscard]] asio::awaitable<T> call(Request request) const
     {
-        return detail::send_as<Response>(state_of(std::move(request)));
+        return detail::send_as<T>(state_of(std::move(request)));
     }
     template <class T = Response>
     [[nodiscard]] asio::awaitable<Result<T>> try_call(Request request) const

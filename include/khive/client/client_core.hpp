@@ -48,6 +48,7 @@ public:
 
     [[nodiscard]] const asio::any_io_executor& executor() const noexcept { return executor_; }
     [[nodiscard]] net::ConnectionPool& pool() const noexcept { return *pool_; }
+    [[nodiscard]] const std::shared_ptr<net::ConnectionPool>& shared_pool() const noexcept { return pool_; }
     [[nodiscard]] std::size_t in_flight() const noexcept { return in_flight_.load(std::memory_order_relaxed); }
     [[nodiscard]] const ClientOptions::Settings& settings() const noexcept { return settings_; }
 

@@ -25,7 +25,11 @@ public:
     explicit RequestBuilder(detail::CallPtr call) noexcept : call_(std::move(call)) {}
 
     /// Sends and gives the whole answer.
-    [[nodiscard]] asio::awaitable<Response> send() { return detail::send_as<Response>(std::move(call_)); }
+    template <class T = Response> // a template, as those below: only who calls it compiles it
+    [[nodiscard]] asio::awaitable<T> send()
+    {
+        return detail::send_as<T>(std::move(call_));
+    }
     template <class T = Response>
     [[nodiscard]] asio::awaitable<Result<T>> try_send()
     {

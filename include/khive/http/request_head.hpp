@@ -23,7 +23,7 @@ namespace khive::inline KHIVE_ABI::http {
 /// - Complexity: linear, one allocation.
 [[nodiscard]] KHIVE_DECL Result<std::string> write_request_head(std::string_view method, std::string_view target,
                                                                 std::string_view host_header, const Headers& fields,
-                                                                std::optional<std::size_t> content_length);
+                                                                const std::optional<std::size_t>& content_length);
 
 } // namespace khive::inline KHIVE_ABI::http
 

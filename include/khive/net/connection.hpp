@@ -119,13 +119,13 @@ private:
     enum class Stage : std::uint8_t { fresh, resolving, connecting, handshaking, idle, exchanging, closed };
     class Step;
 
-    void on_resolved(boost::system::error_code error, Endpoints endpoints) override;
-    void on_connected(boost::system::error_code error) override;
-    void on_written(boost::system::error_code error, std::size_t bytes) override;
-    void on_read(boost::system::error_code error, std::size_t bytes) override;
-    void on_readable(boost::system::error_code error) override;
-    void on_abandoned() noexcept override;
-    TimePoint on_time(TimePoint now) noexcept override;
+    KHIVE_DECL void on_resolved(boost::system::error_code error, Endpoints endpoints) override;
+    KHIVE_DECL void on_connected(boost::system::error_code error) override;
+    KHIVE_DECL void on_written(boost::system::error_code error, std::size_t bytes) override;
+    KHIVE_DECL void on_read(boost::system::error_code error, std::size_t bytes) override;
+    KHIVE_DECL void on_readable(boost::system::error_code error) override;
+    KHIVE_DECL void on_abandoned() noexcept override;
+    KHIVE_DECL TimePoint on_time(TimePoint now) noexcept override;
 
     void connect_next();
     void handshake();

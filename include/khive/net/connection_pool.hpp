@@ -88,7 +88,9 @@ public:
     /// A connection that is idle and alive, without waiting. Nothing if others wait already.
     [[nodiscard]] KHIVE_DECL std::optional<Lease> try_checkout(OriginEntry& entry, TimePoint now);
     /// A connection, dialled or waited for until `deadline`; `fresh` insists on one that nobody has used.
-    [[nodiscard]] KHIVE_DECL asio::awaitable<Result<Lease>> checkout(OriginEntry& entry, Deadline deadline, bool fresh);
+    /// `net::Checkout waiting(pool, pool->checkout(...)); auto wait = async::suspend(waiting); co_await std::move(wait);`, then
+    /// `waiting.result()`.
+    [[nodiscard]] KHIVE_DECL async::WaitRequest checkout(OriginEntry& entry, const Deadline& deadline, bool fresh);
     /// Closes what is idle for that origin: its server has gone away.
     KHIVE_DECL void discard_idle(OriginEntry& entry) noexcept;
     /// Ends every wait, dial and exchange with `closed`, and refuses what comes.
@@ -110,13 +112,14 @@ private:
         [[nodiscard]] KHIVE_DECL bool operator()(const Origin& a, const Origin& b) const noexcept;
     };
 
-    bool try_grant(const async::WaitRequest& head, TimePoint now) noexcept override;
-    bool blocks(const async::WaitRequest& head) const noexcept override;
-    bool has_to_queue(const async::WaitRequest& newcomer) const noexcept override;
-    void on_join(const async::WaitRequest& request) noexcept override;
-    void on_leave(const async::WaitRequest& request) noexcept override;
-    void after_join(const async::WaitRequest& request) override;
-    void on_idle_ended(Connection& connection) noexcept override;
+    KHIVE_DECL bool try_grant(const async::WaitRequest& head, TimePoint now) noexcept override;
+    KHIVE_DECL std::optional<Error> refuse(const async::WaitRequest& request, TimePoint now) override;
+    KHIVE_DECL bool blocks(const async::WaitRequest& head) const noexcept override;
+    KHIVE_DECL bool has_to_queue(const async::WaitRequest& newcomer) const noexcept override;
+    KHIVE_DECL void on_join(const async::WaitRequest& request) noexcept override;
+    KHIVE_DECL void on_leave(const async::WaitRequest& request) noexcept override;
+    KHIVE_DECL void after_join(const async::WaitRequest& request) override;
+    KHIVE_DECL void on_idle_ended(Connection& connection) noexcept override;
 
     [[nodiscard]] ConnectionPtr pop_idle(OriginEntry& entry, bool fresh, TimePoint now) noexcept;
     [[nodiscard]] ConnectionPtr new_connection(OriginEntry& entry);
@@ -126,7 +129,7 @@ private:
     void forget_idle(OriginEntry& entry, std::size_t index) noexcept;
     [[nodiscard]] OriginEntry* oldest_idle_but(const OriginEntry& entry) noexcept;
     void dial_for_waiters() noexcept;
-    void on_dialled(Connection& connection, Error error) noexcept override;
+    KHIVE_DECL void on_dialled(Connection& connection, Error error) noexcept override;
     void give_back(ConnectionPtr connection) noexcept;
     void make_idle(OriginEntry& entry, ConnectionPtr connection, TimePoint now) noexcept;
     void bury() noexcept;
@@ -149,6 +152,9 @@ private:
     std::vector<ConnectionPtr> graves_; ///< to be closed outside the lock
     std::unique_ptr<Sweeper> sweeper_;
 };
+
+/// A caller's wait for a connection, see `ConnectionPool::checkout`.
+using Checkout = async::GrantWait<ConnectionPool, Lease>;
 
 /// What a pool knows of one origin. Only the pool touches it.
 struct ConnectionPool::OriginEntry {

@@ -78,7 +78,10 @@ inline asio::awaitable<Result<net::Lease>> lease_from(PoolPtr pool, Entry* entry
         auto idle = pool->try_checkout(*entry, async::time_service(executor).now());
         if (idle) co_return std::move(*idle);
     }
-    co_return co_await pool->checkout(*entry, deadline, fresh);
+    net::Checkout waiting(pool, pool->checkout(*entry, deadline, fresh));
+    auto wait = async::suspend(waiting);
+    co_await std::move(wait);
+    co_return waiting.result();
 }
 
 /// A whole call without policies and without replay.

@@ -38,6 +38,7 @@ struct CallState {
     bool raise_for_status = true;
 
     // What is happening.
+    std::optional<net::Checkout> checkout;
     std::optional<net::Exchange> exchange;
 
     // What has happened.

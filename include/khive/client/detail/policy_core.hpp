@@ -67,7 +67,9 @@ public:
                 bool fresh = false;
                 for (;;) {
                     if (!lease) {
-                        auto opened = co_await pool().checkout(*call.entry, state.deadline(), fresh);
+                        auto checkout = async::suspend(state.checkout(fresh));
+                        co_await std::move(checkout);
+                        auto opened = call.checkout->result();
                         state.opened(opened);
                         if (!opened) break;
                         lease.emplace(std::move(*opened));
@@ -167,6 +169,11 @@ public:
         request.timer_value = total.value;
         request.scope = core_.scope().get();
         return request;
+    }
+
+    [[nodiscard]] net::Checkout& checkout(bool fresh)
+    {
+        return call_.checkout.emplace(core_.shared_pool(), core_.pool().checkout(*call_.entry, deadline(), fresh));
     }
 
     /// After waiting for a connection.

@@ -98,6 +98,7 @@ KHIVE_DECL void CallState::clear() noexcept
     entry = nullptr;
     response.clear();
     reuses_memory = false;
+    checkout.reset();
     if (error.kind() != ErrorKind{}) error = Error{};
     entry = nullptr;
     other_origin.reset();
@@ -219,7 +220,8 @@ KHIVE_DECL std::optional<Error> ClientCore::prepare_any(CallState& call)
     if (!fields.content_type.empty() && !fields.headers.contains("Content-Type"))
         fields.set_header("Content-Type", fields.content_type);
     const Headers headers = overlay(same_origin ? base_headers_ : settings_.headers, fields.headers);
-    const auto length = fields.has_body ? std::optional(fields.body.size()) : std::nullopt;
+    std::optional<std::size_t> length = fields.body.size();
+    if (!fields.has_body) length.reset();
     auto head = http::write_request_head(fields.method, url->target(),
                                          same_origin ? base_host_ : url->origin().host_header(), headers, length);
     if (!same_origin) call.other_origin = pool_->hold(url->origin());

@@ -66,15 +66,15 @@ inline void append_others(std::string& out, const Headers& fields)
 
 KHIVE_DECL Result<std::string> write_request_head(std::string_view method, std::string_view target,
                                                   std::string_view host_header, const Headers& fields,
-                                                  std::optional<std::size_t> content_length)
+                                                  const std::optional<std::size_t>& content_length)
 {
     if (!is_valid_method(method)) return detail::bad_request("method is not a token", method);
     if (!detail::is_visible_ascii(target))
         return detail::bad_request("target has a space, control or non-ASCII byte", target);
     if (!detail::is_visible_ascii(host_header))
         return detail::bad_request("host has a space, control or non-ASCII byte", host_header);
-    if (!content_length && expects_body(method)) content_length = 0;
-    const auto length = content_length ? std::to_string(*content_length) : std::string{};
+    const bool tells_length = content_length.has_value() || expects_body(method);
+    const auto length = tells_length ? std::to_string(content_length.value_or(0)) : std::string{};
 
     std::size_t hosts = 0;
     bool has_length = false;
@@ -95,7 +95,7 @@ KHIVE_DECL Result<std::string> write_request_head(std::string_view method, std::
         head.append(fields.lines());
     else
         detail::append_others(head, fields);
-    if (content_length) detail::append_field(head, "Content-Length", length);
+    if (tells_length) detail::append_field(head, "Content-Length", length);
     head.append("\r\n");
     return head;
 }

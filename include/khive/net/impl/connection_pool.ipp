@@ -255,12 +255,17 @@ KHIVE_DECL std::optional<Lease> ConnectionPool::try_checkout(OriginEntry& entry,
     return Lease(self(), std::move(connection));
 }
 
-KHIVE_DECL asio::awaitable<Result<Lease>> ConnectionPool::checkout(OriginEntry& entry, Deadline deadline, bool fresh)
+KHIVE_DECL std::optional<Error> ConnectionPool::refuse(const async::WaitRequest& request, TimePoint)
 {
-    if (entry.origin.tls && !tls_.has_trust_anchors())
-        co_return Error{ErrorKind::no_trust_anchors}.with_message(
-            "no trust anchors: no certificate authority is loaded, so no server can be verified; install ca-certificates, set "
-            "SSL_CERT_FILE, or add one to the TlsContext");
+    if (!static_cast<const OriginEntry*>(request.key)->origin.tls || tls_.has_trust_anchors()) return std::nullopt;
+    return Error{ErrorKind::no_trust_anchors}.with_message(
+        "no trust anchors: no certificate authority is loaded, so no server can be verified; install ca-certificates, set "
+        "SSL_CERT_FILE, or add one to the TlsContext");
+}
+
+KHIVE_DECL async::WaitRequest ConnectionPool::checkout(OriginEntry& entry, const Deadline& deadline, bool fresh)
+{
+    if (entry.origin.tls) (void)tls_.has_trust_anchors(); // looks at files, the first time: not under the lock
     const TimePoint now = time_.now();
     async::WaitRequest request;
     request.key = &entry;
@@ -277,10 +282,7 @@ KHIVE_DECL asio::awaitable<Result<Lease>> ConnectionPool::checkout(OriginEntry& 
     request.timer = until.timer;
     request.timer_value = until.value;
     request.timeout_kind = until.timer == Timer::pool_wait ? ErrorKind::pool_timeout : ErrorKind::timeout;
-    async::GrantWait<ConnectionPool, Lease> waiting(self(), request);
-    auto wait = async::suspend(waiting);
-    co_await std::move(wait);
-    co_return waiting.result();
+    return request;
 }
 
 KHIVE_DECL bool ConnectionPool::try_grant(const async::WaitRequest& head, TimePoint now) noexcept
