@@ -17,7 +17,8 @@ namespace khive::inline KHIVE_ABI {
 /// `send` and `as` throw the typed error, `try_send` and `try_as` return it. A request is sent once: a second verb on the same
 /// object ends with `invalid_argument`, and a setter then throws it.
 ///
-/// - Cancellation: terminal, partial and total alike, at every point of the call; ends it with `cancelled`.
+/// - Cancellation: terminal, partial and total alike, at every point of the call; ends it with `cancelled`. A coroutine lets only
+///   terminal through unless it asks for more with `asio::this_coro::reset_cancellation_state`.
 /// - Errors: any kind of `ErrorKind`; each carries the ledger.
 /// - Lifetime: does not keep the client open; the awaitable may outlive the builder.
 class RequestBuilder : public FluentRequest<RequestBuilder> {

@@ -30,6 +30,8 @@ struct ErrorDetails;
 /// The same object serves both styles: `Result<T>` holds it, and `raise()` throws the exception class of its kind, which
 /// holds it too. A refusal that carries nothing but a kind and a delay allocates nothing.
 ///
+/// - Lifetime: headers, body, ledger and texts live as long as this object or a copy of it. `error()` of a `const` `Result` is a
+///   copy: keep it while you look at them.
 /// - Thread safety: as a standard value; copies share immutable details.
 class Error {
 public:
