@@ -91,9 +91,14 @@ private:
 /// The right to one attempt. Destroyed without a record it says nothing, and frees the probe's place.
 class CircuitBreaker::Ticket {
 public:
-    Ticket(Ticket&&) noexcept = default;
+    Ticket(Ticket&& other) noexcept
+        : core_(std::exchange(other.core_, nullptr)), ticket_(other.ticket_), admitted_(other.admitted_)
+    {}
     KHIVE_DECL Ticket& operator=(Ticket&& other) noexcept;
-    KHIVE_DECL ~Ticket();
+    ~Ticket()
+    {
+        if (core_ != nullptr) drop();
+    }
 
     /// How the attempt ended. Only the first call counts.
     KHIVE_DECL void record(const Outcome& outcome, TimePoint now) noexcept;
@@ -102,11 +107,12 @@ public:
 
 private:
     friend class CircuitBreaker;
-    Ticket(std::shared_ptr<detail::BreakerCore> core, machine::BreakerMachine::Ticket ticket, TimePoint admitted) noexcept
-        : core_(std::move(core)), ticket_(ticket), admitted_(admitted)
+    Ticket(detail::BreakerCore& core, machine::BreakerMachine::Ticket ticket, TimePoint admitted) noexcept
+        : core_(&core), ticket_(ticket), admitted_(admitted)
     {}
+    KHIVE_DECL void drop() noexcept;
 
-    std::shared_ptr<detail::BreakerCore> core_;
+    detail::BreakerCore* core_; ///< which lives as long as it has tickets; null once recorded
     machine::BreakerMachine::Ticket ticket_;
     TimePoint admitted_;
 };

@@ -6,6 +6,7 @@
 #include <khive/core/time.hpp>
 #include <khive/policy/concepts.hpp>
 #include <khive/policy/detail/awaitable_value.hpp>
+#include <khive/policy/detail/cache_line.hpp>
 #include <khive/policy/detail/check_cost.hpp>
 #include <khive/policy/machine/token_bucket.hpp>
 
@@ -72,7 +73,7 @@ private:
 };
 
 /// What the copies of a limiter share: a bucket behind a queue.
-class TokenBucketState final : public async::WaitQueue {
+class alignas(cache_line) TokenBucketState final : public async::WaitQueue {
 public:
     /// It lives as long as a handle or a token of it.
     [[nodiscard]] KHIVE_DECL static std::shared_ptr<TokenBucketState> make(const TokenBucketOptions& options);
@@ -95,11 +96,11 @@ private:
     KHIVE_DECL std::optional<Error> refuse(const async::WaitRequest& request, TimePoint now) override;
     KHIVE_DECL void without_handles() noexcept;
 
-    machine::TokenBucket bucket_; ///< under `mutex_`
     /// Tokens keep the state alive without a count that both sides of the lock write: those issued are counted under `mutex_`,
     /// those let go atomically. When the last handle goes it subtracts the one from the other, and the last token finds -1.
-    std::int64_t issued_ = 0;
+    alignas(cache_line) std::int64_t issued_ = 0;
     std::atomic<std::int64_t> let_go_{0};
+    machine::TokenBucket bucket_; ///< under `mutex_`
     std::atomic<double> burst_;
     std::size_t max_waiters_;
 };

@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -253,6 +254,48 @@ TEST_CASE("CircuitBreaker: a ticket speaks once, and not at all when it is dropp
         first = breaker.try_admit(start).value();
         CHECK(breaker.stats(start).neutral == 1);
     }
+}
+
+TEST_CASE("CircuitBreaker: tickets keep the breaker alive, to the last of them", "[breaker]")
+{
+    std::optional<CircuitBreaker> breaker(touchy);
+    int changes = 0;
+    (void)breaker->on_state_change([&](const khive::BreakerTransition&) { ++changes; });
+    auto first = breaker->try_admit(start).value();
+    auto second = breaker->try_admit(start).value();
+    breaker.reset();
+
+    SECTION("recorded") { first.record(failure, start); }
+    SECTION("moved, then recorded")
+    {
+        auto moved = std::move(first);
+        moved.record(failure, start);
+    }
+    SECTION("assigned over, then recorded")
+    {
+        first = std::move(second);
+        first.record(failure, start);
+    }
+
+    CHECK(changes == 1);
+}
+
+TEST_CASE("CircuitBreaker: a callback may let go of the last handle and the last other ticket", "[breaker]")
+{
+    auto breaker = std::make_unique<CircuitBreaker>(touchy);
+    auto other = std::make_unique<CircuitBreaker::Ticket>(breaker->try_admit(start).value());
+    auto mine = breaker->try_admit(start).value();
+    int changes = 0;
+    (void)breaker->on_state_change([&](const khive::BreakerTransition&) {
+        ++changes;
+        breaker.reset();
+        other.reset();
+    });
+
+    mine.record(failure, start);
+
+    CHECK(changes == 1);
+    CHECK_FALSE(breaker);
 }
 
 TEST_CASE("CircuitBreaker: copies share the breaker", "[breaker]")

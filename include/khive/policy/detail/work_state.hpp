@@ -3,6 +3,7 @@
 
 #include <khive/async/owned_task.hpp>
 #include <khive/async/wait_queue.hpp>
+#include <khive/policy/detail/cache_line.hpp>
 #include <khive/policy/machine/token_bucket.hpp>
 
 #include <boost/intrusive/list.hpp>
@@ -96,7 +97,7 @@ private:
 };
 
 /// What the copies of an executor share: its slots, its bucket if it has one, the queue in front of them, and every task.
-class WorkState final : public async::WaitQueue {
+class alignas(cache_line) WorkState final : public async::WaitQueue {
 public:
     struct Options {
         std::size_t max_concurrency = 0;
@@ -161,17 +162,18 @@ private:
     template <class Which>
     void cancel_if(Which which);
 
+    // What entering and leaving write, next to the queue; then what they only read.
+    std::size_t running_ = 0; ///< slots in use
+    bool closing_ = false;
+    bool has_handles_ = true;
     std::size_t max_concurrency_;
     std::size_t max_queue_;
+    ExecutorStats counts_;
     std::optional<machine::TokenBucket> bucket_;
     boost::intrusive::list<WorkTask> tasks_;
-    std::size_t running_ = 0;   ///< slots in use
     std::size_t pending_ = 0;   ///< tasks without a slot
     std::size_t outsiders_ = 0; ///< waiting in the queue without being a task
     std::size_t stopping_ = 0;  ///< tasks inside `shutdown`
-    bool closing_ = false;
-    bool has_handles_ = true;
-    ExecutorStats counts_;
     std::shared_ptr<Drain> drain_;
 };
 

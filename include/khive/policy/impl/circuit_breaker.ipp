@@ -2,6 +2,7 @@
 #pragma once
 
 #include <khive/policy/circuit_breaker.hpp>
+#include <khive/policy/detail/cache_line.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -11,14 +12,20 @@
 namespace khive::inline KHIVE_ABI {
 namespace detail {
 
-/// The machine under a lock, and what the lock must not be held for.
+/// The machine under a lock, and what the lock must not be held for. It lives as long as a handle or a ticket of it.
+///
+/// Cores of a processor that share a breaker pass its memory back and forth, line by line, so what every call writes is together
+/// and apart from what it only reads. Tickets are counted under the lock: a count of their own would be one line more.
 class BreakerCore {
 public:
     using Machine = machine::BreakerMachine;
     using Callback = std::function<void(const BreakerTransition&)>;
     using Classifier = std::function<Verdict(const Failure&)>;
 
-    BreakerCore(const CircuitBreakerOptions& options, const Random& random) : machine_(options), random_(random) {}
+    [[nodiscard]] static std::shared_ptr<BreakerCore> make(const CircuitBreakerOptions& options, const Random& random)
+    {
+        return {new BreakerCore(options, random), [](BreakerCore* core) { core->without_handles(); }};
+    }
 
     /// Runs a verb of the machine under the lock, then tells the world if it changed the state.
     template <class Verb>
@@ -43,12 +50,32 @@ public:
         return error;
     }
 
+    /// What becomes of an attempt. A ticket is counted; else `refusal` is made.
+    [[nodiscard]] Machine::Admission admit(TimePoint now, Error& refusal)
+    {
+        return locked([&](Machine& machine, Random&) {
+            const auto admission = machine.try_admit(now);
+            if (admission.ticket)
+                ++tickets_;
+            else
+                refusal = refused(admission.wait);
+            return admission;
+        });
+    }
+
+    /// Takes the ticket back.
     void record(const Machine::Ticket& ticket, Verdict verdict, TimePoint now) noexcept
     {
-        locked([&](Machine& machine, Random& random) {
-            machine.record(ticket, verdict, now, random);
-            return true;
-        });
+        std::unique_lock lock(mutex_);
+        machine_.record(ticket, verdict, now, random_);
+        if (note_change()) {
+            lock.unlock();
+            deliver();
+            lock.lock();
+        }
+        const bool last = --tickets_ == 0 && !has_handles_;
+        lock.unlock();
+        if (last) delete this;
     }
 
     void rename(std::string name)
@@ -87,6 +114,17 @@ public:
 
 private:
     using Callbacks = std::vector<Callback>;
+
+    BreakerCore(const CircuitBreakerOptions& options, const Random& random) : machine_(options), random_(random) {}
+
+    void without_handles() noexcept
+    {
+        std::unique_lock lock(mutex_);
+        has_handles_ = false;
+        const bool unused = tickets_ == 0;
+        lock.unlock();
+        if (unused) delete this;
+    }
 
     template <class Act>
     void swallow(Act act) noexcept
@@ -135,9 +173,11 @@ private:
         delivering_ = false;
     }
 
-    std::mutex mutex_;
-    std::atomic<bool> passing_{true};
+    alignas(cache_line) std::mutex mutex_;
+    std::uint64_t tickets_ = 0;
     Machine machine_;
+    alignas(cache_line) std::atomic<bool> passing_{true};
+    bool has_handles_ = true;
     Random random_;
     Error refusal_{ErrorKind::circuit_open};
     std::string name_;
@@ -154,7 +194,7 @@ private:
 KHIVE_DECL CircuitBreaker::CircuitBreaker(const CircuitBreakerOptions& options) : CircuitBreaker(options, Random{}) {}
 
 KHIVE_DECL CircuitBreaker::CircuitBreaker(const CircuitBreakerOptions& options, const Random& random)
-    : core_(std::make_shared<detail::BreakerCore>(options, random))
+    : core_(detail::BreakerCore::make(options, random))
 {}
 
 KHIVE_DECL CircuitBreaker CircuitBreaker::named(std::string name) const
@@ -226,11 +266,10 @@ KHIVE_DECL std::optional<Error> CircuitBreaker::refusal(TimePoint now) const
 
 KHIVE_DECL auto CircuitBreaker::try_admit(TimePoint now) const -> Result<Ticket>
 {
-    return core_->locked([&](auto& machine, Random&) -> Result<Ticket> {
-        const auto admission = machine.try_admit(now);
-        if (admission.ticket) return Ticket(core_, *admission.ticket, now);
-        return core_->refused(admission.wait);
-    });
+    Error refusal;
+    const auto admission = core_->admit(now, refusal);
+    if (admission.ticket) return Ticket(*core_, *admission.ticket, now);
+    return refusal;
 }
 
 KHIVE_DECL auto CircuitBreaker::Ticket::operator=(Ticket&& other) noexcept -> Ticket&
@@ -242,19 +281,19 @@ KHIVE_DECL auto CircuitBreaker::Ticket::operator=(Ticket&& other) noexcept -> Ti
     return *this;
 }
 
-KHIVE_DECL CircuitBreaker::Ticket::~Ticket()
+KHIVE_DECL void CircuitBreaker::Ticket::drop() noexcept
 {
-    if (core_) core_->record(ticket_, Verdict::neutral, admitted_);
+    std::exchange(core_, nullptr)->record(ticket_, Verdict::neutral, admitted_);
 }
 
 KHIVE_DECL void CircuitBreaker::Ticket::record(const Outcome& outcome, TimePoint now) noexcept
 {
-    if (const auto core = std::exchange(core_, nullptr)) core->record(ticket_, outcome.verdict, now);
+    if (auto* const core = std::exchange(core_, nullptr)) core->record(ticket_, outcome.verdict, now);
 }
 
 KHIVE_DECL void CircuitBreaker::Ticket::record(const Failure& failure, TimePoint now) noexcept
 {
-    if (core_) record(Outcome{.verdict = core_->judge(failure)}, now);
+    if (core_ != nullptr) record(Outcome{.verdict = core_->judge(failure)}, now);
 }
 
 } // namespace khive::inline KHIVE_ABI

@@ -84,8 +84,8 @@ public:
     KHIVE_DECL void add(BreakerTransition transition) noexcept;
 
 private:
+    std::uint64_t count_ = 0; // beside the numbers of `BreakerStats`, which change all the time
     std::array<BreakerTransition, room> ring_{};
-    std::uint64_t count_ = 0;
 };
 
 /// What a circuit breaker has seen, as a value.
@@ -163,13 +163,14 @@ private:
     [[nodiscard]] KHIVE_DECL bool is_current(const Ticket& ticket) noexcept;
     [[nodiscard]] KHIVE_DECL Duration until_probe_expires(TimePoint now) const noexcept;
 
+    // First what every call touches, so that it is in few cache lines.
+    TimePoint latest_ = TimePoint::min(); ///< time does not go back
+    std::uint64_t epoch_ = 1;
+    BreakerStats stats_;
     CircuitBreakerOptions options_;
     Window window_;
     std::vector<Probe> probes_;
-    BreakerStats stats_;
-    std::uint64_t epoch_ = 1;
     std::uint64_t last_probe_ = 0;
-    TimePoint latest_ = TimePoint::min(); ///< time does not go back
     TimePoint open_until_{};
     TimePoint closed_since_{};
     Duration last_open_{};

@@ -90,14 +90,15 @@ private:
 
     static constexpr double longest = 4.0e18; ///< ticks, more than a century; sums of two stay in range
 
-    double period_ticks_;
-    double rate_ = 0;
-    double burst_ = 0;
-    double ticks_per_token_ = 0;
-    double initial_tokens_ = 0;
-    Fixed window_;  ///< how long the whole bucket takes to fill
+    // First what taking touches.
     Fixed empty_{}; ///< when it was empty, had it only been filled since
     TimePoint latest_ = TimePoint::min();
+    Fixed window_; ///< how long the whole bucket takes to fill
+    double ticks_per_token_ = 0;
+    double burst_ = 0;
+    double rate_ = 0;
+    double period_ticks_;
+    double initial_tokens_ = 0;
 };
 
 inline TokenBucket::Fixed TokenBucket::filling_time(double cost) const noexcept
