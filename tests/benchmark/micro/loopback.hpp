@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <khive/async/post.hpp>
+#include <khive/net/wire.hpp>
+
+#include <boost/asio/error.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace micro {
+
+using namespace khive;
+
+/// What every request to a loop-back is answered with: a head of seven fields and 208 bytes of JSON.
+[[nodiscard]] inline const std::string& small_answer()
+{
+    static const std::string answer = [] {
+        std::string body = R"({"id": 42, "name": "a small answer", "tags": ["a", "b", "c"], "text": ")";
+        body.append(206 - body.size(), 'x').append("\"}");
+        return "HTTP/1.1 200 OK\r\nDate: Mon, 06 Jul 2026 10:00:00 GMT\r\nServer: loop\r\nContent-Type: application/json\r\n"
+               "Content-Length: 208\r\nConnection: keep-alive\r\nETag: \"5f3b-61a\"\r\nX-Request-Id: 0123456789abcdef\r\n\r\n" +
+               body;
+    }();
+    return answer;
+}
+
+/// A wire without a socket: whatever is written is a whole request, and its answer is there at once.
+class LoopbackWire final : public net::Wire {
+public:
+    explicit LoopbackWire(asio::any_io_executor executor) : executor_(std::move(executor)) {}
+
+    void connect(const net::Endpoint&, net::ListenerPtr listener) override
+    {
+        async::post(executor_, [listener = std::move(listener)] { listener->on_connected({}); });
+    }
+    void write_some(const net::WriteBuffers& from, net::ListenerPtr listener) override
+    {
+        unread_ = small_answer();
+        async::post(executor_, [listener = std::move(listener), bytes = from[0].size() + from[1].size()] {
+            listener->on_written({}, bytes);
+        });
+        if (reader_) read_some(into_, std::exchange(reader_, nullptr));
+    }
+    void read_some(std::span<char> into, net::ListenerPtr listener) override
+    {
+        if (unread_.empty()) {
+            into_ = into;
+            reader_ = std::move(listener);
+            return;
+        }
+        const std::size_t bytes = unread_.copy(into.data(), into.size());
+        unread_.remove_prefix(bytes);
+        async::post(executor_, [listener = std::move(listener), bytes] { listener->on_read({}, bytes); });
+    }
+    void wait_readable(net::ListenerPtr listener) override { watcher_ = std::move(listener); }
+    std::size_t try_write(std::span<const char>) noexcept override { return 0; }
+    bool readable_now() noexcept override { return false; }
+    void cancel() noexcept override
+    {
+        const auto aborted = asio::error::operation_aborted;
+        if (auto reader = std::exchange(reader_, nullptr))
+            async::post(executor_, [reader = std::move(reader), aborted] { reader->on_read(aborted, 0); });
+        if (auto watcher = std::exchange(watcher_, nullptr))
+            async::post(executor_, [watcher = std::move(watcher), aborted] { watcher->on_readable(aborted); });
+    }
+    void close() noexcept override { cancel(); }
+
+private:
+    asio::any_io_executor executor_;
+    std::string_view unread_;
+    std::span<char> into_;
+    net::ListenerPtr reader_;
+    net::ListenerPtr watcher_;
+};
+
+/// A network of such wires.
+class Loopback final : public net::Network {
+public:
+    static void install(const asio::any_io_executor& executor)
+    {
+        net::network_service(executor).install(std::make_shared<Loopback>());
+    }
+    std::unique_ptr<net::Wire> open(const asio::any_io_executor& executor) override
+    {
+        return std::make_unique<LoopbackWire>(executor);
+    }
+    void resolve(const asio::any_io_executor& executor, const std::string&, std::uint16_t port, net::ListenerPtr listener) override
+    {
+        const net::Endpoint here(asio::ip::address_v4::loopback(), port);
+        async::post(executor, [listener = std::move(listener), here] { listener->on_resolved({}, {here}); });
+    }
+};
+
+} // namespace micro
