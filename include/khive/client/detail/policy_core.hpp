@@ -9,7 +9,9 @@
 #include <khive/net/async_exchange.hpp>
 #include <khive/policy/failure.hpp>
 
+#include <boost/asio/cancellation_state.hpp>
 #include <boost/asio/error.hpp>
+#include <boost/asio/this_coro.hpp>
 #include <boost/system/system_error.hpp>
 
 #include <optional>
@@ -74,6 +76,8 @@ public:
                         if (!opened) break;
                         lease.emplace(std::move(*opened));
                     }
+                    const auto cancellation = co_await asio::this_coro::cancellation_state;
+                    if (state.stopped(cancellation)) co_return state.interrupted(); // nothing is sent: the token goes back
                     permit->spend();
                     auto exchanging = async::suspend(state.exchange(**lease));
                     co_await std::move(exchanging);
@@ -206,6 +210,12 @@ public:
         }
         if (call_.reuses_memory) connection.reader().use_memory(call_.response.take_body(), call_.response.take_headers().take_lines());
         return call_.exchange.emplace(connection, call_.outgoing(), call_.timeouts.exchange(), deadline(), record);
+    }
+
+    /// Cancelled or closed while nothing was suspended, between a grant and here say?
+    [[nodiscard]] bool stopped(const asio::cancellation_state& cancellation) const noexcept
+    {
+        return cancellation.cancelled() != asio::cancellation_type::none || core_.aborted();
     }
 
     /// Of what the attempt does next: from its sending on, its own deadline counts too, also while a replay is dialled.
