@@ -82,7 +82,7 @@ RetriedAwaitable<Fn> start(Fn& fn, unsigned attempt)
 }
 
 template <class Value>
-std::optional<Failure> failure_of(const Settled<Value>& settled, const RetryCall& call)
+std::optional<Failure> failure_of(const Settlement<Value>& settled, const RetryCall& call)
 {
     std::optional<Failure> failure;
     if (settled.exception) failure.emplace(settled.exception);
@@ -111,7 +111,7 @@ asio::awaitable<Value> retry(RetryWithBackoff policy, Fn fn, Dislikes dislikes)
     for (;;) {
         call.begin_attempt(time.now());
         auto attempt = settle<Value>(start(fn, call.attempts()), call.attempt_deadline());
-        Settled<Value> settled = co_await std::move(attempt);
+        Settlement<Value> settled = co_await std::move(attempt);
         const auto state = co_await asio::this_coro::cancellation_state;
         const bool cancelled = state.cancelled() != asio::cancellation_type::none;
 

@@ -20,7 +20,7 @@ namespace khive::inline KHIVE_ABI::detail {
 
 /// How an awaitable ended.
 template <class Value>
-struct Settled {
+struct Settlement {
     using Stored = std::conditional_t<std::is_void_v<Value>, std::monostate, Value>;
 
     std::optional<Stored> value;
@@ -29,7 +29,7 @@ struct Settled {
 };
 
 template <class Value>
-asio::awaitable<void> settle_into(asio::awaitable<Value> work, Settled<Value>* settled)
+asio::awaitable<void> settle_into(asio::awaitable<Value> work, Settlement<Value>* settled)
 {
     try {
         if constexpr (std::is_void_v<Value>) {
@@ -48,7 +48,7 @@ template <class Value>
 class Race final : public async::TimerNode, public std::enable_shared_from_this<Race<Value>> {
 public:
     /// `result` is in the frame that `rest` continues.
-    Race(async::Completion rest, Settled<Value>& result)
+    Race(async::Completion rest, Settlement<Value>& result)
         : time_(&async::time_service(rest.executor())), strand_(asio::make_strand(rest.executor())), rest_(std::move(rest)),
           result_(result)
     {
@@ -103,9 +103,9 @@ private:
     async::TimeService* time_; ///< null once the context ends
     asio::strand<asio::any_io_executor> strand_;
     async::Completion rest_;
-    Settled<Value>& result_;
+    Settlement<Value>& result_;
     asio::cancellation_signal signal_;
-    Settled<Value> settled_;
+    Settlement<Value> settled_;
     bool finished_ = false;
 };
 
@@ -114,7 +114,7 @@ template <class Value>
 class RaceWait final : public async::Suspension {
 public:
     RaceWait(asio::awaitable<Value> work, TimePoint due) : work_(std::move(work)), due_(due) {}
-    [[nodiscard]] Settled<Value> result() { return std::move(result_); }
+    [[nodiscard]] Settlement<Value> result() { return std::move(result_); }
 
 private:
     void start(async::Completion rest, asio::cancellation_slot slot) override
@@ -129,11 +129,11 @@ private:
 
     asio::awaitable<Value> work_;
     TimePoint due_;
-    Settled<Value> result_;
+    Settlement<Value> result_;
 };
 
 template <class Value>
-asio::awaitable<Settled<Value>> settle_by(asio::awaitable<Value> work, TimePoint due)
+asio::awaitable<Settlement<Value>> settle_by(asio::awaitable<Value> work, TimePoint due)
 {
     RaceWait<Value> racing(std::move(work), due);
     auto race = async::suspend(racing);
@@ -143,13 +143,13 @@ asio::awaitable<Settled<Value>> settle_by(asio::awaitable<Value> work, TimePoint
 
 /// Runs `work` and says how it ended; cancels it at `due`, and then still waits for its end.
 template <class Value>
-asio::awaitable<Settled<Value>> settle(asio::awaitable<Value> work, TimePoint due)
+asio::awaitable<Settlement<Value>> settle(asio::awaitable<Value> work, TimePoint due)
 {
     if (due != no_deadline) {
         auto race = settle_by(std::move(work), due);
         co_return co_await std::move(race);
     }
-    Settled<Value> settled;
+    Settlement<Value> settled;
     auto plain = settle_into(std::move(work), &settled);
     co_await std::move(plain);
     co_return settled;
