@@ -9,7 +9,7 @@ macro(khive_require target)
 endmacro()
 
 khive_require(Boost::url Boost 1.81 CONFIG REQUIRED COMPONENTS headers url)
-khive_require(OpenSSL::SSL OpenSSL 1.1.1 REQUIRED)
+khive_require(OpenSSL::SSL OpenSSL 3.0 REQUIRED)
 khive_require(Threads::Threads Threads REQUIRED)
 khive_require(nlohmann_json::nlohmann_json nlohmann_json 3.10 CONFIG REQUIRED)
 khive_require(spdlog::spdlog spdlog 1.9 CONFIG REQUIRED)
