@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <khive/async/post.hpp>
+#include <khive/async/asio.hpp>
 #include <khive/net/wire.hpp>
 
 #include <boost/asio/error.hpp>
+#include <boost/asio/post.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -38,12 +39,12 @@ public:
 
     void connect(const net::Endpoint&, net::ListenerPtr listener) override
     {
-        async::post(executor_, [listener = std::move(listener)] { listener->on_connected({}); });
+        asio::post(executor_, [listener = std::move(listener)] { listener->on_connected({}); });
     }
     void write_some(const net::WriteBuffers& from, net::ListenerPtr listener) override
     {
         unread_ = small_answer();
-        async::post(executor_, [listener = std::move(listener), bytes = from[0].size() + from[1].size()] {
+        asio::post(executor_, [listener = std::move(listener), bytes = from[0].size() + from[1].size()] {
             listener->on_written({}, bytes);
         });
         if (reader_) read_some(into_, std::exchange(reader_, nullptr));
@@ -57,7 +58,7 @@ public:
         }
         const std::size_t bytes = unread_.copy(into.data(), into.size());
         unread_.remove_prefix(bytes);
-        async::post(executor_, [listener = std::move(listener), bytes] { listener->on_read({}, bytes); });
+        asio::post(executor_, [listener = std::move(listener), bytes] { listener->on_read({}, bytes); });
     }
     void wait_readable(net::ListenerPtr listener) override { watcher_ = std::move(listener); }
     std::size_t try_write(std::span<const char>) noexcept override { return 0; }
@@ -66,9 +67,9 @@ public:
     {
         const auto aborted = asio::error::operation_aborted;
         if (auto reader = std::exchange(reader_, nullptr))
-            async::post(executor_, [reader = std::move(reader), aborted] { reader->on_read(aborted, 0); });
+            asio::post(executor_, [reader = std::move(reader), aborted] { reader->on_read(aborted, 0); });
         if (auto watcher = std::exchange(watcher_, nullptr))
-            async::post(executor_, [watcher = std::move(watcher), aborted] { watcher->on_readable(aborted); });
+            asio::post(executor_, [watcher = std::move(watcher), aborted] { watcher->on_readable(aborted); });
     }
     void close() noexcept override { cancel(); }
 
@@ -94,7 +95,7 @@ public:
     void resolve(const asio::any_io_executor& executor, const std::string&, std::uint16_t port, net::ListenerPtr listener) override
     {
         const net::Endpoint here(asio::ip::address_v4::loopback(), port);
-        async::post(executor, [listener = std::move(listener), here] { listener->on_resolved({}, {here}); });
+        asio::post(executor, [listener = std::move(listener), here] { listener->on_resolved({}, {here}); });
     }
 };
 
