@@ -51,6 +51,10 @@ OutputFile::OutputFile(const Options& options) : name_(options.output)
 
 OutputFile::~OutputFile()
 {
+    try {
+        flush(); // where an exception ends the run: what has been answered is not asked again
+    } catch (const std::system_error&) { // NOLINT: who wrote has been told, or nobody is left to tell
+    }
     if (file_ != STDOUT_FILENO) ::close(file_);
 }
 
@@ -71,7 +75,10 @@ void OutputFile::flush()
     std::string_view rest = gathered_;
     while (!rest.empty()) {
         const ssize_t written = ::write(file_, rest.data(), rest.size());
-        if (written < 0 && !waited_for_room(file_)) fail(name_);
+        if (written < 0 && !waited_for_room(file_)) {
+            gathered_.erase(0, gathered_.size() - rest.size());
+            fail(name_);
+        }
         if (written > 0) rest.remove_prefix(static_cast<std::size_t>(written));
     }
     gathered_.clear();
