@@ -5,6 +5,7 @@
 
 #include <boost/intrusive/list.hpp>
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 
@@ -38,14 +39,15 @@ class WaitScope : public std::enable_shared_from_this<WaitScope> {
 public:
     /// Ends every wait with `why` and refuses later ones.
     KHIVE_DECL void close(const Error& why) noexcept;
-    [[nodiscard]] KHIVE_DECL bool closed() const noexcept;
+    /// Without a lock: each call asks, right before it sends.
+    [[nodiscard]] bool closed() const noexcept { return closed_.load(std::memory_order_acquire); }
 
 private:
     friend class ScopedWait;
-    mutable std::mutex mutex_;
+    std::mutex mutex_;
     boost::intrusive::list<ScopedWait, boost::intrusive::base_hook<
         boost::intrusive::list_base_hook<boost::intrusive::tag<ScopedWait>>>> waits_;
-    bool closed_ = false;
+    std::atomic<bool> closed_{false};
 };
 
 } // namespace khive::inline KHIVE_ABI::async

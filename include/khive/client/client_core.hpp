@@ -50,8 +50,6 @@ public:
     [[nodiscard]] net::ConnectionPool& pool() const noexcept { return *pool_; }
     [[nodiscard]] const std::shared_ptr<net::ConnectionPool>& shared_pool() const noexcept { return pool_; }
     [[nodiscard]] std::size_t in_flight() const noexcept { return in_flight_.load(std::memory_order_relaxed); }
-    /// Has `abort` been called?
-    [[nodiscard]] bool aborted() const noexcept { return aborted_.load(std::memory_order_relaxed); }
     [[nodiscard]] const ClientOptions::Settings& settings() const noexcept { return settings_; }
 
 protected:
@@ -111,7 +109,6 @@ private:
     std::shared_ptr<CallDrain> drain_;
     std::atomic<std::size_t> in_flight_{0};
     std::atomic<bool> closing_{false};
-    std::atomic<bool> aborted_{false};
 };
 
 } // namespace khive::inline KHIVE_ABI::detail

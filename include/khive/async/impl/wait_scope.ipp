@@ -35,7 +35,7 @@ KHIVE_DECL void ScopedWait::leave_scope() noexcept
 KHIVE_DECL void WaitScope::close(const Error& why) noexcept
 {
     std::unique_lock lock(mutex_);
-    closed_ = true;
+    closed_.store(true, std::memory_order_release);
     while (!waits_.empty()) {
         ScopedWait& wait = waits_.front();
         waits_.pop_front();
@@ -45,12 +45,6 @@ KHIVE_DECL void WaitScope::close(const Error& why) noexcept
         held.reset(); // perhaps the last that held it, whose destructor leaves the scope
         lock.lock();
     }
-}
-
-KHIVE_DECL bool WaitScope::closed() const noexcept
-{
-    const std::lock_guard lock(mutex_);
-    return closed_;
 }
 
 } // namespace khive::inline KHIVE_ABI::async

@@ -215,7 +215,7 @@ public:
     /// Cancelled or closed while nothing was suspended, between a grant and here say?
     [[nodiscard]] bool stopped(const asio::cancellation_state& cancellation) const noexcept
     {
-        return cancellation.cancelled() != asio::cancellation_type::none || core_.aborted();
+        return cancellation.cancelled() != asio::cancellation_type::none || core_.scope()->closed();
     }
 
     /// Of what the attempt does next: from its sending on, its own deadline counts too, also while a replay is dialled.

@@ -255,7 +255,6 @@ KHIVE_DECL TimePoint ClientCore::begin_closing(Duration timeout) noexcept
 KHIVE_DECL void ClientCore::abort() noexcept
 {
     closing_.store(true);
-    aborted_.store(true);
     scope_->close(closed_error());
     pool_->shut_down();
 }
