@@ -48,7 +48,7 @@ khive::ClientOptions client_options(const Options& options, const std::string& b
     if (!options.auth_env.empty()) client.bearer(token_of(options.auth_env));
     if (!options.ca_file.empty()) client.tls(khive::TlsContext().add_ca_file(options.ca_file));
     client.timeouts({.attempt = std::min(options.attempt_timeout, options.timeout), .total = options.timeout});
-    client.pool({.max_connections = options.executor.max_concurrency, .pool_wait = std::chrono::seconds{30}});
+    client.pool({.max_connections = options.executor.max_concurrency});
     client.limits({.max_body_bytes = options.max_body});
     client.only_base_origin(true);
     return client;

@@ -98,7 +98,7 @@ TEST_CASE("CL-6: what went wrong in transport has a kind of its own, and our own
     static_assert(std::is_base_of_v<ProtocolError, TruncatedBodyError>);
     VirtualTime time;
     ClientOptions options("http://api.test");
-    options.pool({.max_connections = 1, .pool_wait = 2s});
+    options.pool({.max_connections = 1}).timeouts({.pool_wait = 2s});
     auto api = scripted_client(time, {no_answer()}, options, CircuitBreaker{{.consecutive_failures = 1}});
     auto holder = time.start(api.get("/").try_send());
     time.run_for(1s);

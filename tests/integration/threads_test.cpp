@@ -93,7 +93,7 @@ TEST_CASE("Threads: many callers on four threads each get their own answer", "[i
     FaultServer server(echo);
     server.forget_requests();
     asio::io_context io{4};
-    AsyncAPIClient api{io, ClientOptions(server.url()).pool({.max_connections = 8, .pool_wait = 30s})};
+    AsyncAPIClient api{io, ClientOptions(server.url()).pool({.max_connections = 8}).timeouts({.pool_wait = 30s})};
     Ends ends;
     for (int i = 0; i < 32; ++i) asio::co_spawn(io, call_times(api, i, 25, &ends), asio::detached);
 
@@ -114,7 +114,7 @@ TEST_CASE("Threads: over TLS too", "[integration][threads][tls]")
     TlsContext tls;
     tls.trust_nothing().add_ca_pem(identity.root.pem());
     asio::io_context io{4};
-    AsyncAPIClient api{io, ClientOptions(server.url("localhost")).tls(tls).pool({.max_connections = 8, .pool_wait = 30s})};
+    AsyncAPIClient api{io, ClientOptions(server.url("localhost")).tls(tls).pool({.max_connections = 8}).timeouts({.pool_wait = 30s})};
     Ends ends;
     for (int i = 0; i < 16; ++i) asio::co_spawn(io, call_times(api, i, 20, &ends), asio::detached);
 
@@ -131,7 +131,7 @@ TEST_CASE("Threads: with every policy and a server in a bad mood, every call end
     server.forget_requests();
     asio::io_context io{4};
     AsyncAPIClient api{io,
-                       ClientOptions(server.url()).pool({.max_connections = 6, .pool_wait = 30s}),
+                       ClientOptions(server.url()).pool({.max_connections = 6}).timeouts({.pool_wait = 30s}),
                        TokenBucketRateLimiter{{.rate = 20'000, .burst = 50}},
                        AsyncExecutor{{.max_concurrency = 10}},
                        CircuitBreaker{{.open_for = 1ms}},
@@ -156,7 +156,7 @@ TEST_CASE("Threads: calls cancelled from elsewhere end once and leave the pool b
     });
     server.forget_requests();
     asio::io_context io{4};
-    AsyncAPIClient api{io, ClientOptions(server.url()).pool({.max_connections = 8, .pool_wait = 30s})};
+    AsyncAPIClient api{io, ClientOptions(server.url()).pool({.max_connections = 8}).timeouts({.pool_wait = 30s})};
     Ends ends;
     std::vector<std::unique_ptr<Cancellable>> calls;
     for (int i = 0; i < 200; ++i) {

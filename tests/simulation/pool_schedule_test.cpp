@@ -32,7 +32,7 @@ asio::awaitable<Result<std::string>> call(PoolPtr pool, Entry* entry, std::share
 {
     bool fresh = false;
     for (;;) {
-        auto lease = co_await lease_from(pool, entry, sending->deadline, fresh);
+        auto lease = co_await lease_from(pool, entry, sending->deadline, sending->checkout, fresh);
         if (!lease) co_return lease.error();
         net::ConnectionPtr connection(&**lease);
         auto got = co_await exchange_on(std::move(connection), sending);
@@ -49,13 +49,12 @@ public:
     Schedule(std::uint64_t seed, const Profile& profile) : random_(seed), profile_(profile)
     {
         world_.network->shuffle(seed);
-        world_.dial_timeouts = {2s, 3s, 2s};
+        world_.timeouts = {3s, {2s, 3s, 2s}};
         world_.open_pool({.max_connections = profile.max_connections,
                           .max_per_origin = profile.max_per_origin,
                           .max_waiting = profile.max_waiting,
                           .idle_timeout = 4s,
-                          .max_lifetime = 15s,
-                          .pool_wait = 3s});
+                          .max_lifetime = 15s});
         world_.server->otherwise([this](const ReceivedRequest& request) { return reply_to(request); });
         for (std::size_t i = 0; i < addresses_.size(); ++i) {
             addresses_[i] = &world_.network->serve(host(i), 80, world_.server).latency(1ms).jitter(5ms).connect_delay(3ms);

@@ -4,6 +4,7 @@
 #include <khive/async/completion.hpp>
 #include <khive/async/time_service.hpp>
 #include <khive/async/wait_scope.hpp>
+#include <khive/core/dial_timeouts.hpp>
 #include <khive/core/result.hpp>
 
 #include <boost/asio/cancellation_type.hpp>
@@ -30,6 +31,8 @@ struct WaitRequest {
     void* key = nullptr;                        ///< which of several things, where the owner has several
     Duration timer_value{};                     ///< named in the error too; zero: what was left when the wait began
     bool fresh = false;                         ///< only something that nobody has used, where the owner tells them apart
+    DialTimeouts dial{};                        ///< for a connection made for the caller, where the owner makes them
+    void* under_way = nullptr;                  ///< the owner's: what is being made for the caller
 };
 
 /// One suspended caller in a `WaitQueue`. Made on the slow path only.
@@ -114,19 +117,23 @@ protected:
     KHIVE_DECL virtual bool blocks(const WaitRequest& head) const noexcept;
     /// Must a newcomer join the queue, even if it could be served? Yes if anyone waits. Under `mutex_`.
     KHIVE_DECL virtual bool has_to_queue(const WaitRequest& newcomer) const noexcept;
+    /// Do so many wait that a newcomer is refused? Yes from `max_waiting` on. Under `mutex_`.
+    KHIVE_DECL virtual bool is_full(const WaitRequest& newcomer) const noexcept;
     /// Told of every caller that joins or leaves. Under `mutex_`.
     KHIVE_DECL virtual void on_join(const WaitRequest&) noexcept {}
     virtual void on_leave(const WaitRequest&) noexcept {}
-    /// Told after a caller has joined, outside every lock.
-    virtual void after_join(const WaitRequest&) {}
-    /// Ends the wait of the first caller that waits for `key`; unlocks. False if there is none.
-    KHIVE_DECL bool refuse_first(std::unique_lock<std::mutex> lock, const void* key, Error why) noexcept;
+    /// Told after a caller has joined, outside every lock. It may have left already: see `find`.
+    virtual void after_join(Waiter&) {}
+    /// The request of a caller if that still waits. Under `mutex_`.
+    [[nodiscard]] static WaitRequest* find(Waiter& waiter) noexcept { return waiter.queued_ ? &waiter.request_ : nullptr; }
+    /// Ends the wait of the caller whose request this is, which waits; unlocks.
+    KHIVE_DECL void end_wait(std::unique_lock<std::mutex> lock, const WaitRequest& request, Error why) noexcept;
     /// Calls `visit(request)` for everyone who waits, in order, until it returns false. Under `mutex_`.
     template <class Visit>
-    void for_each_waiting(Visit visit) const
+    void for_each_waiting(Visit visit)
     {
-        for (const Waiter& waiter : waiters_)
-            if (!visit(waiter.request())) return;
+        for (Waiter& waiter : waiters_)
+            if (!visit(waiter.request_)) return;
     }
 
     /// After a change of the owner's state: grants to the head as long as it goes, unlocks, completes those, and wakes the next
@@ -136,6 +143,7 @@ protected:
     KHIVE_DECL void pump(std::unique_lock<std::mutex> lock) noexcept;
     [[nodiscard]] bool has_waiters() const noexcept { return !waiters_.empty(); }
     [[nodiscard]] std::size_t waiting_locked() const noexcept { return waiters_.size(); }
+    [[nodiscard]] std::size_t max_waiting() const noexcept { return max_waiting_; }
     /// The sum of the costs of all who wait. Under `mutex_`.
     [[nodiscard]] double waiting_cost() const noexcept { return waiters_.empty() ? 0.0 : waiting_cost_; }
     [[nodiscard]] bool is_closed() const noexcept { return closed_; }

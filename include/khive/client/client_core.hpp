@@ -102,6 +102,7 @@ private:
     net::ConnectionPool::OriginEntry* base_entry_;
     std::string base_host_;
     std::string base_path_;  ///< the base's path without its last '/'
+    bool base_closes_ = false; ///< they say `Connection: close`
     std::string head_fields_; ///< `Host` and the default headers as they travel, for requests that add none
     std::mutex spare_mutex_;
     std::vector<std::unique_ptr<CallState>> spare_;

@@ -146,7 +146,8 @@ public:
         fields().attempt = attempt;
         return self();
     }
-    /// Overrides all of the client's timeouts but those of dialling.
+    /// Overrides all of the client's timeouts. Those of dialling apply to a connection that is made for this call; it may get
+    /// another that comes first.
     Self& timeouts(const Timeouts& timeouts)
     {
         fields().timeouts = timeouts;

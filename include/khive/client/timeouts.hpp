@@ -15,6 +15,7 @@ namespace khive::inline KHIVE_ABI {
 /// `unlimited` switches one off. No hidden ceiling: a timer that could never run out because another is shorter is a
 /// contradiction and rejected, except that an `attempt` or `total` may be shorter than the sum of the stages.
 struct Timeouts {
+    Duration pool_wait = std::chrono::seconds{5};     ///< waiting for a connection, with none being made. > 0
     Duration resolve = std::chrono::seconds{5};       ///< host name lookup. > 0
     Duration connect = std::chrono::seconds{5};       ///< TCP connect, all addresses together. > 0
     Duration tls_handshake = std::chrono::seconds{5}; ///< TLS handshake. > 0
@@ -24,7 +25,7 @@ struct Timeouts {
     Duration attempt = unlimited;                     ///< one attempt, from its sending; dialling has its own. > 0
     Duration total = std::chrono::seconds{60};        ///< the whole call: waits, attempts, backoff. > 0
 
-    [[nodiscard]] net::DialTimeouts dial() const noexcept { return {resolve, connect, tls_handshake}; }
+    [[nodiscard]] net::CheckoutTimeouts checkout() const noexcept { return {pool_wait, {resolve, connect, tls_handshake}}; }
     [[nodiscard]] net::ExchangeTimeouts exchange() const noexcept { return {write_stall, first_byte, read_stall}; }
     /// What contradicts itself, if anything. The default of a stage contradicts nothing.
     [[nodiscard]] KHIVE_DECL std::optional<Error> check() const;

@@ -25,6 +25,9 @@ namespace khive::inline KHIVE_ABI::http {
                                                                 std::string_view host_header, const Headers& fields,
                                                                 const std::optional<std::size_t>& content_length);
 
+/// Does the request say that nothing follows it on its connection (`Connection: close`, RFC 9112 section 9.6)?
+[[nodiscard]] KHIVE_DECL bool says_close(const Headers& fields);
+
 } // namespace khive::inline KHIVE_ABI::http
 
 #if !defined(KHIVE_SEPARATE_COMPILATION)

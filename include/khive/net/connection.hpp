@@ -19,6 +19,10 @@
 #include <optional>
 #include <string>
 
+namespace khive::inline KHIVE_ABI::async {
+struct WaitRequest;
+}
+
 namespace khive::inline KHIVE_ABI::net {
 
 class Connection;
@@ -114,6 +118,8 @@ public:
     TimePoint retires = no_deadline; ///< not used again from then on
     bool alone = false;              ///< no other connection of the pool was in use when this one was taken
     void* pool_entry = nullptr; ///< the pool's record of its origin
+    async::WaitRequest* made_for = nullptr; ///< the request of the caller it is dialled for, as long as that waits
+    ConnectionPtr kept;                     ///< itself, as long as it is dialled
 
 private:
     enum class Stage : std::uint8_t { fresh, resolving, connecting, handshaking, idle, exchanging, closed };
@@ -145,6 +151,7 @@ private:
     void end(Error error);
     void stage_deadline(Timer timer, Duration value, TimePoint now);
     [[nodiscard]] Error lost(boost::system::error_code error) const;
+    [[nodiscard]] static Error lost_before_request();
     [[nodiscard]] Deadline nearest() const noexcept { return earlier(stage_, total_); }
     [[nodiscard]] bool request_sent() const noexcept { return unsent_head_.empty() && unsent_body_.empty(); }
     ListenerPtr self() noexcept { return ListenerPtr(this); }
@@ -168,9 +175,11 @@ private:
     bool probed_ = false;  ///< by `wake`, for the exchange that follows
     bool ended_ = false;   ///< the exchange or dial has a result, which waits for `pending_` to be zero
     bool reusable_ = false;
+    bool closed_by_owner_ = false;
 
     // Dialling.
     bool dialling_ = false; ///< the keeper has not been told yet
+    bool share_over_ = false; ///< the address under way has had its share of time
     DialTimeouts dial_timeouts_;
     Endpoints endpoints_;
     std::size_t next_endpoint_ = 0;
@@ -184,6 +193,8 @@ private:
     async::Completion rest_;
     std::string_view unsent_head_;
     std::string_view unsent_body_;
+    bool closes_ = false; ///< the request says that it is the last
+    bool sent_ = false;   ///< all of the request is with the system
     boost::system::error_code write_failure_;
     ExchangeTimeouts timeouts_;
     Deadline stage_;  ///< of the present stage

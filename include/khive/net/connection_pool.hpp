@@ -21,10 +21,9 @@ class ConnectionPool;
 struct PoolOptions {
     std::size_t max_connections = 100;                       ///< open at once, all origins. >= 1
     std::size_t max_per_origin = 0;                          ///< open at once to one origin; 0: as many as in all
-    std::size_t max_waiting = 1024;                          ///< callers in the queue; one more is refused
+    std::size_t max_waiting = 1024;                          ///< callers that no dial is under way for; one more is refused
     Duration idle_timeout = std::chrono::seconds{20};        ///< an idle connection is closed after it. > 0
     Duration max_lifetime = std::chrono::minutes{10};        ///< a connection is not used again after it; jittered by 10 %. > 0
-    Duration pool_wait = std::chrono::seconds{5};            ///< longest wait for a free connection. > 0
 };
 static_assert(std::is_trivially_destructible_v<PoolOptions>);
 
@@ -77,8 +76,8 @@ public:
     struct OriginEntry;
 
     /// \throws ConfigurationError for a limit of zero.
-    KHIVE_DECL ConnectionPool(asio::any_io_executor executor, const PoolOptions& options, const DialTimeouts& dial_timeouts,
-                              const http::ReaderLimits& limits, TlsContext tls);
+    KHIVE_DECL ConnectionPool(asio::any_io_executor executor, const PoolOptions& options, const http::ReaderLimits& limits,
+                              TlsContext tls);
     KHIVE_DECL ~ConnectionPool() override;
 
     /// The pool's record of an origin, for the pool's life: for the origin that every call goes to.
@@ -87,10 +86,11 @@ public:
     [[nodiscard]] KHIVE_DECL std::shared_ptr<OriginEntry> hold(const Origin& origin);
     /// A connection that is idle and alive, without waiting. Nothing if others wait already.
     [[nodiscard]] KHIVE_DECL std::optional<Lease> try_checkout(OriginEntry& entry, TimePoint now);
-    /// A connection, dialled or waited for until `deadline`; `fresh` insists on one that nobody has used.
+    /// A connection, dialled or waited for until `deadline`; `fresh` insists on one that nobody has used. `timeouts` are all > 0.
     /// `net::Checkout waiting(pool, pool->checkout(...)); auto wait = async::suspend(waiting); co_await std::move(wait);`, then
     /// `waiting.result()`.
-    [[nodiscard]] KHIVE_DECL async::WaitRequest checkout(OriginEntry& entry, const Deadline& deadline, bool fresh);
+    [[nodiscard]] KHIVE_DECL async::WaitRequest checkout(OriginEntry& entry, const Deadline& deadline,
+                                                         const CheckoutTimeouts& timeouts, bool fresh);
     /// Closes what is idle for that origin: its server has gone away.
     KHIVE_DECL void discard_idle(OriginEntry& entry) noexcept;
     /// Ends every wait, dial and exchange with `closed`, and refuses what comes.
@@ -116,19 +116,22 @@ private:
     KHIVE_DECL std::optional<Error> refuse(const async::WaitRequest& request, TimePoint now) override;
     KHIVE_DECL bool blocks(const async::WaitRequest& head) const noexcept override;
     KHIVE_DECL bool has_to_queue(const async::WaitRequest& newcomer) const noexcept override;
+    KHIVE_DECL bool is_full(const async::WaitRequest& newcomer) const noexcept override;
     KHIVE_DECL void on_join(const async::WaitRequest& request) noexcept override;
     KHIVE_DECL void on_leave(const async::WaitRequest& request) noexcept override;
-    KHIVE_DECL void after_join(const async::WaitRequest& request) override;
+    KHIVE_DECL void after_join(async::Waiter& newcomer) override;
     KHIVE_DECL void on_idle_ended(Connection& connection) noexcept override;
 
     [[nodiscard]] ConnectionPtr pop_idle(OriginEntry& entry, bool fresh, TimePoint now) noexcept;
-    [[nodiscard]] ConnectionPtr new_connection(OriginEntry& entry);
+    [[nodiscard]] ConnectionPtr new_connection(async::WaitRequest& request);
+    [[nodiscard]] ConnectionPtr plan_dial(async::WaitRequest& request);
     void let_go(OriginEntry& entry) noexcept;
     void drop_if_unused(OriginEntry& entry) noexcept;
     void forget(Connection& connection) noexcept;
     void forget_idle(OriginEntry& entry, std::size_t index) noexcept;
     [[nodiscard]] OriginEntry* oldest_idle_but(const OriginEntry& entry) noexcept;
     void dial_for_waiters() noexcept;
+    void serve_those_held_up() noexcept;
     KHIVE_DECL void on_dialled(Connection& connection, Error error) noexcept override;
     void give_back(ConnectionPtr connection) noexcept;
     void make_idle(OriginEntry& entry, ConnectionPtr connection, TimePoint now) noexcept;
@@ -140,7 +143,6 @@ private:
     async::TimeService& time_;
     std::shared_ptr<Network> network_;
     PoolOptions options_;
-    DialTimeouts dial_timeouts_;
     http::ReaderLimits limits_;
     TlsContext tls_;
     Random random_;
@@ -163,7 +165,6 @@ struct ConnectionPool::OriginEntry {
     PoolCounts counts;
     std::size_t holders = 0;         ///< who may name it in a call
     std::vector<ConnectionPtr> idle; ///< the one used last at the back
-    std::vector<ConnectionPtr> dialling;
 };
 
 } // namespace khive::inline KHIVE_ABI::net

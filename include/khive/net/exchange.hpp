@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <khive/core/dial_timeouts.hpp>
 #include <khive/core/error.hpp>
 #include <khive/core/ledger.hpp>
 #include <khive/core/time.hpp>
@@ -19,11 +20,10 @@ struct Deadline {
     [[nodiscard]] friend Deadline earlier(const Deadline& a, const Deadline& b) noexcept { return b.at < a.at ? b : a; }
 };
 
-/// Limits on stages of making a connection.
-struct DialTimeouts {
-    Duration resolve = std::chrono::seconds{5};       ///< looking up the name. > 0
-    Duration connect = std::chrono::seconds{5};       ///< TCP connect, all addresses together. > 0
-    Duration tls_handshake = std::chrono::seconds{5}; ///< > 0
+/// Limits on stages of getting a connection.
+struct CheckoutTimeouts {
+    Duration pool_wait = std::chrono::seconds{5}; ///< waiting with no dial under way. > 0
+    DialTimeouts dial;                            ///< of a connection made for the caller
 };
 
 /// Limits on stages of an exchange; progress restarts the first and the last.
@@ -38,6 +38,7 @@ struct Outgoing {
     std::string_view head;
     std::string_view body;
     bool head_method = false; ///< the method is HEAD: the answer has no body whatever it says
+    bool closes = false;      ///< the head says `Connection: close`: nothing may follow on the connection (RFC 9112 9.6)
 };
 
 /// How an exchange ended; `error.kind()` is zero where a whole answer came.

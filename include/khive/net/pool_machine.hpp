@@ -17,6 +17,8 @@ struct PoolCounts {
     std::size_t waiting = 0;
 
     [[nodiscard]] std::size_t open() const noexcept { return leased + idle + connecting; }
+    /// Callers that no dial is under way for.
+    [[nodiscard]] std::size_t lacking() const noexcept { return waiting > connecting ? waiting - connecting : 0; }
 };
 
 /// What to do for a caller that waits.
@@ -40,17 +42,22 @@ public:
 
     [[nodiscard]] DialPlan plan(const PoolCounts& origin) const noexcept
     {
-        if (origin.waiting <= origin.connecting || origin.open() >= max_per_origin_) return DialPlan::wait;
+        if (origin.lacking() == 0 || origin.open() >= max_per_origin_) return DialPlan::wait;
         if (total_.open() < max_open_) return DialPlan::dial;
         return total_.idle > origin.idle ? DialPlan::make_room : DialPlan::wait;
     }
 
-    /// Would a caller that joins now get a dial of its own?
-    [[nodiscard]] DialPlan plan_for_newcomer(PoolCounts origin) const noexcept
+    /// Would a caller that joins now have to wait for somebody to give a connection back: with no dial under way that
+    /// nobody else waits for, and none of its own?
+    [[nodiscard]] bool newcomer_waits(PoolCounts origin) const noexcept
     {
         ++origin.waiting;
-        return plan(origin);
+        return origin.lacking() != 0 && plan(origin) == DialPlan::wait;
     }
+    /// Callers of all origins that no dial is under way for.
+    [[nodiscard]] std::size_t lacking() const noexcept { return lacking_; }
+    /// Is there room for one more connection of some origin, free or to be made?
+    [[nodiscard]] bool has_room() const noexcept { return total_.open() < max_open_ || total_.idle != 0; }
 
     void dialling(PoolCounts& origin) noexcept { add(origin, &PoolCounts::connecting); }
     void dial_failed(PoolCounts& origin) noexcept { remove(origin, &PoolCounts::connecting); }
@@ -75,13 +82,17 @@ private:
     using Member = std::size_t PoolCounts::*;
     void add(PoolCounts& origin, Member state) noexcept
     {
+        lacking_ -= origin.lacking();
         ++(origin.*state);
         ++(total_.*state);
+        lacking_ += origin.lacking();
     }
     void remove(PoolCounts& origin, Member state) noexcept
     {
+        lacking_ -= origin.lacking();
         --(origin.*state);
         --(total_.*state);
+        lacking_ += origin.lacking();
     }
     void move(PoolCounts& origin, Member from, Member to) noexcept
     {
@@ -92,6 +103,7 @@ private:
     std::size_t max_open_;
     std::size_t max_per_origin_;
     PoolCounts total_;
+    std::size_t lacking_ = 0; ///< the sum over origins
 };
 
 } // namespace khive::inline KHIVE_ABI::net

@@ -43,8 +43,8 @@ public:
     KHIVE_DECL TlsContext& client_certificate_file(const std::string& chain, const std::string& key);
     /// The same from memory.
     KHIVE_DECL TlsContext& client_certificate_pem(const std::string& chain, const Secret& key);
-    /// Name to send and verify instead of the URL's host; for servers reached under another name.
-    KHIVE_DECL TlsContext& server_name(std::string name);
+    /// Name to send and verify instead of the URL's host, for every origin; for servers reached under another name.
+    KHIVE_DECL TlsContext& server_name(const std::string& name);
     /// Connects to anyone. For tests on one's own machine; never for data that matters.
     KHIVE_DECL TlsContext& dangerously_skip_verification();
 

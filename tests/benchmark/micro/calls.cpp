@@ -23,11 +23,11 @@ void pool_check_out_and_return(benchmark::State& state)
 {
     asio::io_context io(1);
     micro::Loopback::install(io.get_executor());
-    const auto pool = std::make_shared<net::ConnectionPool>(io.get_executor(), net::PoolOptions{}, net::DialTimeouts{},
+    const auto pool = std::make_shared<net::ConnectionPool>(io.get_executor(), net::PoolOptions{},
                                                             http::ReaderLimits{}, net::TlsContext{});
     auto& entry = pool->entry(Origin{false, "api.test", 80});
     const auto dial = [](std::shared_ptr<net::ConnectionPool> of, net::ConnectionPool::OriginEntry* to) -> asio::awaitable<void> {
-        net::Checkout waiting(of, of->checkout(*to, {}, false));
+        net::Checkout waiting(of, of->checkout(*to, {}, {}, false));
         auto wait = async::suspend(waiting);
         co_await std::move(wait);
     };

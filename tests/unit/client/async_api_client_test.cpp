@@ -493,7 +493,7 @@ TEST_CASE("AsyncAPIClient: many calls at once each get their own answer", "[clie
 {
     VirtualTime time;
     ClientOptions options = patient();
-    options.pool({.max_connections = 3, .pool_wait = 1min});
+    options.pool({.max_connections = 3}).timeouts({.pool_wait = 1min});
     auto api = scripted_client(time, {}, options, exact_retry());
     api.server().otherwise([](const ReceivedRequest& request) {
         return request.number % 5 == 0 ? status(503) : ok(request.target).after(std::chrono::milliseconds(request.number * 7 % 13));

@@ -167,7 +167,7 @@ TEST_CASE("errors: a pool without a free connection is an error of its own", "[c
 {
     VirtualTime time;
     ClientOptions options("http://api.test");
-    options.pool({.max_connections = 1, .max_waiting = 1, .pool_wait = 3s});
+    options.pool({.max_connections = 1, .max_waiting = 1}).timeouts({.pool_wait = 3s});
     auto api = scripted_client(time, {no_answer()}, options);
     auto holder = time.start(api.get("/").try_send());
     time.run_for(1s);

@@ -44,6 +44,8 @@ TEST_CASE("Timeouts: what makes sense is accepted, also a total shorter than the
 TEST_CASE("Timeouts: contradictions are refused by name, and no timer is a hidden ceiling", "[client][timeout]")
 {
     const auto [bad, name] = GENERATE(table<Timeouts, std::string>({
+        {{.pool_wait = 0s}, "pool_wait"},
+        {{.pool_wait = 61s}, "pool_wait"},
         {{.resolve = 0s}, "resolve"},
         {{.connect = -1s}, "connect"},
         {{.tls_handshake = 0s}, "tls_handshake"},
@@ -204,6 +206,35 @@ TEST_CASE("Timeouts: a request's own limits replace the client's, longer or shor
     check_timeout(time.run(api.get("/").timeout(5s).try_send()).error(), Timer::total, 5s);
     check_timeout(time.run(api.get("/").attempt_timeout(6s).try_send()).error(), Timer::attempt, 6s);
     check_timeout(time.run(api.get("/").timeout(10min).try_send()).error(), Timer::first_byte, 8s);
+}
+
+TEST_CASE("Timeouts: a request's own limits hold for the connection that is made for it, and for the wait for one", "[client][timeout]")
+{
+    VirtualTime time;
+    ClientOptions options("http://api.test");
+    options.pool({.max_connections = 1});
+    auto api = scripted_client(time, {no_answer()}, options);
+
+    SECTION("connect")
+    {
+        api.address().black_hole();
+        check_timeout(time.run(api.get("/").timeouts({.connect = 20s}).try_send()).error(), Timer::connect, 20s);
+        check_timeout(time.run(api.get("/").try_send()).error(), Timer::connect, 5s);
+    }
+    SECTION("resolve")
+    {
+        api.network().host("api.test").delay(1h);
+        check_timeout(time.run(api.get("/").timeouts({.resolve = 7s}).try_send()).error(), Timer::resolve, 7s);
+    }
+    SECTION("pool_wait")
+    {
+        auto holder = time.start(api.get("/").timeouts({.read_stall = unlimited, .total = unlimited}).try_send());
+        time.run_for(1s);
+        const auto error = time.run(api.get("/").timeouts({.pool_wait = 8s}).try_send()).error();
+        CHECK(error.kind() == ErrorKind::pool_timeout);
+        CHECK(error.timer_value() == 8s);
+        CHECK_FALSE(holder.done());
+    }
 }
 
 TEST_CASE("Timeouts: waiting for a token counts, and a wait that cannot fit is refused at once", "[client][timeout]")

@@ -323,7 +323,8 @@ TEST_CASE_METHOD(NetWorld, "ConnectionPool: opens no more than the cap in all an
 
 TEST_CASE_METHOD(NetWorld, "ConnectionPool: callers are served in the order of their arrival", "[net][pool]")
 {
-    open_pool({.max_connections = 1, .pool_wait = 1h});
+    timeouts.pool_wait = 1h;
+    open_pool({.max_connections = 1});
     std::vector<Started<Result<Exchanged>>> calls;
     for (int i = 0; i < 5; ++i) {
         calls.push_back(start_fetch(entry(), a_get("/" + std::to_string(i))));
@@ -340,7 +341,8 @@ TEST_CASE_METHOD(NetWorld, "ConnectionPool: callers are served in the order of t
 
 TEST_CASE_METHOD(NetWorld, "ConnectionPool: a wait that takes too long is an error of its own", "[net][pool]")
 {
-    open_pool({.max_connections = 1, .pool_wait = 5s});
+    timeouts.pool_wait = 5s;
+    open_pool({.max_connections = 1});
     const auto held = lease(entry());
 
     auto waiting = start_lease(entry());
@@ -357,11 +359,12 @@ TEST_CASE_METHOD(NetWorld, "ConnectionPool: a wait that takes too long is an err
 
 TEST_CASE_METHOD(NetWorld, "ConnectionPool: the caller's deadline ends the wait first if it is nearer", "[net][pool]")
 {
-    open_pool({.max_connections = 1, .pool_wait = 5s});
+    timeouts.pool_wait = 5s;
+    open_pool({.max_connections = 1});
     const auto held = lease(entry());
     const net::Deadline deadline{time.now() + 2s, Timer::total, 10s};
 
-    auto waiting = time.start(lease_from(pool, &entry(), deadline));
+    auto waiting = time.start(lease_from(pool, &entry(), deadline, timeouts));
     time.run_for(2s);
 
     const auto error = waiting.get().error();
@@ -372,9 +375,10 @@ TEST_CASE_METHOD(NetWorld, "ConnectionPool: the caller's deadline ends the wait 
 
 TEST_CASE_METHOD(NetWorld, "ConnectionPool: no patience for the queue ends a dial", "[net][pool]")
 {
-    dial_timeouts.connect = 30s;
+    timeouts.dial.connect = 30s;
     there.connect_delay(20s);
-    open_pool({.pool_wait = 5s});
+    timeouts.pool_wait = 5s;
+    open_pool();
 
     auto waiting = start_lease(entry());
     time.run_for(20s);
@@ -396,6 +400,31 @@ TEST_CASE_METHOD(NetWorld, "ConnectionPool: refuses whom the queue has no room f
     CHECK_FALSE(waiting.done());
     waiting.cancel();
     time.settle();
+}
+
+TEST_CASE_METHOD(NetWorld, "ConnectionPool: a caller that a dial is under way for takes no room in the queue", "[net][pool]")
+{
+    open_pool({.max_connections = 3, .max_waiting = GENERATE(0u, 1u)});
+    there.connect_delay(1s);
+    std::vector<Started<Result<net::Lease>>> dialling;
+    for (int i = 0; i < 3; ++i) dialling.push_back(start_lease(entry()));
+    time.settle();
+    CHECK(counts() == "0 0 3 3");
+
+    time.run_for(1s);
+
+    for (auto& caller : dialling) CHECK(caller.get().has_value());
+}
+
+TEST_CASE_METHOD(NetWorld, "ConnectionPool: a queue of no length refuses whoever would have to wait", "[net][pool]")
+{
+    open_pool({.max_connections = 1, .max_waiting = 0});
+    const auto held = lease(entry());
+
+    auto refused = start_lease(entry());
+    time.settle();
+
+    CHECK(refused.get().error().kind() == ErrorKind::queue_full);
 }
 
 TEST_CASE_METHOD(NetWorld, "ConnectionPool: a cancelled caller leaves the queue, and the next moves up", "[net][pool]")
@@ -500,6 +529,79 @@ TEST_CASE_METHOD(NetWorld, "ConnectionPool: a dial outlives the caller that it w
 
 // --- Several origins --------------------------------------------------------------------------------------------------
 
+TEST_CASE_METHOD(NetWorld, "ConnectionPool: dials that nobody waits for keep no other origin's caller from its own", "[net][pool]")
+{
+    auto& other = network->serve("other.test", 80, server);
+    open_pool({.max_connections = 10});
+    there.connect_delay(10s);
+    std::vector<Started<Result<net::Lease>>> callers;
+    for (int i = 0; i < 3; ++i) callers.push_back(start_lease(entry()));
+    time.settle();
+    for (auto& caller : callers) caller.cancel();
+    time.settle();
+    REQUIRE(counts() == "0 0 3 0");
+    callers.clear();
+
+    for (int i = 0; i < 3; ++i) callers.push_back(start_lease(entry("other.test")));
+    time.settle();
+
+    CHECK(other.accepted() == 3);
+    for (auto& caller : callers) CHECK(caller.done());
+    time.run_until_idle();
+}
+
+TEST_CASE_METHOD(NetWorld, "ConnectionPool: who comes while an abandoned dial is under way is not charged with its failure", "[net][pool]")
+{
+    timeouts.dial.connect = 10s;
+    there.black_hole();
+    open_pool();
+    start_lease(entry()).cancel();
+    time.run_for(9s);
+    REQUIRE(counts() == "0 0 1 0");
+
+    auto late = start_lease(entry());
+    time.settle();
+    there.accept();
+    time.run_for(1s); // the abandoned dial ends; the caller has one of its own
+
+    REQUIRE(late.done());
+    CHECK(late.get().has_value());
+}
+
+TEST_CASE_METHOD(NetWorld, "ConnectionPool: an abandoned dial serves who comes while it is under way, without a limit on the wait", "[net][pool]")
+{
+    timeouts = {1s, {5s, 30s, 5s}};
+    there.connect_delay(20s);
+    open_pool();
+    start_lease(entry()).cancel();
+    time.run_for(1s);
+
+    auto late = start_lease(entry());
+    time.run_for(19s);
+
+    REQUIRE(late.done());
+    CHECK(late.get().has_value());
+    CHECK(there.connects() == 1);
+}
+
+TEST_CASE_METHOD(NetWorld, "ConnectionPool: a connection is made within the limits of the caller that it is made for", "[net][pool]")
+{
+    open_pool();
+    there.black_hole();
+    timeouts.dial.connect = 7s;
+    auto patient = start_lease(entry());
+    timeouts.dial.connect = 2s;
+    auto hasty = start_lease(entry());
+    time.run_for(2s);
+
+    REQUIRE(hasty.done());
+    CHECK(hasty.get().error().timer_value() == 2s);
+    CHECK_FALSE(patient.done());
+    time.run_for(5s);
+    REQUIRE(patient.done());
+    CHECK(patient.get().error().timer_value() == 7s);
+}
+
 TEST_CASE_METHOD(NetWorld, "ConnectionPool: an idle connection of another origin makes room", "[net][pool]")
 {
     network->serve("other.test", 80, server);
@@ -522,7 +624,8 @@ TEST_CASE_METHOD(NetWorld, "ConnectionPool: an idle connection of another origin
 TEST_CASE_METHOD(NetWorld, "ConnectionPool: a connection given back makes room for another origin's caller", "[net][pool]")
 {
     network->serve("other.test", 80, server);
-    open_pool({.max_connections = 1, .pool_wait = 5s});
+    timeouts.pool_wait = 5s;
+    open_pool({.max_connections = 1});
     auto held = lease(entry());
     CHECK(use(held).end.ok());
     auto other = start_lease(entry("other.test"));
@@ -538,7 +641,8 @@ TEST_CASE_METHOD(NetWorld, "ConnectionPool: a connection given back makes room f
 TEST_CASE_METHOD(NetWorld, "ConnectionPool: a busy origin does not starve another", "[net][pool]")
 {
     network->serve("other.test", 80, server);
-    open_pool({.max_connections = 1, .pool_wait = 1h});
+    timeouts.pool_wait = 1h;
+    open_pool({.max_connections = 1});
     auto held = lease(entry());
     CHECK(use(held).end.ok());
     auto other = start_fetch(entry("other.test"), a_get("/other"));
@@ -594,7 +698,8 @@ TEST_CASE_METHOD(NetWorld, "ConnectionPool: a failed dial is the error of exactl
 TEST_CASE_METHOD(NetWorld, "ConnectionPool: nobody hangs when every dial fails and the cap is one", "[net][pool]")
 {
     there.refuse().connect_delay(100ms);
-    open_pool({.max_connections = 1, .pool_wait = 1h});
+    timeouts.pool_wait = 1h;
+    open_pool({.max_connections = 1});
     std::vector<Started<Result<Exchanged>>> calls;
     for (int i = 0; i < 5; ++i) calls.push_back(start_fetch(entry()));
     time.run_until_idle();
@@ -805,7 +910,6 @@ TEST_CASE_METHOD(NetWorld, "ConnectionPool: contradictory limits are refused at 
     CHECK_THROWS_AS(open_pool({.max_connections = 1, .max_per_origin = 2}), ConfigurationError);
     CHECK_THROWS_AS(open_pool({.idle_timeout = 0s}), ConfigurationError);
     CHECK_THROWS_AS(open_pool({.max_lifetime = -1s}), ConfigurationError);
-    CHECK_THROWS_AS(open_pool({.pool_wait = 0s}), ConfigurationError);
 }
 
 TEST_CASE_METHOD(NetWorld, "ConnectionPool: without trust anchors nothing is dialled over TLS", "[net][pool][tls]")

@@ -20,7 +20,7 @@ struct Keeper final : net::ConnectionKeeper {
 };
 
 struct ConnectionWorld : NetWorld {
-    net::DialTimeouts dial_timeouts;
+    DialTimeouts dial_timeouts;
     http::ReaderLimits limits;
     std::shared_ptr<Keeper> keeper = std::make_shared<Keeper>();
     net::ConnectionPtr connection;
@@ -173,6 +173,31 @@ TEST_CASE_METHOD(ConnectionWorld, "Connection: an address that does not answer l
     CHECK(time.elapsed() >= 2s);
     CHECK(connection->dial_times().connect == 2s);
     CHECK(connection->peer().to_string() == "10.1.0.2:80");
+}
+
+TEST_CASE_METHOD(ConnectionWorld, "Connection: an address that answers just as its share of time ends is not used", "[net][connection]")
+{
+    network->host("api.test").addresses({"10.1.0.1", "10.1.0.2"});
+    network->address("10.1.0.1", 80).serve(server).connect_delay(2s);
+    network->address("10.1.0.2", 80).serve(server);
+    dial_timeouts.connect = 4s;
+
+    CHECK(dialled().kind() == ErrorKind{});
+
+    CHECK(exchange().end.ok());
+}
+
+TEST_CASE_METHOD(ConnectionWorld, "Connection: a request that says it is the last is", "[net][connection]")
+{
+    REQUIRE(dialled().kind() == ErrorKind{});
+    Sending last = a_get("/");
+    last.closes = true;
+
+    const auto got = exchange(last);
+
+    CHECK(got.end.ok());
+    CHECK_FALSE(got.reusable);
+    CHECK(there.open_connections() == 0);
 }
 
 TEST_CASE_METHOD(ConnectionWorld, "Connection: when no address can be reached the error names each", "[net][connection]")

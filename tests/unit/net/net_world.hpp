@@ -33,6 +33,8 @@ struct Sending {
     std::string head;
     std::string body;
     bool head_method = false;
+    bool closes = false;
+    net::CheckoutTimeouts checkout;
     net::ExchangeTimeouts timeouts;
     net::Deadline deadline;
 };
@@ -55,7 +57,7 @@ inline Sending a_post(const std::string& path, std::string body)
 inline asio::awaitable<Exchanged> exchange_on(net::ConnectionPtr connection, std::shared_ptr<Sending> sending)
 {
     Exchanged got;
-    const net::Outgoing outgoing{sending->head, sending->body, sending->head_method};
+    const net::Outgoing outgoing{sending->head, sending->body, sending->head_method, sending->closes};
     net::Exchange exchange(*connection, outgoing, sending->timeouts, sending->deadline, got.attempt);
     auto exchanging = async::suspend(exchange);
     co_await std::move(exchanging);
@@ -71,14 +73,15 @@ using Entry = net::ConnectionPool::OriginEntry;
 using PoolPtr = std::shared_ptr<net::ConnectionPool>;
 
 /// A lease as a client gets it: idle, dialled or waited for.
-inline asio::awaitable<Result<net::Lease>> lease_from(PoolPtr pool, Entry* entry, net::Deadline deadline, bool fresh = false)
+inline asio::awaitable<Result<net::Lease>> lease_from(PoolPtr pool, Entry* entry, net::Deadline deadline,
+                                                    net::CheckoutTimeouts timeouts, bool fresh = false)
 {
     const auto executor = co_await asio::this_coro::executor;
     if (!fresh) {
         auto idle = pool->try_checkout(*entry, async::time_service(executor).now());
         if (idle) co_return std::move(*idle);
     }
-    net::Checkout waiting(pool, pool->checkout(*entry, deadline, fresh));
+    net::Checkout waiting(pool, pool->checkout(*entry, deadline, timeouts, fresh));
     auto wait = async::suspend(waiting);
     co_await std::move(wait);
     co_return waiting.result();
@@ -87,7 +90,7 @@ inline asio::awaitable<Result<net::Lease>> lease_from(PoolPtr pool, Entry* entry
 /// A whole call without policies and without replay.
 inline asio::awaitable<Result<Exchanged>> fetch_from(PoolPtr pool, Entry* entry, std::shared_ptr<Sending> sending)
 {
-    auto lease = co_await lease_from(pool, entry, sending->deadline);
+    auto lease = co_await lease_from(pool, entry, sending->deadline, sending->checkout);
     if (!lease) co_return lease.error();
     net::ConnectionPtr connection(&**lease);
     co_return co_await exchange_on(std::move(connection), std::move(sending));
@@ -99,7 +102,7 @@ struct NetWorld {
     std::shared_ptr<testing::ScriptedServer> server = std::make_shared<testing::ScriptedServer>();
     testing::SimulatedAddress& there = network->serve("api.test", 80, server);
     Origin origin{false, "api.test", 80};
-    net::DialTimeouts dial_timeouts;
+    net::CheckoutTimeouts timeouts; ///< of the calls that are started from here on
     PoolPtr pool;
 
     /// One for all that use none: it takes a millisecond to make.
@@ -111,7 +114,7 @@ struct NetWorld {
 
     PoolPtr& open_pool(const net::PoolOptions& options = {}, const net::TlsContext& tls = default_tls())
     {
-        pool = std::make_shared<net::ConnectionPool>(time.executor(), options, dial_timeouts, http::ReaderLimits{}, tls);
+        pool = std::make_shared<net::ConnectionPool>(time.executor(), options, http::ReaderLimits{}, tls);
         return pool;
     }
 
@@ -121,11 +124,11 @@ struct NetWorld {
     [[nodiscard]] testing::Started<Result<net::Lease>> start_lease(Entry& of, Duration patience = unlimited, bool fresh = false)
     {
         const net::Deadline deadline{saturating_add(time.now(), patience), Timer::total, patience};
-        return time.start(lease_from(pool, &of, deadline, fresh));
+        return time.start(lease_from(pool, &of, deadline, timeouts, fresh));
     }
     [[nodiscard]] testing::Started<Result<Exchanged>> start_fetch(Entry& of, const Sending& sending = a_get("/"))
     {
-        return time.start(fetch_from(pool, &of, std::make_shared<Sending>(sending)));
+        return time.start(fetch_from(pool, &of, sent_here(sending)));
     }
     [[nodiscard]] net::Lease lease(Entry& of)
     {
@@ -139,7 +142,13 @@ struct NetWorld {
     }
     [[nodiscard]] Result<Exchanged> fetch(const Sending& sending = a_get("/"))
     {
-        return time.run(fetch_from(pool, &entry(), std::make_shared<Sending>(sending)));
+        return time.run(fetch_from(pool, &entry(), sent_here(sending)));
+    }
+    [[nodiscard]] std::shared_ptr<Sending> sent_here(const Sending& sending) const
+    {
+        auto own = std::make_shared<Sending>(sending);
+        own->checkout = timeouts;
+        return own;
     }
     /// `leased idle connecting waiting`
     [[nodiscard]] std::string counts() const { return text(pool->counts()); }

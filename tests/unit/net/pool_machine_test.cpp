@@ -25,16 +25,36 @@ TEST_CASE("PoolMachine: a caller that waits alone gets a dial of its own", "[net
     CHECK(machine.plan(origin) == DialPlan::wait);
 }
 
-TEST_CASE("PoolMachine: a newcomer is planned for as if it waited already", "[net][pool]")
+TEST_CASE("PoolMachine: a newcomer waits where it can neither have a dial of its own nor one that nobody waits for", "[net][pool]")
 {
     PoolMachine machine(1, 0);
     PoolCounts origin;
-
-    CHECK(machine.plan(origin) == DialPlan::wait);
-    CHECK(machine.plan_for_newcomer(origin) == DialPlan::dial);
+    CHECK_FALSE(machine.newcomer_waits(origin));
 
     machine.dialling(origin);
-    CHECK(machine.plan_for_newcomer(origin) == DialPlan::wait);
+    CHECK_FALSE(machine.newcomer_waits(origin));
+
+    machine.joined(origin);
+    CHECK(machine.newcomer_waits(origin));
+}
+
+TEST_CASE("PoolMachine: knows how many callers of all origins no dial is under way for", "[net][pool]")
+{
+    PoolMachine machine(10, 0);
+    PoolCounts origin;
+    PoolCounts other;
+
+    machine.dialling(other); // of nobody any more: helps no caller of another origin
+    machine.joined(origin);
+    machine.joined(origin);
+    CHECK(machine.lacking() == 2);
+
+    machine.dialling(origin);
+    CHECK(machine.lacking() == 1);
+
+    machine.left(origin);
+    machine.left(origin);
+    CHECK(machine.lacking() == 0);
 }
 
 TEST_CASE("PoolMachine: the cap of an origin holds though there is room in all", "[net][pool]")

@@ -67,6 +67,20 @@ TEST_CASE("TlsContext: the name of the server can be another than the URL's", "[
     CHECK(context.name_for("api.test") == "inner.test");
 }
 
+TEST_CASE("TlsContext: a server name that is no host name is refused", "[net][tls]")
+{
+    using namespace std::string_literals;
+    const std::string bad = GENERATE(""s, "a b"s, "inner.test\0.evil.test"s, "inner.test:443"s, "user@inner.test"s, "inner.test/x"s);
+    TlsContext context;
+    context.server_name("good.test");
+
+    CHECK_THROWS_AS(context.server_name(bad), ConfigurationError);
+
+    CHECK(context.name_for("api.test") == "good.test");
+    CHECK(context.server_name("INNER.test").name_for("api.test") == "inner.test");
+    CHECK(context.server_name("::1").name_for("api.test") == "::1");
+}
+
 TEST_CASE("TlsContext: trusting nothing leaves no trust anchors, until one is added", "[net][tls]")
 {
     const TestIdentity identity;

@@ -100,18 +100,18 @@ KHIVE_DECL bool WaitQueue::has_to_queue(const WaitRequest&) const noexcept
     return !waiters_.empty();
 }
 
-KHIVE_DECL bool WaitQueue::refuse_first(std::unique_lock<std::mutex> lock, const void* key, Error why) noexcept
+KHIVE_DECL bool WaitQueue::is_full(const WaitRequest&) const noexcept
 {
-    WaiterList refused;
-    for (Waiter& waiter : waiters_) {
-        if (waiter.request().key != key) continue;
-        unlink(waiter, refused);
-        break;
-    }
+    return waiters_.size() >= max_waiting_;
+}
+
+KHIVE_DECL void WaitQueue::end_wait(std::unique_lock<std::mutex> lock, const WaitRequest& request, Error why) noexcept
+{
+    WaiterList ended;
+    const auto at = std::ranges::find_if(waiters_, [&](const Waiter& waiter) { return &waiter.request() == &request; });
+    unlink(*at, ended);
     lock.unlock();
-    const bool found = !refused.empty();
-    detail::drain(refused, [&](Waiter& waiter) { std::exchange(waiter.self_, nullptr)->deliver(std::move(why)); });
-    return found;
+    detail::drain(ended, [&](Waiter& waiter) { std::exchange(waiter.self_, nullptr)->deliver(std::move(why)); });
 }
 
 KHIVE_DECL std::size_t WaitQueue::waiting() const
@@ -124,7 +124,7 @@ KHIVE_DECL std::optional<Error> WaitQueue::refusal(const WaitRequest& request, T
 {
     if (closed_) return Error{ErrorKind::closed};
     if (auto refused = refuse(request, now)) return refused;
-    if (waiters_.size() >= max_waiting_)
+    if (is_full(request))
         return Error{ErrorKind::queue_full}.with_message(std::to_string(max_waiting_) + " callers wait already");
     if (request.deadline <= now) return detail::wait_timeout(request, now);
     return std::nullopt;
@@ -159,7 +159,7 @@ KHIVE_DECL void WaitQueue::admit(const std::shared_ptr<Waiter>& waiter)
     // Armed even if it never ends by itself: the time service lets go of it when the context ends.
     waiter->time().arm(*waiter, std::min(turn, request.deadline));
     if (!waiter->enter_scope()) return waiter->end_wait(Error{ErrorKind::closed});
-    after_join(request);
+    after_join(*waiter);
 }
 
 KHIVE_DECL void WaitQueue::join(std::shared_ptr<Waiter> waiter) noexcept

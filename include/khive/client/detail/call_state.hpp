@@ -34,6 +34,7 @@ struct CallState {
     std::shared_ptr<net::ConnectionPool::OriginEntry> other_origin; ///< keeps `entry` where it is not that of the base
     Timeouts timeouts;
     bool replay_safe = false;
+    bool closes = false;        ///< the head says `Connection: close`
     bool reuses_memory = false; ///< `response` holds memory for the answer
     bool raise_for_status = true;
 
@@ -47,7 +48,7 @@ struct CallState {
 
     [[nodiscard]] Ledger& ledger() noexcept { return response.writable_ledger(); }
     [[nodiscard]] const Ledger& ledger() const noexcept { return response.ledger(); }
-    [[nodiscard]] net::Outgoing outgoing() const noexcept { return {head, fields.body, fields.method == "HEAD"}; }
+    [[nodiscard]] net::Outgoing outgoing() const noexcept { return {head, fields.body, fields.method == "HEAD", closes}; }
     /// The URL without userinfo and query values.
     [[nodiscard]] KHIVE_DECL std::string redacted_url() const;
     /// Ready for another call; memory stays.

@@ -177,7 +177,8 @@ public:
 
     [[nodiscard]] net::Checkout& checkout(bool fresh)
     {
-        return call_.checkout.emplace(core_.shared_pool(), core_.pool().checkout(*call_.entry, deadline(), fresh));
+        return call_.checkout.emplace(core_.shared_pool(),
+                                      core_.pool().checkout(*call_.entry, deadline(), call_.timeouts.checkout(), fresh));
     }
 
     /// After waiting for a connection.

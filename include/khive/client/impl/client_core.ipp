@@ -114,8 +114,7 @@ KHIVE_DECL void ReturnCallState::operator()(CallState* call) const noexcept
 KHIVE_DECL ClientCore::ClientCore(asio::any_io_executor executor, const ClientOptions& options)
     : executor_(std::move(executor)), time_(async::time_service(executor_)), settings_(options.settings()),
       base_headers_(overlay(settings_.headers, settings_.origin_headers)),
-      pool_(std::make_shared<net::ConnectionPool>(executor_, settings_.pool, settings_.timeouts.dial(), settings_.limits,
-                                                  settings_.tls)),
+      pool_(std::make_shared<net::ConnectionPool>(executor_, settings_.pool, settings_.limits, settings_.tls)),
       base_entry_(&pool_->entry(settings_.base.origin())), base_host_(settings_.base.origin().host_header()),
       base_path_(settings_.base.path()), drain_(std::make_shared<CallDrain>(in_flight_))
 {
@@ -123,6 +122,7 @@ KHIVE_DECL ClientCore::ClientCore(asio::any_io_executor executor, const ClientOp
     auto head = http::write_request_head("GET", "/", base_host_, base_headers_, std::nullopt);
     if (!head) head.error().raise();
     head_fields_ = without_request_line(*head);
+    base_closes_ = http::says_close(base_headers_);
     spare_.reserve(128);
 }
 
@@ -201,6 +201,7 @@ KHIVE_DECL bool ClientCore::prepare_plain(CallState& call) const
     call.entry = base_entry_;
     append_all(call.target, {base_path_, fields.reference, fields.query.empty() ? "" : "?", fields.query});
     append_all(call.head, {fields.method, " ", call.target, " HTTP/1.1\r\n", head_fields_});
+    call.closes = base_closes_;
     call.replay_safe = fields.replay_safe.value_or(http::is_replay_safe(fields.method, settings_.origin_headers));
     return true;
 }
@@ -229,6 +230,7 @@ KHIVE_DECL std::optional<Error> ClientCore::prepare_any(CallState& call)
     call.target = url->target();
     if (!head) return head.error();
     call.head = std::move(*head);
+    call.closes = http::says_close(headers);
     call.replay_safe = fields.replay_safe.value_or(http::is_replay_safe(fields.method, headers));
     return std::nullopt;
 }

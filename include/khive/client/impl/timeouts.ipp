@@ -32,7 +32,8 @@ struct NamedTimeout {
     Duration Timeouts::*value;
 };
 
-inline constexpr std::array<NamedTimeout, 6> stage_timeouts{{{"resolve", &Timeouts::resolve},
+inline constexpr std::array<NamedTimeout, 7> stage_timeouts{{{"pool_wait", &Timeouts::pool_wait},
+                                                             {"resolve", &Timeouts::resolve},
                                                              {"connect", &Timeouts::connect},
                                                              {"tls_handshake", &Timeouts::tls_handshake},
                                                              {"write_stall", &Timeouts::write_stall},

@@ -29,6 +29,9 @@ inline std::span<const char> bytes_of(std::string_view text)
     return {text.data(), text.size()};
 }
 
+/// TLS records that wait to be written: no more of the request is encrypted beyond it.
+inline constexpr std::size_t enough_output = 64 * 1024;
+
 inline bool is_idempotent(const Outgoing& outgoing) noexcept
 {
     return http::is_idempotent(outgoing.head.substr(0, outgoing.head.find(' ')));
@@ -140,6 +143,8 @@ KHIVE_DECL void Connection::on_connected(boost::system::error_code error)
 {
     Step step(*this);
     --pending_;
+    // It may have succeeded just as its time ran out; the socket is closed then.
+    if (std::exchange(share_over_, false) && !error) error = asio::error::timed_out;
     if (now_in_ == Stage::connecting && !ended_) {
         const TimePoint now = time_.now();
         dial_times_.connect = now - stage_began_;
@@ -194,6 +199,8 @@ KHIVE_DECL void Connection::exchange(const Outgoing& outgoing, const ExchangeTim
     attempt_ = &attempt;
     unsent_head_ = outgoing.head;
     unsent_body_ = outgoing.body;
+    closes_ = outgoing.closes;
+    sent_ = false;
     timeouts_ = timeouts;
     total_ = deadline;
     write_failure_ = {};
@@ -208,14 +215,13 @@ KHIVE_DECL void Connection::exchange(const Outgoing& outgoing, const ExchangeTim
         now_in_ = Stage::exchanging;
         stage_deadline(Timer::write_stall, timeouts_.write_stall, began_);
         if (probe && wire_->readable_now())
-            end(Error{ErrorKind::connection_lost}
-                    .with_message("connection lost: closed by the server, or something unasked was sent, before the request")
-                    .with_retryable(true));
+            end(lost_before_request());
         else
             begin_write();
     } else {
-        ended_ = true; // closed between the grant and now, which only its owner does
-        end_.error = Error{ErrorKind::closed};
+        // Between the grant and now: by its owner, or its watch, begun by another thread just before, has found its end.
+        ended_ = true;
+        end_.error = closed_by_owner_ ? Error{ErrorKind::closed} : lost_before_request();
     }
     step.finish(false);
 }
@@ -248,8 +254,7 @@ KHIVE_DECL void Connection::pump_write()
 
 KHIVE_DECL Error Connection::encrypt()
 {
-    constexpr std::size_t enough = 64 * 1024;
-    while (!request_sent() && tls_->output_size() < enough) {
+    while (!request_sent() && tls_->output_size() < detail::enough_output) {
         std::string_view& part = unsent_head_.empty() ? unsent_body_ : unsent_head_;
         std::size_t taken = 0;
         if (tls_->write(detail::bytes_of(part), taken) != TlsStep::done) return tls_->error();
@@ -270,7 +275,9 @@ KHIVE_DECL void Connection::on_written(boost::system::error_code error, std::siz
         else
             flush_tls();
     } else if (now_in_ == Stage::exchanging && !ended_) {
-        if (error) {
+        if (sent_) {
+            if (!error) flush_tls(); // an answer of TLS's own went out
+        } else if (error) {
             // The answer that explains it may be on its way: a 413, say. Read before giving up.
             write_failure_ = error;
             stage_deadline(Timer::read_stall, timeouts_.read_stall, time_.now());
@@ -299,6 +306,7 @@ KHIVE_DECL void Connection::sent_all()
         pump_write();
         return pump_read(); // an early answer must be seen while a large body is still going out
     }
+    sent_ = true;
     attempt_->write = now - began_;
     if (end_.any_answer)
         stage_deadline(Timer::read_stall, timeouts_.read_stall, now);
@@ -379,6 +387,10 @@ KHIVE_DECL void Connection::decrypt()
         const auto read = reader_.commit(bytes);
         if (read != http::ReadStep::more) return step_to(read);
     }
+    if (tls_->output_size() > detail::enough_output + detail::enough_output)
+        return end(Error{ErrorKind::protocol}
+                       .with_message("the server asks for answers at the TLS level and does not read them")
+                       .with_maybe_processed(end_.wrote));
     flush_tls();
     pump_read();
 }
@@ -400,7 +412,8 @@ KHIVE_DECL void Connection::answered()
 {
     attempt_->status = static_cast<std::uint16_t>(reader_.status());
     attempt_->body = last_byte_ - began_ - attempt_->write - attempt_->first_byte;
-    bool clean = reader_.reusable() && reader_.keep_alive_max() != 0u && request_sent() && !write_failure_ && !writing_;
+    bool clean = reader_.reusable() && reader_.keep_alive_max() != 0u && request_sent() && !write_failure_ && !writing_ &&
+                 !closes_;
     if (tls_ && clean) {
         // Session tickets may follow the answer; anything else does not belong there.
         char unasked = 0;
@@ -435,6 +448,13 @@ KHIVE_DECL Error Connection::lost(boost::system::error_code error) const
         .with_maybe_processed(end_.wrote);
 }
 
+KHIVE_DECL Error Connection::lost_before_request()
+{
+    return Error{ErrorKind::connection_lost}
+        .with_message("connection lost: closed by the server, or something unasked was sent, before the request")
+        .with_retryable(true);
+}
+
 KHIVE_DECL void Connection::cancel_exchange(std::uint64_t serial)
 {
     Step step(*this);
@@ -448,6 +468,7 @@ KHIVE_DECL void Connection::cancel_exchange(std::uint64_t serial)
 KHIVE_DECL void Connection::close(const Error& why)
 {
     Step step(*this);
+    closed_by_owner_ = true;
     switch (now_in_) {
     case Stage::resolving:
     case Stage::connecting:
@@ -515,7 +536,7 @@ KHIVE_DECL void Connection::watch_tls(boost::system::error_code error)
 {
     char unasked = 0;
     std::size_t bytes = 0;
-    if (!error && tls_->read({&unasked, 1}, bytes) == TlsStep::read) { // a session ticket
+    if (!error && tls_->read({&unasked, 1}, bytes) == TlsStep::read && tls_->output_size() == 0) { // a session ticket
         watching_ = true;
         ++pending_;
         return wire_->wait_readable(self());
@@ -551,7 +572,8 @@ KHIVE_DECL TimePoint Connection::on_time(TimePoint now) noexcept
         } else if (now_in_ == Stage::connecting && total_.at > now) {
             stage_ = {};
             again = total_.at;
-            wire_->close(); // this address had its share; `on_connected` goes on with the next
+            share_over_ = true;
+            wire_->close(); // `on_connected` goes on with the next address
         } else {
             end(Error{ErrorKind::timeout}
                     .with_timer(due.timer, due.value)

@@ -32,7 +32,6 @@ inline const PoolOptions& checked(const PoolOptions& options)
             .raise();
     check_positive(options.idle_timeout, "idle_timeout");
     check_positive(options.max_lifetime, "max_lifetime");
-    check_positive(options.pool_wait, "pool_wait");
     return options;
 }
 
@@ -41,16 +40,6 @@ inline Duration trusted_keep_alive(Duration hint) noexcept
 {
     constexpr Duration margin = std::chrono::seconds{1};
     return hint > 2 * margin ? hint - margin : hint / 2;
-}
-
-template <class List>
-ConnectionPtr take_from(List& list, const Connection* connection) noexcept
-{
-    const auto at = std::ranges::find_if(list, [&](const ConnectionPtr& c) { return c.get() == connection; });
-    if (at == list.end()) return nullptr;
-    ConnectionPtr taken = std::move(*at);
-    list.erase(at);
-    return taken;
 }
 
 } // namespace detail
@@ -204,10 +193,10 @@ KHIVE_DECL std::size_t ConnectionPool::origins() const
 // --- Checkout ---------------------------------------------------------------------------------------------------------
 
 KHIVE_DECL ConnectionPool::ConnectionPool(asio::any_io_executor executor, const PoolOptions& options,
-                                          const DialTimeouts& dial_timeouts, const http::ReaderLimits& limits, TlsContext tls)
+                                          const http::ReaderLimits& limits, TlsContext tls)
     : WaitQueue(detail::checked(options).max_waiting), executor_(std::move(executor)), time_(async::time_service(executor_)),
-      network_(network_service(executor_).network()), options_(options), dial_timeouts_(dial_timeouts), limits_(limits),
-      tls_(std::move(tls)), machine_(options.max_connections, options.max_per_origin),
+      network_(network_service(executor_).network()), options_(options), limits_(limits), tls_(std::move(tls)),
+      machine_(options.max_connections, options.max_per_origin),
       sweeper_(std::make_unique<Sweeper>(*this, time_))
 {
 }
@@ -218,6 +207,7 @@ KHIVE_DECL ConnectionPool::~ConnectionPool()
     std::vector<ConnectionPtr> all;
     for (Connection& connection : live_) all.emplace_back(&connection);
     live_.clear();
+    for (const auto& connection : all) connection->kept.reset();
     for (const auto& connection : all) connection->close();
 }
 
@@ -263,21 +253,23 @@ KHIVE_DECL std::optional<Error> ConnectionPool::refuse(const async::WaitRequest&
         "SSL_CERT_FILE, or add one to the TlsContext");
 }
 
-KHIVE_DECL async::WaitRequest ConnectionPool::checkout(OriginEntry& entry, const Deadline& deadline, bool fresh)
+KHIVE_DECL async::WaitRequest ConnectionPool::checkout(OriginEntry& entry, const Deadline& deadline,
+                                                       const CheckoutTimeouts& timeouts, bool fresh)
 {
     if (entry.origin.tls) (void)tls_.has_trust_anchors(); // looks at files, the first time: not under the lock
     const TimePoint now = time_.now();
     async::WaitRequest request;
     request.key = &entry;
     request.fresh = fresh;
-    bool dials = false;
+    request.dial = timeouts.dial;
+    bool waits = false;
     {
         const std::lock_guard lock(mutex_);
-        dials = machine_.plan_for_newcomer(entry.counts) != DialPlan::wait;
+        waits = machine_.newcomer_waits(entry.counts);
     }
-    const Deadline patience{saturating_add(now, options_.pool_wait), Timer::pool_wait, options_.pool_wait};
+    const Deadline patience{saturating_add(now, timeouts.pool_wait), Timer::pool_wait, timeouts.pool_wait};
     // With a dial under way the dial's own timers apply.
-    const Deadline until = dials ? deadline : earlier(deadline, patience);
+    const Deadline until = waits ? earlier(deadline, patience) : deadline;
     request.deadline = until.at;
     request.timer = until.timer;
     request.timer_value = until.value;
@@ -315,6 +307,11 @@ KHIVE_DECL bool ConnectionPool::has_to_queue(const async::WaitRequest& newcomer)
     return static_cast<const OriginEntry*>(newcomer.key)->counts.waiting != 0;
 }
 
+KHIVE_DECL bool ConnectionPool::is_full(const async::WaitRequest& newcomer) const noexcept
+{
+    return machine_.lacking() >= max_waiting() && machine_.newcomer_waits(static_cast<const OriginEntry*>(newcomer.key)->counts);
+}
+
 KHIVE_DECL void ConnectionPool::on_join(const async::WaitRequest& request) noexcept
 {
     machine_.joined(static_cast<OriginEntry*>(request.key)->counts);
@@ -322,23 +319,35 @@ KHIVE_DECL void ConnectionPool::on_join(const async::WaitRequest& request) noexc
 
 KHIVE_DECL void ConnectionPool::on_leave(const async::WaitRequest& request) noexcept
 {
-    machine_.left(static_cast<OriginEntry*>(request.key)->counts);
+    auto& entry = *static_cast<OriginEntry*>(request.key);
+    if (request.under_way != nullptr) static_cast<Connection*>(request.under_way)->made_for = nullptr;
+    machine_.left(entry.counts);
 }
 
-KHIVE_DECL void ConnectionPool::after_join(const async::WaitRequest&)
+KHIVE_DECL void ConnectionPool::after_join(async::Waiter& newcomer)
 {
-    dial_for_waiters();
+    ConnectionPtr dial;
+    {
+        const std::lock_guard lock(mutex_);
+        if (auto* request = find(newcomer)) dial = plan_dial(*request); // there was nothing for those who wait longer
+    }
+    bury();
+    if (dial) dial->dial(newcomer.request().dial);
+    serve_those_held_up();
 }
 
 // --- Dialling ---------------------------------------------------------------------------------------------------------
 
-KHIVE_DECL ConnectionPtr ConnectionPool::new_connection(OriginEntry& entry)
+KHIVE_DECL ConnectionPtr ConnectionPool::new_connection(async::WaitRequest& request)
 {
+    auto& entry = *static_cast<OriginEntry*>(request.key);
     ConnectionSetup setup{entry.origin, executor_, network_, tls_, limits_};
     ConnectionPtr connection(new Connection(setup, std::static_pointer_cast<ConnectionPool>(shared_from_this())));
     connection->pool_entry = &entry;
+    connection->made_for = &request;
+    connection->kept = connection;
+    request.under_way = connection.get();
     live_.push_back(*connection);
-    entry.dialling.push_back(connection);
     machine_.dialling(entry.counts);
     return connection;
 }
@@ -353,31 +362,42 @@ KHIVE_DECL ConnectionPool::OriginEntry* ConnectionPool::oldest_idle_but(const Or
     return oldest;
 }
 
+/// A connection to dial for a caller that waits, if it has none yet and the caps leave room. Under the lock.
+KHIVE_DECL ConnectionPtr ConnectionPool::plan_dial(async::WaitRequest& request)
+{
+    if (request.under_way != nullptr || is_closed()) return nullptr;
+    auto& entry = *static_cast<OriginEntry*>(request.key);
+    DialPlan plan = machine_.plan(entry.counts);
+    if (plan == DialPlan::wait && request.fresh && !entry.idle.empty() && entry.counts.lacking() != 0) {
+        forget_idle(entry, 0); // a used one does not help, and is in the way
+        plan = machine_.plan(entry.counts);
+    }
+    if (plan == DialPlan::make_room) {
+        OriginEntry& other = *oldest_idle_but(entry);
+        forget_idle(other, 0);
+        drop_if_unused(other);
+    }
+    return plan == DialPlan::wait ? nullptr : new_connection(request);
+}
+
 KHIVE_DECL void ConnectionPool::dial_for_waiters() noexcept
 {
-    std::vector<ConnectionPtr> dials;
+    std::vector<std::pair<ConnectionPtr, DialTimeouts>> dials;
     {
         const std::lock_guard lock(mutex_);
-        if (is_closed()) return;
-        for_each_waiting([&](const async::WaitRequest& request) {
-            auto& entry = *static_cast<OriginEntry*>(request.key);
-            DialPlan plan = machine_.plan(entry.counts);
-            if (plan == DialPlan::wait && request.fresh && !entry.idle.empty() && entry.counts.waiting > entry.counts.connecting) {
-                forget_idle(entry, 0); // a used one does not help, and is in the way
-                plan = machine_.plan(entry.counts);
-            }
-            if (plan == DialPlan::make_room) {
-                OriginEntry& other = *oldest_idle_but(entry);
-                forget_idle(other, 0);
-                drop_if_unused(other);
-            }
-            if (plan != DialPlan::wait) dials.push_back(new_connection(entry));
-            return machine_.total().connecting < machine_.total().waiting;
+        for_each_waiting([&](async::WaitRequest& request) {
+            if (auto dial = plan_dial(request)) dials.emplace_back(std::move(dial), request.dial);
+            return machine_.lacking() != 0 && machine_.has_room();
         });
     }
     bury();
-    for (const auto& connection : dials) connection->dial(dial_timeouts_);
-    // Whoever had to let an older caller of another origin go first.
+    for (const auto& [connection, timeouts] : dials) connection->dial(timeouts);
+    serve_those_held_up();
+}
+
+/// Whoever had to let an older caller of another origin go first.
+KHIVE_DECL void ConnectionPool::serve_those_held_up() noexcept
+{
     std::unique_lock lock(mutex_);
     if (has_waiters() && machine_.total().idle != 0) pump(std::move(lock), time_.now());
 }
@@ -388,7 +408,9 @@ KHIVE_DECL void ConnectionPool::on_dialled(Connection& dialled, Error error) noe
     const TimePoint now = time_.now();
     std::unique_lock lock(mutex_);
     auto& entry = *static_cast<OriginEntry*>(connection->pool_entry);
-    if (!detail::take_from(entry.dialling, connection.get())) return;
+    if (!std::exchange(connection->kept, nullptr)) return;
+    async::WaitRequest* const made_for = std::exchange(connection->made_for, nullptr);
+    if (made_for != nullptr) made_for->under_way = nullptr;
     if (error.kind() == ErrorKind{} && !is_closed()) {
         machine_.dialled(entry.counts);
         const double jitter = 1.0 - 0.1 * random_.uniform();
@@ -400,10 +422,9 @@ KHIVE_DECL void ConnectionPool::on_dialled(Connection& dialled, Error error) noe
     }
     machine_.dial_failed(entry.counts);
     forget(*connection);
-    const bool nobody_else_comes = entry.counts.waiting > entry.counts.connecting;
     drop_if_unused(entry);
-    if (nobody_else_comes)
-        (void)refuse_first(std::move(lock), &entry, std::move(error));
+    if (made_for != nullptr) // whoever else counted on it gets a dial of its own
+        end_wait(std::move(lock), *made_for, std::move(error));
     else
         lock.unlock();
     connection->close();

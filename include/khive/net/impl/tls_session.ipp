@@ -77,11 +77,10 @@ inline int on_verify(int ok, X509_STORE_CTX* store)
 inline void expect_peer(SSL* ssl, const std::string& name)
 {
     SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
-    if (is_ip_literal(name)) {
-        X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name.c_str());
-    } else {
-        SSL_set1_host(ssl, name.c_str());
-    }
+    // Unset, nothing would be compared: it fails for want of memory only.
+    const int set = is_ip_literal(name) ? X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name.c_str())
+                                        : SSL_set1_host(ssl, name.c_str());
+    if (set != 1) throw std::bad_alloc();
 }
 
 } // namespace detail
@@ -126,23 +125,26 @@ inline const BIO_METHOD* TlsSession::bio_method()
 }
 
 KHIVE_DECL TlsSession::TlsSession(TlsContext context, const std::string& host, std::string origin)
-    : context_(std::move(context)), origin_(std::move(origin)), buffers_(std::make_unique<Buffers>()),
-      ssl_(SSL_new(context_.native()))
+    : context_(std::move(context)), origin_(std::move(origin)), buffers_(std::make_unique<Buffers>())
 {
-    if (ssl_ == nullptr) throw std::bad_alloc();
-    BIO* bio = BIO_new(bio_method());
+    detail::SslPtr<SSL> made(SSL_new(context_.native()));
+    SSL* const ssl = made.get();
+    if (ssl == nullptr) throw std::bad_alloc();
+    BIO* const bio = BIO_new(bio_method());
+    if (bio == nullptr) throw std::bad_alloc();
     BIO_set_data(bio, buffers_.get());
     BIO_set_init(bio, 1);
-    SSL_set_bio(ssl_, bio, bio);
-    SSL_set_connect_state(ssl_);
-    SSL_set_ex_data(ssl_, detail::origin_index(), &origin_);
+    SSL_set_bio(ssl, bio, bio);
+    SSL_set_connect_state(ssl);
+    if (SSL_set_ex_data(ssl, detail::origin_index(), &origin_) != 1) throw std::bad_alloc();
     const std::string name = context_.name_for(host);
-    if (!detail::is_ip_literal(name)) SSL_set_tlsext_host_name(ssl_, name.c_str());
+    if (!detail::is_ip_literal(name) && SSL_set_tlsext_host_name(ssl, name.c_str()) != 1) throw std::bad_alloc();
     if (context_.verifies()) {
-        detail::expect_peer(ssl_, name);
-        SSL_set_verify(ssl_, SSL_VERIFY_PEER, &detail::on_verify);
+        detail::expect_peer(ssl, name);
+        SSL_set_verify(ssl, SSL_VERIFY_PEER, &detail::on_verify);
     }
-    if (const auto session = context_.state()->sessions.find(origin_)) SSL_set_session(ssl_, session.get());
+    if (const auto session = context_.state()->sessions.find(origin_)) SSL_set_session(ssl, session.get());
+    ssl_ = made.release();
 }
 
 KHIVE_DECL TlsSession::~TlsSession()
