@@ -26,7 +26,7 @@ namespace khive::inline KHIVE_ABI::detail {
 class ClientCore : public std::enable_shared_from_this<ClientCore> {
 public:
     KHIVE_DECL ClientCore(asio::any_io_executor executor, const ClientOptions& options);
-    virtual ~ClientCore() = default;
+    KHIVE_DECL virtual ~ClientCore();
     ClientCore(const ClientCore&) = delete;
     ClientCore& operator=(const ClientCore&) = delete;
 
@@ -92,6 +92,7 @@ private:
     [[nodiscard]] KHIVE_DECL std::optional<Error> prepare_or_refuse(CallState& call);
     [[nodiscard]] KHIVE_DECL std::optional<Error> set_timeouts(CallState& call) const;
     [[nodiscard]] KHIVE_DECL bool prepare_plain(CallState& call) const;
+    [[nodiscard]] KHIVE_DECL bool is_same_as_before(const CallState& call) const;
     [[nodiscard]] KHIVE_DECL std::optional<Error> prepare_any(CallState& call);
 
     asio::any_io_executor executor_;
@@ -104,6 +105,7 @@ private:
     std::string base_path_;  ///< the base's path without its last '/'
     bool base_closes_ = false; ///< they say `Connection: close`
     std::string head_fields_; ///< `Host` and the default headers as they travel, for requests that add none
+    std::atomic<CallState*> last_spare_{nullptr}; ///< owned; one call after another needs no lock
     std::mutex spare_mutex_;
     std::vector<std::unique_ptr<CallState>> spare_;
     std::shared_ptr<async::WaitScope> scope_ = std::make_shared<async::WaitScope>();

@@ -49,7 +49,8 @@ enum class ReadStep : std::uint8_t {
 ///
 /// - Errors: `protocol`, `header_too_large`, `body_too_large`, `truncated_body` (the stream ended inside a body) and
 ///   `connection_lost` (it ended before a complete head). Whether the server may have acted is for the caller to say.
-/// - Complexity: linear in the bytes; no allocation where memory of earlier answers is large enough. An announced length
+/// - Complexity: linear in the bytes; no allocation where memory of earlier answers is large enough. A head of the same bytes as
+///   the one before, as many are within a second, is compared, not parsed. An announced length
 ///   reserves at most 1 MiB before its bytes come.
 /// - Source: RFC 9112.
 class ResponseReader {
@@ -107,6 +108,7 @@ private:
     [[nodiscard]] std::string_view input() const noexcept { return input_.view().substr(consumed_); }
     KHIVE_DECL void advance();
     KHIVE_DECL void read_head();
+    KHIVE_DECL void remember_head(std::string_view text);
     KHIVE_DECL void use_head(std::string_view lines);
     KHIVE_DECL void begin_body();
     KHIVE_DECL void begin_length(std::uint64_t length);
@@ -124,6 +126,9 @@ private:
     std::size_t line_ = 0;     // of the head: read
     std::size_t fields_ = 0;   // of the head: where they begin
     detail::ResponseHead head_;
+    std::string known_;               // a final head as it came, with its empty line
+    std::size_t known_fields_ = 0;    // of it: where its fields begin
+    detail::ResponseHead known_head_; // what it says
     std::uint64_t left_ = 0;   // of a body of known length
     ByteBuffer body_;
     std::string header_lines_;

@@ -29,6 +29,55 @@ TEST_CASE("Request: is a value that is sent as often as one likes and stays as i
     }
 }
 
+TEST_CASE("Request: each is its own, however like the one before", "[client][CL-4]")
+{
+    VirtualTime time;
+    ClientOptions options("http://api.test/v1");
+    auto api = scripted_client(time, {}, options);
+    struct Line {
+        std::string method, path, query;
+    };
+    const std::vector<Line> all = {{"GET", "/a", ""},  {"GET", "/a", ""},  {"GET", "/a", "k"}, {"GET", "/a", ""},  {"GET", "/ab", ""},
+                                   {"GET", "/b", ""},  {"GE", "/b", ""},   {"GETX", "/b", ""}, {"HEAD", "/b", ""}, {"DELETE", "/b", ""},
+                                   {"GET", "/b", ""},  {"PUT", "/b", ""},  {"GET", "/b", ""},  {"GET", "/", ""},   {"GET", "", ""},
+                                   {"GET", "/b?c", ""}, {"GET", "/b", "c"}, {"GET", "/b", ""}};
+
+    for (const Line& line : all) {
+        auto request = api.request(line.method, line.path);
+        if (!line.query.empty()) request.query(line.query, 1);
+        (void)time.run(std::move(request).try_send());
+    }
+
+    for (std::size_t i = 0; i < all.size(); ++i) {
+        CHECK(api.received(i).method == all[i].method);
+        CHECK(api.received(i).target == "/v1" + all[i].path + (all[i].query.empty() ? "" : "?" + all[i].query + "=1"));
+    }
+}
+
+TEST_CASE("Request: one with a header or a body leaves nothing to the next, nor does a refused one", "[client][CL-4]")
+{
+    VirtualTime time;
+    ClientOptions options("http://api.test");
+    auto api = scripted_client(time, {}, options);
+
+    (void)time.run(api.get("/a").send());
+    (void)time.run(api.get("/a").header("X-A", "1").send());
+    (void)time.run(api.get("/a").send());
+    (void)time.run(api.request("GET", "/a").body("text").send());
+    (void)time.run(api.get("/a").send());
+    CHECK(time.run(api.get("/a\r\nX: y").try_send()).has_value() == false);
+    CHECK(time.run(api.get("/a").timeout(-std::chrono::seconds{1}).try_send()).error().url().empty());
+    (void)time.run(api.get("/a").send());
+
+    for (const std::size_t i : {0u, 2u, 4u, 5u}) {
+        CHECK(api.received(i).target == "/a");
+        CHECK_FALSE(api.received(i).headers.contains("X-A"));
+        CHECK(api.received(i).body.empty());
+    }
+    CHECK(api.received(1).headers.get("X-A") == "1");
+    CHECK(api.received(3).body == "text");
+}
+
 TEST_CASE("Request: is GET / where nothing is said", "[client]")
 {
     VirtualTime time;

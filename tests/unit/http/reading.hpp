@@ -50,10 +50,15 @@ inline std::string describe(khive::http::ResponseReader& reader, khive::http::Re
            "] [" + std::string{reader.take_body().view()} + "] [" + reader.trailers().lines() + "]";
 }
 
-/// Reads the answer cut into pieces that end at `cuts`, which are in order.
-inline std::string read_cut(const Answer& answer, const std::vector<std::size_t>& cuts)
+/// Reads the answer cut into pieces that end at `cuts`, which are in order; `again` by a reader that has read it before.
+inline std::string read_cut(const Answer& answer, const std::vector<std::size_t>& cuts, bool again = false)
 {
     khive::http::ResponseReader reader(answer.limits);
+    if (again) {
+        std::string_view before = answer.bytes;
+        reader.start(answer.to_head);
+        (void)feed(reader, before);
+    }
     reader.start(answer.to_head);
     auto step = khive::http::ReadStep::more;
     std::size_t from = 0;
@@ -82,14 +87,17 @@ inline std::string read_bytewise(const Answer& answer)
     return read_cut(answer, cuts);
 }
 
-/// The one result of every way to cut the answer in two and of feeding single bytes; says where they differ.
+/// The one result of every way to cut the answer in two and of feeding single bytes, by a new reader and by one that knows the
+/// answer; says where they differ.
 inline std::string read_every_way(const Answer& answer)
 {
     const auto whole = read_whole(answer);
+    if (const auto again = read_cut(answer, {}, true); again != whole) return "again: " + again + " whole: " + whole;
     if (const auto bytewise = read_bytewise(answer); bytewise != whole) return "bytewise: " + bytewise + " whole: " + whole;
     for (std::size_t cut = 1; cut < answer.bytes.size(); ++cut)
-        if (const auto halves = read_cut(answer, {cut}); halves != whole)
-            return "cut at " + std::to_string(cut) + ": " + halves + " whole: " + whole;
+        for (const bool again : {false, true})
+            if (const auto halves = read_cut(answer, {cut}, again); halves != whole)
+                return (again ? "again, cut at " : "cut at ") + std::to_string(cut) + ": " + halves + " whole: " + whole;
     return whole;
 }
 

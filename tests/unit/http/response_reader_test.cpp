@@ -150,6 +150,36 @@ TEST_CASE("ResponseReader: reads the next answer with all state of the last one 
     CHECK(reader.error().kind() == ErrorKind{});
 }
 
+TEST_CASE("ResponseReader: a head that is the last one's but for a byte is read for itself", "[http][reader]")
+{
+    const std::string head = "HTTP/1.1 200 OK\r\nKeep-Alive: timeout=5\r\nContent-Length: 5\r\nX: y\r\n\r\n";
+    for (std::size_t at = 0; at < head.size(); ++at) {
+        for (const char other : {'3', ' ', '\r', '\n', 'x', '\0'}) {
+            std::string changed = head;
+            changed[at] = other;
+            ResponseReader knowing;
+            (void)read_next(knowing, head + "hello");
+            knowing.start(false);
+            std::string_view again = changed;
+            const auto step = feed(knowing, again);
+            const auto timeout = knowing.keep_alive_timeout();
+            ResponseReader fresh;
+            fresh.start(false);
+            std::string_view bytes = changed;
+            const auto expected = feed(fresh, bytes);
+
+            REQUIRE(describe(knowing, step, !again.empty()) == describe(fresh, expected, !bytes.empty()));
+            REQUIRE(timeout == fresh.keep_alive_timeout());
+        }
+    }
+}
+
+TEST_CASE("ResponseReader: a head too long to remember is read again and again", "[http][reader]")
+{
+    const std::string answer = "HTTP/1.1 200 OK\r\nX: " + std::string(2000, 'x') + "\r\nContent-Length: 2\r\n\r\nok";
+    CHECK(read_every_way({answer}).ends_with("[ok] []"));
+}
+
 TEST_CASE("ResponseReader: an answer given up half-way leaves nothing to the next", "[http][reader]")
 {
     const auto half = GENERATE(as<std::string>{}, "HTTP/1.1 200 \r\nA", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nxx",

@@ -30,6 +30,7 @@ struct CallState {
     // What is sent, the same for every attempt.
     std::string head;
     std::string target;
+    bool is_plain = false; ///< both are of method and path alone, and good for the next call that wants the same
     net::ConnectionPool::OriginEntry* entry = nullptr;
     std::shared_ptr<net::ConnectionPool::OriginEntry> other_origin; ///< keeps `entry` where it is not that of the base
     Timeouts timeouts;

@@ -93,8 +93,10 @@ KHIVE_DECL void CallState::clear() noexcept
 {
     core.reset();
     fields.clear();
-    head.clear();
-    target.clear();
+    if (!is_plain) {
+        head.clear();
+        target.clear();
+    }
     entry = nullptr;
     response.clear();
     reuses_memory = false;
@@ -126,6 +128,11 @@ KHIVE_DECL ClientCore::ClientCore(asio::any_io_executor executor, const ClientOp
     spare_.reserve(128);
 }
 
+KHIVE_DECL ClientCore::~ClientCore()
+{
+    delete last_spare_.load(std::memory_order_acquire);
+}
+
 KHIVE_DECL Error ClientCore::closed_error()
 {
     return Error{ErrorKind::closed}.with_message("the client is closed");
@@ -133,8 +140,8 @@ KHIVE_DECL Error ClientCore::closed_error()
 
 KHIVE_DECL CallPtr ClientCore::new_call()
 {
-    std::unique_ptr<CallState> call;
-    {
+    std::unique_ptr<CallState> call(last_spare_.exchange(nullptr, std::memory_order_acq_rel));
+    if (!call) {
         const std::lock_guard lock(spare_mutex_);
         if (!spare_.empty()) {
             call = std::move(spare_.back());
@@ -152,6 +159,10 @@ KHIVE_DECL void ClientCore::keep(std::unique_ptr<CallState> call) noexcept
     constexpr std::size_t large = 16 * 1024;
     call->clear();
     if (call->head.capacity() > large || call->fields.body.capacity() > large) return;
+    if (CallState* none = nullptr; last_spare_.compare_exchange_strong(none, call.get(), std::memory_order_acq_rel)) {
+        (void)call.release();
+        return;
+    }
     const std::lock_guard lock(spare_mutex_);
     if (spare_.size() < enough) spare_.push_back(std::move(call));
 }
@@ -191,16 +202,35 @@ KHIVE_DECL std::optional<Error> ClientCore::prepare_or_refuse(CallState& call)
     return prepare_any(call);
 }
 
+/// Does what is left of an earlier call say just what this one wants?
+KHIVE_DECL bool ClientCore::is_same_as_before(const CallState& call) const
+{
+    const RequestFields& fields = call.fields;
+    const std::string_view method = fields.method;
+    const std::string_view head = call.head;
+    return call.is_plain && fields.headers.empty() && !fields.has_body && fields.query.empty() &&
+           head.size() > method.size() && head[method.size()] == ' ' && head.starts_with(method) &&
+           std::string_view(call.target).substr(base_path_.size()) == fields.reference;
+}
+
 /// The way of most requests: a plain path under the base, no headers of its own. Makes the same bytes as the other.
 KHIVE_DECL bool ClientCore::prepare_plain(CallState& call) const
 {
     const RequestFields& fields = call.fields;
+    if (is_same_as_before(call)) {
+        call.entry = base_entry_;
+        call.replay_safe = fields.replay_safe.value_or(http::is_replay_safe(fields.method, settings_.origin_headers));
+        return true;
+    }
     if (!fields.headers.empty() || fields.has_body || http::expects_body(fields.method) || !is_plain_path(fields.reference) ||
         !settings_.base.query().empty() || !is_token(fields.method))
         return false;
     call.entry = base_entry_;
+    call.head.clear();
+    call.target.clear();
     append_all(call.target, {base_path_, fields.reference, fields.query.empty() ? "" : "?", fields.query});
     append_all(call.head, {fields.method, " ", call.target, " HTTP/1.1\r\n", head_fields_});
+    call.is_plain = fields.query.empty();
     call.closes = base_closes_;
     call.replay_safe = fields.replay_safe.value_or(http::is_replay_safe(fields.method, settings_.origin_headers));
     return true;
@@ -209,6 +239,7 @@ KHIVE_DECL bool ClientCore::prepare_plain(CallState& call) const
 KHIVE_DECL std::optional<Error> ClientCore::prepare_any(CallState& call)
 {
     RequestFields& fields = call.fields;
+    call.is_plain = false;
     if (!fields.query.empty())
         fields.reference.append(fields.reference.find('?') == std::string::npos ? "?" : "&").append(fields.query);
     const auto url = join(settings_.base, fields.reference);

@@ -16,6 +16,7 @@ inline constexpr std::size_t first_input_bytes = 8u << 10;
 inline constexpr std::size_t max_input_bytes = 64u << 10; // beyond it only a long head makes the buffer grow
 inline constexpr std::size_t max_reserved_bytes = (1u << 20) + 1;
 inline constexpr std::size_t first_body_bytes = 8u << 10; // of a body without length
+inline constexpr std::size_t max_known_bytes = 1u << 10;  // of a head that is kept to compare the next one with
 inline constexpr std::size_t least_room_bytes = 1u << 10; // no read is made for less, unless less is left
 
 /// Can `text` be the beginning of a status line?
@@ -143,6 +144,11 @@ KHIVE_DECL void ResponseReader::read_head()
     const auto text = input();
     const auto window = text.substr(0, limits_.max_header_bytes);
     const char* const begin = window.data();
+    if (scanned_ == 0 && !known_.empty() && window.starts_with(known_)) {
+        head_ = known_head_;
+        line_ = known_.size();
+        return use_head(window.substr(known_fields_, line_ - 2 - known_fields_));
+    }
     if (line_ == 0 && !detail::starts_like_http(window)) return fail(ErrorKind::protocol, "this is not an HTTP/1 answer");
     detail::HeadParser parser(head_, limits_.max_header_count);
     while (const void* found = std::memchr(begin + scanned_, '\n', window.size() - scanned_)) {
@@ -158,13 +164,24 @@ KHIVE_DECL void ResponseReader::read_head()
             parser.read_field(line);
         } else {
             parser.check_whole();
-            if (head_.problem.empty()) return use_head(window.substr(fields_, end - 1 - fields_));
+            if (head_.problem.empty()) {
+                remember_head(window.substr(0, line_));
+                return use_head(window.substr(fields_, end - 1 - fields_));
+            }
         }
         if (!head_.problem.empty())
             return fail(head_.fields > limits_.max_header_count ? ErrorKind::header_too_large : ErrorKind::protocol, head_.problem);
     }
     scanned_ = window.size();
     if (window.size() != text.size()) fail(ErrorKind::header_too_large, "the head of the answer is over the limit");
+}
+
+KHIVE_DECL void ResponseReader::remember_head(std::string_view text)
+{
+    if (head_.status < 200 || text.size() > detail::max_known_bytes) return;
+    known_ = text;
+    known_fields_ = fields_;
+    known_head_ = head_;
 }
 
 KHIVE_DECL void ResponseReader::use_head(std::string_view lines)
