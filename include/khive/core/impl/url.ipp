@@ -235,7 +235,10 @@ KHIVE_DECL void append_form(std::string& form, std::string_view key, std::string
 {
     std::string pair;
     append_query(pair, key, value);
-    for (auto at = pair.find("%20"); at != std::string::npos; at = pair.find("%20", at)) pair.replace(at, 3, "+");
+    for (auto at = pair.find("%20"); at != std::string::npos; at = pair.find("%20", at)) {
+        pair[at] = '+';
+        pair.erase(at + 1, 2);
+    }
     detail::append_part(form, pair);
 }
 
