@@ -78,6 +78,18 @@ TEST_CASE("CL-4: no verb drops query or body", "[defect][CL-4]")
     CHECK(api.received().body == "[1,2]");
 }
 
+TEST_CASE("CL-4: a fragment swallows no query", "[defect][CL-4]")
+{
+    VirtualTime time;
+    auto api = scripted_client(time);
+
+    (void)time.run(api.delete_("/items#x").query("filter", 1).send());
+    (void)time.run(api.delete_("http://api.test/items?a=b#x").query("filter", 2).send());
+
+    CHECK(api.received(0).target == "/items?filter=1");
+    CHECK(api.received(1).target == "/items?a=b&filter=2");
+}
+
 TEST_CASE("CL-5: closing a client leaves the policies that it shares alone", "[defect][CL-5]")
 {
     VirtualTime time;
@@ -108,6 +120,31 @@ TEST_CASE("CL-6: what went wrong in transport has a kind of its own, and our own
     CHECK(starved.kind() == ErrorKind::pool_timeout);
     CHECK(api.policy<CircuitBreaker>().state(time.now()) == BreakerState::closed);
     CHECK_FALSE(holder.done());
+}
+
+TEST_CASE("CL-6: nor is the caller's own deadline, run out while waiting for a connection", "[defect][CL-6]")
+{
+    VirtualTime time;
+    ClientOptions options("http://api.test");
+    options.pool({.max_connections = 1});
+    auto api = scripted_client(time, {no_answer()}, options, CircuitBreaker{{.consecutive_failures = 1}});
+    auto holder = time.start(api.get("/").try_send());
+    time.run_for(1s);
+
+    const auto starved = time.run(api.get("/").timeout(1s).try_send()).error();
+
+    CHECK(starved.kind() == ErrorKind::timeout);
+    CHECK(starved.timer() == Timer::total);
+    CHECK(starved.ledger()[0].verdict == Verdict::neutral);
+    CHECK(api.policy<CircuitBreaker>().state(time.now()) == BreakerState::closed);
+    CHECK_FALSE(holder.done());
+
+    // While a connection is made it is: the server does not answer.
+    api.address().black_hole();
+    holder.cancel();
+    time.settle();
+    CHECK(time.run(api.get("/").timeout(1s).try_send()).error().ledger()[0].verdict == Verdict::failure);
+    CHECK(api.policy<CircuitBreaker>().state(time.now()) == BreakerState::open);
 }
 
 TEST_CASE("CL-7: a mistake of the caller is told as one and not tried again", "[defect][CL-7]")

@@ -156,7 +156,8 @@ private:
         if (NetWorld::text(sum) != NetWorld::text(total)) return "the counts do not add up";
         if (total.open() > profile_.max_connections) return "over the cap";
         if (total.waiting != world_.pool->waiting()) return "a waiter is lost";
-        if (total.waiting > profile_.max_waiting) return "the queue is too long";
+        // Those that a dial is, or was, under way for come on top.
+        if (total.waiting > profile_.max_waiting + profile_.max_connections) return "the queue is too long";
         return take_results();
     }
 

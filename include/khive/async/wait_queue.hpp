@@ -200,6 +200,8 @@ public:
     GrantWait(std::shared_ptr<Owner> owner, const WaitRequest& request) : owner_(std::move(owner)), request_(request) {}
 
     [[nodiscard]] bool granted() const noexcept { return !waiter_->refusal(); }
+    /// As it stood when the wait ended.
+    [[nodiscard]] const WaitRequest& request() const noexcept { return waiter_->request(); }
     [[nodiscard]] Result<Grant> result()
     {
         if (waiter_->refusal()) return *waiter_->refusal();

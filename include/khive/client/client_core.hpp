@@ -37,6 +37,12 @@ public:
     /// The life of a prepared call: leaves its end in `call.response` or `call.error`.
     [[nodiscard]] virtual asio::awaitable<void> perform(CallState& call) = 0;
 
+    /// \name For the ends of calls: the observer is told
+    /// @{
+    KHIVE_DECL void tell_answered(const CallState& call) const noexcept;
+    KHIVE_DECL void tell_failed(const CallState& call, const Error& error) const noexcept;
+    /// @}
+
     /// \name For `close`
     /// @{
     /// Refuses new calls; until when those in flight may go on.
@@ -75,8 +81,6 @@ protected:
     [[nodiscard]] KHIVE_DECL static Error closed_error();
     /// The call ends with its error: whose request, whose attempts, told to the observer.
     KHIVE_DECL void failed(CallState& call, TimePoint started);
-    /// It ends with its answer, told likewise.
-    KHIVE_DECL void answered(CallState& call, Duration elapsed);
     KHIVE_DECL void tell_retry(const CallState& call, Duration delay) noexcept;
     [[nodiscard]] KHIVE_DECL Error status_error(const CallState& call) const;
     using WallTime = std::chrono::system_clock::time_point;
@@ -91,6 +95,7 @@ private:
     KHIVE_DECL void keep(std::unique_ptr<CallState> call) noexcept;
     [[nodiscard]] KHIVE_DECL std::optional<Error> prepare_or_refuse(CallState& call);
     [[nodiscard]] KHIVE_DECL std::optional<Error> set_timeouts(CallState& call) const;
+    [[nodiscard]] KHIVE_DECL std::string redacted_reference(std::string_view reference) const;
     [[nodiscard]] KHIVE_DECL bool prepare_plain(CallState& call) const;
     [[nodiscard]] KHIVE_DECL bool is_same_as_before(const CallState& call) const;
     [[nodiscard]] KHIVE_DECL std::optional<Error> prepare_any(CallState& call);

@@ -26,8 +26,8 @@ template <class T>
 
 /// This request has been sent before.
 [[nodiscard]] KHIVE_DECL Error sent_error();
-/// A decoding error with what is known of the answer.
-[[nodiscard]] KHIVE_DECL Error decode_error(const CallState& call, Error error, Response response);
+/// A decoding error with what is known of the answer; the client's observer has been told.
+[[nodiscard]] KHIVE_DECL Error decode_failed(const CallState& call, Error error, Response response);
 
 /// What the call has ended with.
 template <class T>
@@ -35,10 +35,12 @@ template <class T>
 {
     if (call.error.kind() != ErrorKind{}) return std::move(call.error);
     if constexpr (std::is_same_v<T, Response>) {
+        call.core->tell_answered(call);
         return std::move(call.response);
     } else {
         auto value = decode<T>(call.response);
-        if (!value) return decode_error(call, value.error(), std::move(call.response));
+        if (!value) return decode_failed(call, value.error(), std::move(call.response));
+        call.core->tell_answered(call);
         return value;
     }
 }
@@ -61,6 +63,7 @@ template <class T>
     if (call->core->prepare(*call)) co_await std::move(performing);
     if (call->error.kind() != ErrorKind{}) call->error.raise();
     if constexpr (std::is_same_v<T, Response>) {
+        call->core->tell_answered(*call);
         co_return std::move(call->response);
     } else {
         auto value = take_answer<T>(*call);
@@ -99,6 +102,7 @@ template <class T>
     call->reuses_memory = true;
     if (call->core->prepare(*call)) co_await std::move(performing);
     if (call->error.kind() != ErrorKind{}) call->error.raise();
+    call->core->tell_answered(*call);
     *response = std::move(call->response);
 }
 

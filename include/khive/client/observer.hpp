@@ -8,7 +8,8 @@
 
 namespace khive::inline KHIVE_ABI {
 
-/// One finished call, as an observer sees it. Nothing in it is secret; the views last for the call of the observer.
+/// One finished call, as an observer sees it. Nothing in it is secret but what the server has put into headers and body of
+/// `error`, which are as they came; the views last for the call of the observer.
 struct CallRecord {
     std::string_view method;
     std::string_view url;          ///< redacted

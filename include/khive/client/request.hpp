@@ -62,6 +62,10 @@ struct RequestFields {
     double cost = 1;
     std::optional<Error> mistake;
 
+    /// Does the request have a limit of its own that beats a policy's?
+    [[nodiscard]] bool sets_total() const noexcept { return total || (timeouts && timeouts->total != Timeouts{}.total); }
+    [[nodiscard]] bool sets_attempt() const noexcept { return attempt || (timeouts && timeouts->attempt != Timeouts{}.attempt); }
+
     KHIVE_DECL void set_header(std::string_view name, std::string_view value);
     KHIVE_DECL void set_reference(std::string_view pattern, const std::string* arguments, std::size_t count);
     KHIVE_DECL void set_body(std::string bytes, std::string_view content_type);

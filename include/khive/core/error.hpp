@@ -64,6 +64,8 @@ public:
     [[nodiscard]] KHIVE_DECL Duration timer_value() const noexcept;
     /// Every attempt of the call.
     [[nodiscard]] KHIVE_DECL const Ledger& ledger() const noexcept;
+    /// How long the call took; zero where none was made.
+    [[nodiscard]] KHIVE_DECL Duration elapsed() const noexcept;
     /// Would the same call later end differently?
     [[nodiscard]] bool retryable() const noexcept { return retryable_; }
     /// When to try again, where somebody said so.
@@ -82,6 +84,7 @@ public:
     KHIVE_DECL Error&& with_cause(boost::system::error_code cause) &&;
     KHIVE_DECL Error&& with_timer(Timer timer, Duration value) &&;
     KHIVE_DECL Error&& with_ledger(Ledger ledger) &&;
+    KHIVE_DECL Error&& with_elapsed(Duration elapsed) &&;
     Error&& with_retryable(bool retryable) && noexcept;
     Error&& with_retry_after(std::optional<Duration> delay) && noexcept;
     Error&& with_maybe_processed(bool maybe) && noexcept;

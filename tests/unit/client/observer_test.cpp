@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+#include <khive/client/json.hpp>
 #include <khive/client/observer.hpp>
 
 #include <khive/policy/circuit_breaker.hpp>
@@ -66,6 +67,22 @@ TEST_CASE("CallObserver: is told once of each call, and of each attempt that is 
     CHECK(notes->lines == Lines{"call GET http://api.test/a?key=*** 200 - 1", "call GET http://api.test/b 404 status 1",
                                 "retry GET http://api.test/c 503 - 1 in 0.5",
                                 "retry GET http://api.test/c 0 connection_lost 2 in 1.0", "call GET http://api.test/c 200 - 3"});
+}
+
+TEST_CASE("CallObserver: is told of calls that were refused before they began, and of answers that could not be decoded", "[client][observer]")
+{
+    VirtualTime time;
+    const auto notes = std::make_shared<Notes>();
+    auto api = scripted_client(time, {ok("no number"), ok_json("7")}, watched(notes), exact_retry());
+
+    const auto refused = time.run(api.get("/a").query("key", "hunter2").header("bad name", "x").try_send()).error();
+    const auto undecoded = time.run(api.get("/b").try_as<int>()).error();
+    (void)time.run(api.get("/c").as<int>());
+
+    CHECK(refused.url() == "http://api.test/a");
+    CHECK(undecoded.kind() == ErrorKind::decode);
+    CHECK(notes->lines == Lines{"call GET http://api.test/a 0 invalid_argument 0", "call GET http://api.test/b 200 decode 1",
+                                "call GET http://api.test/c 200 - 1"});
 }
 
 TEST_CASE("CallObserver: is told of refusals, beside the call", "[client][observer]")

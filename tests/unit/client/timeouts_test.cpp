@@ -194,6 +194,12 @@ TEST_CASE("Timeouts: the retry policy's limits count, and a request's own beat t
     check_timeout(time.run(api.get("/").try_send()).error(), Timer::attempt, 2s);
     CHECK(time.run(api.get("/").attempt_timeout(4s).try_send()).has_value());
     CHECK(time.run(api.get("/").attempt_timeout(10s).timeout(10s).try_send()).has_value());
+    api.server().reply(ok().after(9s));
+    CHECK(time.run(api.get("/").timeouts({.attempt = 10s, .total = 20s}).try_send()).has_value());
+    api.server().reply(ok().after(9s));
+    const auto late = time.run(api.get("/").timeouts({.connect = 4s}).try_send()).error();
+    check_timeout(late, Timer::attempt, 2s); // what it leaves alone stays the policy's
+    CHECK(late.elapsed() == 2s);
 }
 
 TEST_CASE("Timeouts: a request's own limits replace the client's, longer or shorter", "[client][timeout]")

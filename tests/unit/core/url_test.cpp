@@ -137,6 +137,22 @@ TEST_CASE("Url: an error never shows the userinfo", "[core][url][hostile]")
     CHECK(url.error().message().find("hunter2") == std::string::npos);
 }
 
+TEST_CASE("Url: what is refused as a reference shows neither userinfo nor query", "[core][url][hostile]")
+{
+    const auto base = parsed("http://h/v1");
+    const auto reference =
+        GENERATE(as<std::string>{}, "ftp://me:hunter2@h/x?token=hunter2", "ftp://h/x?token=hunter2", "../../x?token=hunter2",
+                 "http:/me:hunter2@h", "http://me:hunter2@h:x/", "/x\r\n?token=hunter2");
+    const auto url = join(base, reference);
+
+    REQUIRE(url.has_error());
+    CHECK(url.error().message().find("hunter2") == std::string::npos);
+
+    const auto path = expand_path(reference + "{}", {});
+    REQUIRE(path.has_error());
+    CHECK(path.error().message().find("hunter2") == std::string::npos);
+}
+
 TEST_CASE("Url: path and query are parts of the target", "[core][url]")
 {
     const auto [text, path, query] = GENERATE(table<std::string, std::string, std::string>({

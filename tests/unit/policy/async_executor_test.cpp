@@ -368,6 +368,34 @@ TEST_CASE("AsyncExecutor: a range that throws ends the map", "[policy][executor]
     CHECK(executor.stats().running == 0);
 }
 
+namespace {
+
+/// Cannot be copied when it is the third.
+struct Brittle {
+    explicit Brittle(int number) : value(number) {}
+    Brittle(const Brittle& other) : value(other.value)
+    {
+        if (value == 3) throw std::out_of_range("brittle");
+    }
+    Brittle& operator=(const Brittle&) = default;
+    int value;
+};
+
+} // namespace
+
+TEST_CASE("AsyncExecutor: an item that cannot be copied ends the map", "[policy][executor]")
+{
+    VirtualTime time;
+    AsyncExecutor executor{{.max_concurrency = 2}};
+    auto values = std::views::iota(0, 5) | std::views::transform([](int i) { return Brittle(i); });
+    auto fn = [](const Brittle& item) { return square_later(item.value); };
+
+    CHECK_THROWS_AS(time.run(executor.map(values, fn, MapMode::collect)), std::out_of_range);
+
+    CHECK(executor.stats().running == 0);
+    CHECK(executor.stats().queued == 0);
+}
+
 TEST_CASE("AsyncExecutor: cancelling a map cancels what it started and waits for that", "[policy][executor]")
 {
     VirtualTime time;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <khive/policy/retry_with_backoff.hpp>
+#include <khive/policy/token_bucket_rate_limiter.hpp>
 
 #include <khive/policy/circuit_breaker.hpp>
 
@@ -274,6 +275,43 @@ TEST_CASE("RetryWithBackoff: retry_if decides about errors", "[retry]")
     SECTION("and nothing else")
     {
         (void)time.run(retry.execute([&] { return ++calls, give_result(transient()); }));
+        CHECK(calls == 1);
+    }
+}
+
+TEST_CASE("RetryWithBackoff: a refusal of our own is not repeated, whatever it says", "[retry]")
+{
+    VirtualTime time;
+    khive::TokenBucketRateLimiter limiter{{.rate = 1, .burst = 1, .initial_tokens = 0}};
+    int calls = 0;
+
+    const auto result = time.run(RetryWithBackoff{sharp}.execute([&] {
+        ++calls;
+        khive::AcquireOptions at_once;
+        at_once.max_wait = 0s;
+        return limiter.acquire_or_error(at_once);
+    }));
+
+    CHECK(result.error().kind() == ErrorKind::rate_limited);
+    CHECK(calls == 1);
+}
+
+TEST_CASE("RetryWithBackoff: a predicate that fails itself hides nothing", "[retry]")
+{
+    VirtualTime time;
+    int calls = 0;
+
+    SECTION("about an error")
+    {
+        const auto retry = RetryWithBackoff{sharp}.retry_if([](const Failure&) -> bool { throw std::logic_error("oops"); });
+        const auto result = time.run(retry.execute([&] { return ++calls, give_result(transient()); }));
+        CHECK(result.error().kind() == transient().kind());
+        CHECK(calls == 4);
+    }
+    SECTION("about a value")
+    {
+        const auto retry = RetryWithBackoff{sharp}.retry_result_if([](int) -> bool { throw std::logic_error("oops"); });
+        CHECK(time.run(retry.execute([&] { return ++calls, give(7); })) == 7);
         CHECK(calls == 1);
     }
 }

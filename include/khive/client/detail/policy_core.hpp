@@ -142,7 +142,7 @@ public:
           schedule_(core.retry_.begin())
     {
         Duration limit = call.timeouts.total;
-        if (!call.fields.total) limit = std::min(limit, core.retry_.total_timeout());
+        if (!call.fields.sets_total()) limit = std::min(limit, core.retry_.total_timeout());
         total = {saturating_add(now, limit), Timer::total, limit};
     }
 
@@ -159,6 +159,7 @@ public:
         if (!call_.ledger().empty()) read_clock();
         call_.ledger().begin_attempt(now).backoff = std::exchange(backoff_, Duration{});
         attempt_deadline_ = {};
+        only_queued_ = false;
         call_.error = status_failure_ = Error{};
         return core_.breaker_.refusal(now);
     }
@@ -196,6 +197,9 @@ public:
         record.pool_wait += std::max(now - before - record.resolve - record.connect - record.tls, Duration::zero());
         if (lease) return;
         call_.error = lease.error();
+        // Our own deadline, run out in our own queue, says nothing about the server.
+        only_queued_ = call_.error.kind() == ErrorKind::timeout && call_.checkout->request().under_way == nullptr &&
+                       (call_.error.timer() == Timer::total || call_.error.timer() == Timer::attempt);
         if (call_.error.timer() == Timer::attempt) std::move(call_.error).with_retryable(true);
     }
 
@@ -206,7 +210,7 @@ public:
         record.reused = connection.uses() != 0;
         if (!record.replayed) { // a replay belongs to its attempt
             Duration limit = call_.timeouts.attempt;
-            if (!call_.fields.attempt) limit = std::min(limit, core_.retry_.attempt_timeout());
+            if (!call_.fields.sets_attempt()) limit = std::min(limit, core_.retry_.attempt_timeout());
             attempt_deadline_ = {saturating_add(now, limit), Timer::attempt, limit};
         }
         if (call_.reuses_memory) connection.reader().use_memory(call_.response.take_body(), call_.response.take_headers().take_lines());
@@ -256,6 +260,7 @@ public:
             record.timer = call_.error.timer();
             record.maybe_processed = call_.error.maybe_processed();
             if (call_.replay_safe) outcome.replay = ReplaySafety::safe;
+            if (only_queued_) outcome.verdict = Verdict::neutral;
         }
         record.verdict = outcome.verdict;
         maybe_processed_ = maybe_processed_ || record.maybe_processed || outcome.replay == ReplaySafety::unsafe;
@@ -267,7 +272,7 @@ public:
     void record(Ticket& ticket, const Outcome& outcome)
     {
         if constexpr (requires(const Failure& failure) { ticket.record(failure, now); }) {
-            if (has_failed()) return ticket.record(Failure(failure()), now);
+            if (has_failed() && !only_queued_) return ticket.record(Failure(failure()), now);
         }
         ticket.record(outcome, now);
     }
@@ -295,7 +300,7 @@ public:
     {
         call_.ledger().stop(reason);
         if (answered() && has_failed() && call_.raise_for_status) call_.error = failure();
-        if (answered()) return core_.ClientCore::answered(call_, now - started_);
+        if (answered()) return call_.response.finish(now - started_); // told to the observer once it is decoded
         // What was true of an earlier attempt is true of the call.
         std::move(call_.error).with_maybe_processed(maybe_processed_ || call_.error.maybe_processed());
         core_.failed(call_, started_);
@@ -352,7 +357,8 @@ private:
     Duration backoff_{};
     net::Deadline attempt_deadline_; ///< none before the attempt's first sending
     Error status_failure_;
-    bool maybe_processed_ = false; ///< in any attempt
+    bool maybe_processed_ = false;
+    bool only_queued_ = false; ///< the attempt ended in the pool's queue, by a deadline of the caller's ///< in any attempt
 };
 
 } // namespace khive::inline KHIVE_ABI::detail

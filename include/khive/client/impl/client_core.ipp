@@ -187,9 +187,21 @@ KHIVE_DECL bool ClientCore::prepare(CallState& call)
 {
     auto mistake = prepare_or_refuse(call);
     if (!mistake) return true;
-    const std::string url = call.redacted_url();
+    const std::string url = call.entry != nullptr ? call.redacted_url() : redacted_reference(call.fields.reference);
     call.error = (*std::move(mistake)).with_request(escape_untrusted(call.fields.method), url);
+    tell_failed(call, call.error);
     return false;
+}
+
+/// Of a request that was refused before it had a URL.
+KHIVE_DECL std::string ClientCore::redacted_reference(std::string_view reference) const
+{
+    if (reference.find("//") != std::string_view::npos || reference.find('@') != std::string_view::npos) {
+        const auto url = Url::parse(reference);
+        return url ? url->redacted() : std::string{};
+    }
+    const std::string_view path = reference.substr(0, reference.find_first_of("?#"));
+    return settings_.base.origin().to_string() + base_path_ + escape_untrusted(path);
 }
 
 KHIVE_DECL std::optional<Error> ClientCore::prepare_or_refuse(CallState& call)
@@ -240,6 +252,7 @@ KHIVE_DECL std::optional<Error> ClientCore::prepare_any(CallState& call)
 {
     RequestFields& fields = call.fields;
     call.is_plain = false;
+    fields.reference.resize(std::min(fields.reference.find('#'), fields.reference.size())); // a fragment is not sent
     if (!fields.query.empty())
         fields.reference.append(fields.reference.find('?') == std::string::npos ? "?" : "&").append(fields.query);
     const auto url = join(settings_.base, fields.reference);
@@ -303,21 +316,32 @@ KHIVE_DECL void ClientCore::failed(CallState& call, TimePoint started)
 {
     const std::string url = call.redacted_url();
     const bool refused = call.ledger().stop_reason() == StopReason::refused;
-    call.error = std::move(call.error).with_request(call.fields.method, url).with_ledger(std::move(call.ledger()));
+    const Duration elapsed = now() - started;
+    call.error = std::move(call.error)
+                     .with_request(call.fields.method, url)
+                     .with_ledger(std::move(call.ledger()))
+                     .with_elapsed(elapsed);
     tell(settings_.observer, [&](CallObserver& observer) {
         const Error& whole = call.error;
-        const CallRecord record{call.fields.method, url, whole.status(), &whole, &whole.ledger(), now() - started};
+        const CallRecord record{call.fields.method, url, whole.status(), &whole, &whole.ledger(), elapsed};
         if (refused) observer.on_refusal(record);
         observer.on_call(record);
     });
 }
 
-KHIVE_DECL void ClientCore::answered(CallState& call, Duration elapsed)
+KHIVE_DECL void ClientCore::tell_answered(const CallState& call) const noexcept
 {
-    call.response.finish(elapsed);
     tell(settings_.observer, [&](CallObserver& observer) {
         const std::string url = call.redacted_url();
-        observer.on_call({call.fields.method, url, call.response.status(), nullptr, &call.response.ledger(), elapsed});
+        observer.on_call({call.fields.method, url, call.response.status(), nullptr, &call.response.ledger(), call.response.elapsed()});
+    });
+}
+
+KHIVE_DECL void ClientCore::tell_failed(const CallState& call, const Error& error) const noexcept
+{
+    tell(settings_.observer, [&](CallObserver& observer) {
+        const std::string url(error.url());
+        observer.on_call({call.fields.method, url, error.status(), &error, &error.ledger(), error.elapsed()});
     });
 }
 

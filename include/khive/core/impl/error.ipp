@@ -19,6 +19,7 @@ struct ErrorDetails {
     Ledger ledger;
     boost::system::error_code cause;
     Duration timer_value{};
+    Duration elapsed{};
     int status = 0;
     Timer timer = Timer::none;
 };
@@ -146,6 +147,11 @@ KHIVE_DECL Duration Error::timer_value() const noexcept
     return detail::details_of(details_).timer_value;
 }
 
+KHIVE_DECL Duration Error::elapsed() const noexcept
+{
+    return detail::details_of(details_).elapsed;
+}
+
 KHIVE_DECL const Ledger& Error::ledger() const noexcept
 {
     return detail::details_of(details_).ledger;
@@ -214,6 +220,12 @@ KHIVE_DECL Error&& Error::with_timer(Timer timer, Duration value) &&
     auto& known = details();
     known.timer = timer;
     known.timer_value = value;
+    return std::move(*this);
+}
+
+KHIVE_DECL Error&& Error::with_elapsed(Duration elapsed) &&
+{
+    details().elapsed = elapsed;
     return std::move(*this);
 }
 

@@ -84,7 +84,11 @@ inline std::string merge_queries(std::string_view base, std::string_view request
 
 inline Error bad_pattern(std::string_view rule, std::string_view pattern)
 {
-    return Error{ErrorKind::invalid_argument}.with_message(std::string{rule} + ": '" + escape_untrusted(pattern) + "'");
+    // Neither the query nor a user before an '@' may reach a log.
+    const auto shown = pattern.substr(0, pattern.find_first_of("?#"));
+    std::string text{rule};
+    if (shown.find('@') == std::string_view::npos) text += ": '" + escape_untrusted(shown) + "'";
+    return Error{ErrorKind::invalid_argument}.with_message(std::move(text));
 }
 
 inline std::optional<Error> check_count(std::string_view pattern, std::size_t places, std::size_t args)
@@ -205,7 +209,7 @@ KHIVE_DECL Result<Url> join(const Url& base, std::string_view reference)
     const bool foreign =
         parts.path.substr(std::min(head.size(), parts.path.size())).starts_with("//") && head.ends_with(':');
     if (foreign || iequals(head, "http:") || iequals(head, "https:"))
-        return detail::bad_url("only http:// and https:// URLs can be requested", reference);
+        return detail::bad_url("only http:// and https:// URLs can be requested");
     if (detail::climbs(parts.path)) return detail::bad_url("'..' climbs above the base path", parts.path);
 
     Url url = base;

@@ -160,13 +160,19 @@ private:
     template <class Reference>
     bool start_child(Reference&& item, std::optional<WorkPermit> permit)
     {
-        {
-            const std::lock_guard lock(mutex_);
-            if (stopped_) return false;
-            ++live_;
-        }
+        if (is_stopped()) return false;
+        // What may throw comes before the child counts as one.
         Call call{this->shared_from_this(), static_cast<Item>(std::forward<Reference>(item))};
         auto child = std::make_shared<Child>(this->shared_from_this(), results_.emplace_back());
+        {
+            std::unique_lock lock(mutex_);
+            if (stopped_) {
+                lock.unlock();
+                results_.pop_back();
+                return false;
+            }
+            ++live_;
+        }
         if (!work_->adopt_item(*child)) { // closed meanwhile: this item was never begun
             results_.pop_back();
             stop(std::make_exception_ptr(ClosedError(Error{ErrorKind::closed})));

@@ -102,6 +102,17 @@ Value give_up(const Failure& failure, Ledger ledger)
     failure.raise_with(std::move(ledger));
 }
 
+/// Is the value to be had again? Not where the predicate fails.
+template <class Dislikes, class Value>
+bool is_disliked(const Dislikes& dislikes, const Value& value) noexcept
+{
+    try {
+        return dislikes(value);
+    } catch (...) { // NOLINT: the value is there
+        return false;
+    }
+}
+
 template <class Value, class Fn, class Dislikes>
 asio::awaitable<Value> retry(RetryWithBackoff policy, Fn fn, Dislikes dislikes)
 {
@@ -116,7 +127,7 @@ asio::awaitable<Value> retry(RetryWithBackoff policy, Fn fn, Dislikes dislikes)
         const bool cancelled = state.cancelled() != asio::cancellation_type::none;
 
         const auto failure = failure_of(settled, call);
-        const bool good = !failure && !dislikes(*settled.value);
+        const bool good = !failure && !is_disliked(dislikes, *settled.value);
         const bool again =
             !good && (failure ? call.again(*failure, time.now(), cancelled) : call.again(time.now(), cancelled));
         if (!again) {

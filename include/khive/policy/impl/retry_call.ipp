@@ -2,15 +2,11 @@
 #pragma once
 
 #include <khive/policy/detail/retry_call.hpp>
+#include <khive/policy/impl/retry_with_backoff.ipp>
 
 #include <algorithm>
 
 namespace khive::inline KHIVE_ABI::detail {
-
-inline bool refused_locally(ErrorKind kind) noexcept
-{
-    return kind == ErrorKind::circuit_open || kind == ErrorKind::rate_limited || kind == ErrorKind::queue_full;
-}
 
 /// A policy says why it does not repeat; the error may know better.
 inline StopReason stop_reason(StopReason reason, const Failure& failure) noexcept

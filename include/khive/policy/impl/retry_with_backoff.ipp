@@ -5,6 +5,16 @@
 
 namespace khive::inline KHIVE_ABI {
 
+namespace detail {
+
+/// Our own policies said no: the same call at once would hear the same.
+inline bool refused_locally(ErrorKind kind) noexcept
+{
+    return kind == ErrorKind::circuit_open || kind == ErrorKind::rate_limited || kind == ErrorKind::queue_full;
+}
+
+} // namespace detail
+
 KHIVE_DECL RetryWithBackoff::RetryWithBackoff(const RetryOptions& options) : RetryWithBackoff(options, Random{}) {}
 
 KHIVE_DECL RetryWithBackoff::RetryWithBackoff(const RetryOptions& options, const Random& random)
@@ -21,11 +31,14 @@ KHIVE_DECL RetryWithBackoff RetryWithBackoff::retry_if(ErrorPredicate predicate)
 KHIVE_DECL Outcome RetryWithBackoff::judge(const Failure& failure) const
 {
     Outcome outcome = failure.outcome();
-    const bool final = failure.cancelled() || failure.error().kind() == ErrorKind::closed;
-    if (final)
-        outcome.retryable = false;
-    else if (retry_if_ && *retry_if_)
+    const ErrorKind kind = failure.error().kind();
+    if (detail::refused_locally(kind) || kind == ErrorKind::closed || failure.cancelled()) outcome.retryable = false;
+    const bool final = kind == ErrorKind::closed || failure.cancelled();
+    if (final || !retry_if_ || !*retry_if_) return outcome;
+    try {
         outcome.retryable = (*retry_if_)(failure);
+    } catch (...) { // NOLINT: the failure is what the caller has to hear of
+    }
     return outcome;
 }
 
