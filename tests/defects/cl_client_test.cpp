@@ -86,6 +86,8 @@ TEST_CASE("CL-4: a fragment swallows no query", "[defect][CL-4]")
     (void)time.run(api.delete_("/items#x").query("filter", 1).send());
     (void)time.run(api.delete_("http://api.test/items?a=b#x").query("filter", 2).send());
 
+    CHECK_FALSE(time.run(api.get("/items#x\r\ny").query("filter", 1).try_send()).has_value());
+
     CHECK(api.received(0).target == "/items?filter=1");
     CHECK(api.received(1).target == "/items?a=b&filter=2");
 }

@@ -40,7 +40,7 @@ public:
     /// \name For the ends of calls: the observer is told
     /// @{
     KHIVE_DECL void tell_answered(const CallState& call) const noexcept;
-    KHIVE_DECL void tell_failed(const CallState& call, const Error& error) const noexcept;
+    KHIVE_DECL void tell_failed(const Error& error) const noexcept;
     /// @}
 
     /// \name For `close`
@@ -97,6 +97,7 @@ private:
     [[nodiscard]] KHIVE_DECL std::optional<Error> set_timeouts(CallState& call) const;
     [[nodiscard]] KHIVE_DECL std::string redacted_reference(std::string_view reference) const;
     [[nodiscard]] KHIVE_DECL bool prepare_plain(CallState& call) const;
+    [[nodiscard]] KHIVE_DECL bool build_plain(CallState& call) const;
     [[nodiscard]] KHIVE_DECL bool is_same_as_before(const CallState& call) const;
     [[nodiscard]] KHIVE_DECL std::optional<Error> prepare_any(CallState& call);
 

@@ -86,6 +86,8 @@ private:
 
 /// Adds `key=value` to a query, both encoded (a space as `%20`), after an '&' where something is there.
 KHIVE_DECL void append_query(std::string& query, std::string_view key, std::string_view value);
+/// Adds a query to a reference: behind the one that is there, before a fragment (RFC 3986 section 3).
+KHIVE_DECL void insert_query(std::string& reference, std::string_view query);
 
 /// The same for a body of type `application/x-www-form-urlencoded`, where a space is '+'.
 KHIVE_DECL void append_form(std::string& form, std::string_view key, std::string_view value);

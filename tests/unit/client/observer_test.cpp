@@ -78,11 +78,12 @@ TEST_CASE("CallObserver: is told of calls that were refused before they began, a
     const auto refused = time.run(api.get("/a").query("key", "hunter2").header("bad name", "x").try_send()).error();
     const auto undecoded = time.run(api.get("/b").try_as<int>()).error();
     (void)time.run(api.get("/c").as<int>());
+    CHECK_FALSE(time.run(api.request("G\r\nX", "/d").try_send()).has_value());
 
     CHECK(refused.url() == "http://api.test/a");
     CHECK(undecoded.kind() == ErrorKind::decode);
     CHECK(notes->lines == Lines{"call GET http://api.test/a 0 invalid_argument 0", "call GET http://api.test/b 200 decode 1",
-                                "call GET http://api.test/c 200 - 1"});
+                                "call GET http://api.test/c 200 - 1", R"(call G\x0d\x0aX http://api.test/d 0 invalid_argument 0)"});
 }
 
 TEST_CASE("CallObserver: is told of refusals, beside the call", "[client][observer]")

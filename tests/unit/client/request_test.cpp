@@ -65,7 +65,7 @@ TEST_CASE("Request: one with a header or a body leaves nothing to the next, nor 
     (void)time.run(api.get("/a").send());
     (void)time.run(api.request("GET", "/a").body("text").send());
     (void)time.run(api.get("/a").send());
-    CHECK(time.run(api.get("/a\r\nX: y").try_send()).has_value() == false);
+    CHECK_FALSE(time.run(api.get("/a\r\nX: y").try_send()).has_value());
     CHECK(time.run(api.get("/a").timeout(-std::chrono::seconds{1}).try_send()).error().url() == "http://api.test/a");
     (void)time.run(api.get("/a").send());
 

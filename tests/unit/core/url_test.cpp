@@ -153,6 +153,25 @@ TEST_CASE("Url: what is refused as a reference shows neither userinfo nor query"
     CHECK(path.error().message().find("hunter2") == std::string::npos);
 }
 
+TEST_CASE("insert_query: puts a query behind the one that is there and before the fragment", "[core][url]")
+{
+    const auto [reference, query, expected] = GENERATE(table<std::string, std::string, std::string>({
+        {"/a", "", "/a"},
+        {"/a", "k=v", "/a?k=v"},
+        {"/a?b", "k=v", "/a?b&k=v"},
+        {"/a#x", "k=v", "/a?k=v#x"},
+        {"/a?b#x", "k=v", "/a?b&k=v#x"},
+        {"/a#x?y", "k=v", "/a?k=v#x?y"},
+        {"", "k=v", "?k=v"},
+        {"http://h/a#x", "k=v", "http://h/a?k=v#x"},
+    }));
+    std::string text = reference;
+
+    insert_query(text, query);
+
+    CHECK(text == expected);
+}
+
 TEST_CASE("Url: path and query are parts of the target", "[core][url]")
 {
     const auto [text, path, query] = GENERATE(table<std::string, std::string, std::string>({

@@ -88,7 +88,8 @@ asio::awaitable<int> fail_at_three(Room* room, int value)
 
 asio::awaitable<void> hold_slot(AsyncExecutor executor, Duration length)
 {
-    auto slot = co_await executor.enter({});
+    auto entering = executor.enter({});
+    auto slot = co_await std::move(entering);
     co_await take(length);
 }
 

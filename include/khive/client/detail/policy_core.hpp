@@ -357,8 +357,8 @@ private:
     Duration backoff_{};
     net::Deadline attempt_deadline_; ///< none before the attempt's first sending
     Error status_failure_;
-    bool maybe_processed_ = false;
-    bool only_queued_ = false; ///< the attempt ended in the pool's queue, by a deadline of the caller's ///< in any attempt
+    bool maybe_processed_ = false; ///< in any attempt
+    bool only_queued_ = false;     ///< the attempt ended in the pool's queue, by a deadline of the caller's
 };
 
 } // namespace khive::inline KHIVE_ABI::detail

@@ -189,7 +189,7 @@ KHIVE_DECL bool ClientCore::prepare(CallState& call)
     if (!mistake) return true;
     const std::string url = call.entry != nullptr ? call.redacted_url() : redacted_reference(call.fields.reference);
     call.error = (*std::move(mistake)).with_request(escape_untrusted(call.fields.method), url);
-    tell_failed(call, call.error);
+    tell_failed(call.error);
     return false;
 }
 
@@ -229,22 +229,24 @@ KHIVE_DECL bool ClientCore::is_same_as_before(const CallState& call) const
 KHIVE_DECL bool ClientCore::prepare_plain(CallState& call) const
 {
     const RequestFields& fields = call.fields;
-    if (is_same_as_before(call)) {
-        call.entry = base_entry_;
-        call.replay_safe = fields.replay_safe.value_or(http::is_replay_safe(fields.method, settings_.origin_headers));
-        return true;
-    }
+    if (!is_same_as_before(call) && !build_plain(call)) return false;
+    call.entry = base_entry_;
+    call.closes = base_closes_;
+    call.replay_safe = fields.replay_safe.value_or(http::is_replay_safe(fields.method, settings_.origin_headers));
+    return true;
+}
+
+KHIVE_DECL bool ClientCore::build_plain(CallState& call) const
+{
+    const RequestFields& fields = call.fields;
     if (!fields.headers.empty() || fields.has_body || http::expects_body(fields.method) || !is_plain_path(fields.reference) ||
         !settings_.base.query().empty() || !is_token(fields.method))
         return false;
-    call.entry = base_entry_;
     call.head.clear();
     call.target.clear();
     append_all(call.target, {base_path_, fields.reference, fields.query.empty() ? "" : "?", fields.query});
     append_all(call.head, {fields.method, " ", call.target, " HTTP/1.1\r\n", head_fields_});
     call.is_plain = fields.query.empty();
-    call.closes = base_closes_;
-    call.replay_safe = fields.replay_safe.value_or(http::is_replay_safe(fields.method, settings_.origin_headers));
     return true;
 }
 
@@ -252,9 +254,7 @@ KHIVE_DECL std::optional<Error> ClientCore::prepare_any(CallState& call)
 {
     RequestFields& fields = call.fields;
     call.is_plain = false;
-    fields.reference.resize(std::min(fields.reference.find('#'), fields.reference.size())); // a fragment is not sent
-    if (!fields.query.empty())
-        fields.reference.append(fields.reference.find('?') == std::string::npos ? "?" : "&").append(fields.query);
+    insert_query(fields.reference, fields.query);
     const auto url = join(settings_.base, fields.reference);
     if (!url) return url.error();
     const bool same_origin = url->origin() == settings_.base.origin();
@@ -312,20 +312,22 @@ KHIVE_DECL Error ClientCore::status_error(const CallState& call) const
     return http::make_status_error(response.status(), response.headers(), std::move(excerpt), call.replay_safe, wall_now());
 }
 
+/// As the error tells it, which escapes what the caller handed in.
+inline CallRecord record_of(const Error& error)
+{
+    return {error.method(), error.url(), error.status(), &error, &error.ledger(), error.elapsed()};
+}
+
 KHIVE_DECL void ClientCore::failed(CallState& call, TimePoint started)
 {
-    const std::string url = call.redacted_url();
     const bool refused = call.ledger().stop_reason() == StopReason::refused;
-    const Duration elapsed = now() - started;
     call.error = std::move(call.error)
-                     .with_request(call.fields.method, url)
+                     .with_request(call.fields.method, call.redacted_url())
                      .with_ledger(std::move(call.ledger()))
-                     .with_elapsed(elapsed);
+                     .with_elapsed(now() - started);
     tell(settings_.observer, [&](CallObserver& observer) {
-        const Error& whole = call.error;
-        const CallRecord record{call.fields.method, url, whole.status(), &whole, &whole.ledger(), elapsed};
-        if (refused) observer.on_refusal(record);
-        observer.on_call(record);
+        if (refused) observer.on_refusal(record_of(call.error));
+        observer.on_call(record_of(call.error));
     });
 }
 
@@ -337,12 +339,9 @@ KHIVE_DECL void ClientCore::tell_answered(const CallState& call) const noexcept
     });
 }
 
-KHIVE_DECL void ClientCore::tell_failed(const CallState& call, const Error& error) const noexcept
+KHIVE_DECL void ClientCore::tell_failed(const Error& error) const noexcept
 {
-    tell(settings_.observer, [&](CallObserver& observer) {
-        const std::string url(error.url());
-        observer.on_call({call.fields.method, url, error.status(), &error, &error.ledger(), error.elapsed()});
-    });
+    tell(settings_.observer, [&](CallObserver& observer) { observer.on_call(record_of(error)); });
 }
 
 KHIVE_DECL void ClientCore::tell_retry(const CallState& call, Duration delay) noexcept

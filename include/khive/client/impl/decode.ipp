@@ -22,7 +22,7 @@ KHIVE_DECL Error decode_failed(const CallState& call, Error error, Response resp
                       .with_ledger(std::move(ledger))
                       .with_elapsed(elapsed)
                       .with_maybe_processed(true);
-    call.core->tell_failed(call, whole);
+    call.core->tell_failed(whole);
     return whole;
 }
 

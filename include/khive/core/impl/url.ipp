@@ -235,6 +235,14 @@ KHIVE_DECL void append_query(std::string& query, std::string_view key, std::stri
     detail::append_encoded(query, value, detail::unreserved_bytes);
 }
 
+KHIVE_DECL void insert_query(std::string& reference, std::string_view query)
+{
+    if (query.empty()) return;
+    const auto end = std::min(reference.find('#'), reference.size());
+    const char* separator = reference.find('?') < end ? "&" : "?";
+    reference.insert(end, separator + std::string{query});
+}
+
 KHIVE_DECL void append_form(std::string& form, std::string_view key, std::string_view value)
 {
     std::string pair;

@@ -387,7 +387,7 @@ KHIVE_DECL void Connection::decrypt()
         const auto read = reader_.commit(bytes);
         if (read != http::ReadStep::more) return step_to(read);
     }
-    if (tls_->output_size() > detail::enough_output + detail::enough_output)
+    if (tls_->output_size() > 2 * detail::enough_output)
         return end(Error{ErrorKind::protocol}
                        .with_message("the server asks for answers at the TLS level and does not read them")
                        .with_maybe_processed(end_.wrote));

@@ -32,8 +32,8 @@ KHIVE_DECL Outcome RetryWithBackoff::judge(const Failure& failure) const
 {
     Outcome outcome = failure.outcome();
     const ErrorKind kind = failure.error().kind();
-    if (detail::refused_locally(kind) || kind == ErrorKind::closed || failure.cancelled()) outcome.retryable = false;
     const bool final = kind == ErrorKind::closed || failure.cancelled();
+    if (final || detail::refused_locally(kind)) outcome.retryable = false;
     if (final || !retry_if_ || !*retry_if_) return outcome;
     try {
         outcome.retryable = (*retry_if_)(failure);
