@@ -5,13 +5,13 @@
 #include <khive/policy/token_bucket_rate_limiter.hpp>
 
 #include "support/catch.hpp"
+#include "support/dice.hpp"
 #include "support/guarded.hpp"
 #include "support/virtual_time.hpp"
 
 #include <algorithm>
 #include <memory>
 #include <optional>
-#include <random>
 #include <stdexcept>
 #include <vector>
 
@@ -21,17 +21,6 @@ using khive::Duration;
 using khive::TimePoint;
 
 namespace {
-
-class Dice {
-public:
-    explicit Dice(unsigned seed) : random_(seed) {}
-    double real(double low, double high) { return std::uniform_real_distribution<double>(low, high)(random_); }
-    int whole(int low, int high) { return std::uniform_int_distribution<int>(low, high)(random_); }
-    bool chance(double probability) { return real(0, 1) < probability; }
-
-private:
-    std::mt19937_64 random_;
-};
 
 /// What happened to the callers of one schedule.
 struct Record {
@@ -114,15 +103,16 @@ struct Caller {
 
 } // namespace
 
-TEMPLATE_TEST_CASE_SIG("TokenBucketRateLimiter: every schedule keeps the bound, the order and the balance", "[policy][limiter][property]",
-                       ((unsigned First), First), 0U, 500U, 1000U)
+TEMPLATE_TEST_CASE_SIG("TokenBucketRateLimiter: every schedule keeps the bound, the order and the balance",
+                       "[policy][limiter][property]", ((unsigned First), First), 0U, 500U, 1000U)
 {
     const auto seed = GENERATE(range(First, First + 500U));
     Dice dice(seed);
     VirtualTime time;
     const double rate = dice.real(0.5, 50);
     const double burst = dice.whole(1, 8);
-    khive::TokenBucketRateLimiter limiter{{.rate = rate, .burst = burst, .max_waiters = static_cast<std::size_t>(dice.whole(3, 40))}};
+    khive::TokenBucketRateLimiter limiter{
+        {.rate = rate, .burst = burst, .max_waiters = static_cast<std::size_t>(dice.whole(3, 40))}};
     Record record;
     std::vector<Caller<int>> callers;
 
@@ -162,15 +152,15 @@ TEST_CASE("TokenBucketRateLimiter: a saturated queue uses all of the rate", "[po
     CHECK(khive::to_seconds(record.started.back().at - record.started.front().at) <= 299 / rate * 1.001);
 }
 
-TEMPLATE_TEST_CASE_SIG("AsyncExecutor: every schedule holds the limit and balances its counts", "[policy][executor][property]",
-                       ((unsigned First), First), 0U, 200U, 400U, 600U, 800U)
+TEMPLATE_TEST_CASE_SIG("AsyncExecutor: every schedule holds the limit and balances its counts",
+                       "[policy][executor][property]", ((unsigned First), First), 0U, 200U, 400U, 600U, 800U)
 {
     const auto seed = GENERATE(range(First, First + 200U));
     Dice dice(seed);
     VirtualTime time;
     const int slots = dice.whole(1, 5);
-    khive::AsyncExecutor executor{{.max_concurrency = static_cast<std::size_t>(slots),
-                                   .max_queue = static_cast<std::size_t>(dice.whole(0, 12))}};
+    khive::AsyncExecutor executor{
+        {.max_concurrency = static_cast<std::size_t>(slots), .max_queue = static_cast<std::size_t>(dice.whole(0, 12))}};
     Record record;
     std::vector<Caller<int>> callers;
 

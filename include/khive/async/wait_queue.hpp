@@ -22,17 +22,18 @@ class WaitQueue;
 
 /// How long a caller will wait, and for how much.
 struct WaitRequest {
-    double cost = 1;                            ///< what the owner charges at the grant
-    TimePoint deadline = no_deadline;           ///< refuse when it has not been granted by then
-    TimePoint arrived = no_deadline;            ///< place in the queue; `no_deadline` is now. Keeps one's place when re-queueing
-    Timer timer = Timer::queue;                 ///< named in the error when the deadline passes
+    double cost = 1;                  ///< what the owner charges at the grant
+    TimePoint deadline = no_deadline; ///< refuse when it has not been granted by then
+    TimePoint arrived = no_deadline;  ///< place in the queue; `no_deadline` is now. Keeps one's place when re-queueing
+    Timer timer = Timer::queue;       ///< named in the error when the deadline passes
     ErrorKind timeout_kind = ErrorKind::timeout; ///< kind of that error
-    WaitScope* scope = nullptr;                 ///< ends the wait when it closes
-    void* key = nullptr;                        ///< which of several things, where the owner has several
-    Duration timer_value{};                     ///< named in the error too; zero: what was left when the wait began
-    bool fresh = false;                         ///< only something that nobody has used, where the owner tells them apart
-    DialTimeouts dial{};                        ///< for a connection made for the caller, where the owner makes them
-    void* under_way = nullptr;                  ///< the owner's: what is being made for the caller
+    WaitScope* scope = nullptr;                  ///< ends the wait when it closes
+    void* key = nullptr;                         ///< which of several things, where the owner has several
+    Duration timer_value{};                      ///< named in the error too; zero: what was left when the wait began
+    bool fresh = false;                          ///< only something that nobody has used, where the owner tells them apart
+    bool has_slot = false;                       ///< wants the rest, where the owner hands out slots with it
+    DialTimeouts dial{};                         ///< for a connection made for the caller, where the owner makes them
+    void* under_way = nullptr;                   ///< the owner's: what is being made for the caller
 };
 
 /// One suspended caller in a `WaitQueue`. Made on the slow path only.
@@ -146,6 +147,8 @@ protected:
     [[nodiscard]] std::size_t max_waiting() const noexcept { return max_waiting_; }
     /// The sum of the costs of all who wait. Under `mutex_`.
     [[nodiscard]] double waiting_cost() const noexcept { return waiters_.empty() ? 0.0 : waiting_cost_; }
+    /// The sum of the costs of those whom a newcomer would queue behind. Under `mutex_`.
+    [[nodiscard]] KHIVE_DECL double cost_ahead_of(const WaitRequest& newcomer) const noexcept;
     [[nodiscard]] bool is_closed() const noexcept { return closed_; }
 
     mutable std::mutex mutex_;
@@ -182,8 +185,7 @@ class GrantWaiter final : public Waiter {
 public:
     GrantWaiter(const std::shared_ptr<Owner>& owner, const WaitRequest& request, Completion rest)
         : Waiter(owner, request, std::move(rest)), owner_(*owner)
-    {
-    }
+    {}
     [[nodiscard]] std::optional<Grant>& grant() noexcept { return grant_; }
 
 private:

@@ -31,7 +31,7 @@ concept HasExecutor = std::convertible_to<decltype(std::declval<Context&>().get_
 /// - Lifetime: a handle, see `AnyAPIClient`, to which it converts by slicing.
 template <class... Policies>
 class AsyncAPIClient : public AnyAPIClient {
-    static_assert((detail::RequireRole<Policies>::value && ...));
+    static_assert((detail::require_role<Policies>() && ...));
     static_assert(detail::count_of<detail::IsRateLimiter, Policies...> <= 1, "two policies are rate limiters");
     static_assert(detail::count_of<detail::IsExecutor, Policies...> <= 1, "two policies are executors");
     static_assert(detail::count_of<detail::IsDispatch, Policies...> <= 1, "two policies combine rate and concurrency");

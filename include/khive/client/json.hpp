@@ -29,7 +29,7 @@ inline Error json_error(const nlohmann::json::exception& error, const char* doin
 /// JSON through nlohmann's library: any type with `to_json` and `from_json`, such as by `NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE`.
 ///
 /// - Errors: `decode` with the position or the name of the field that does not fit; for a value that cannot be written
-///   (text that is not UTF-8) `invalid_argument`.
+///   (text that is not UTF-8, a `to_json` that throws) `invalid_argument`.
 template <class T>
 struct JsonCodec {
     [[nodiscard]] static Result<std::string> encode(const T& value)
@@ -38,6 +38,8 @@ struct JsonCodec {
             return nlohmann::json(value).dump();
         } catch (const nlohmann::json::exception& error) {
             return Error{ErrorKind::invalid_argument}.with_message(detail::json_error(error, "cannot write JSON").message());
+        } catch (const std::exception&) { // whose text may quote the value
+            return Error{ErrorKind::invalid_argument}.with_message("cannot write JSON: to_json threw an exception");
         }
     }
 

@@ -74,7 +74,7 @@ public:
     KHIVE_DECL void close(const Error& why = Error{ErrorKind::closed});
     /// Watches for an end of the stream or unasked bytes while idle; the keeper is told once.
     KHIVE_DECL void watch();
-    /// Leaves idleness; false if it has died meanwhile. `probe` looks at the socket when nobody has watched it.
+    /// Leaves idleness; false if it has died meanwhile, and is not to be used again. `probe` looks at the socket when nobody has watched it.
     [[nodiscard]] KHIVE_DECL bool wake(bool probe);
     /// @}
 

@@ -19,11 +19,11 @@ class ConnectionPool;
 
 /// Limits of a connection pool.
 struct PoolOptions {
-    std::size_t max_connections = 100;                       ///< open at once, all origins. >= 1
-    std::size_t max_per_origin = 0;                          ///< open at once to one origin; 0: as many as in all
-    std::size_t max_waiting = 1024;                          ///< callers that no dial is under way for; one more is refused
-    Duration idle_timeout = std::chrono::seconds{20};        ///< an idle connection is closed after it. > 0
-    Duration max_lifetime = std::chrono::minutes{10};        ///< a connection is not used again after it; jittered by 10 %. > 0
+    std::size_t max_connections = 100;                ///< open at once, all origins. >= 1
+    std::size_t max_per_origin = 0;                   ///< open at once to one origin; 0: as many as in all
+    std::size_t max_waiting = 1024;                   ///< callers that no dial is under way for; one more is refused
+    Duration idle_timeout = std::chrono::seconds{20}; ///< an idle connection is closed after it. > 0
+    Duration max_lifetime = std::chrono::minutes{10}; ///< a connection is not used again after it; jittered by 10 %. > 0
 };
 static_assert(std::is_trivially_destructible_v<PoolOptions>);
 
@@ -46,8 +46,7 @@ private:
     friend class ConnectionPool;
     Lease(std::shared_ptr<ConnectionPool> pool, ConnectionPtr connection) noexcept
         : pool_(std::move(pool)), connection_(std::move(connection))
-    {
-    }
+    {}
 
     std::shared_ptr<ConnectionPool> pool_;
     ConnectionPtr connection_;
@@ -86,6 +85,8 @@ public:
     [[nodiscard]] KHIVE_DECL std::shared_ptr<OriginEntry> hold(const Origin& origin);
     /// A connection that is idle and alive, without waiting. Nothing if others wait already.
     [[nodiscard]] KHIVE_DECL std::optional<Lease> try_checkout(OriginEntry& entry, TimePoint now);
+    /// Would a caller that comes now have to wait for somebody to give a connection back?
+    [[nodiscard]] KHIVE_DECL bool is_exhausted(const OriginEntry& entry) const;
     /// A connection, dialled or waited for until `deadline`; `fresh` insists on one that nobody has used. `timeouts` are all > 0.
     /// `net::Checkout waiting(pool, pool->checkout(...)); auto wait = async::suspend(waiting); co_await std::move(wait);`, then
     /// `waiting.result()`.
@@ -137,7 +138,10 @@ private:
     void make_idle(OriginEntry& entry, ConnectionPtr connection, TimePoint now) noexcept;
     void bury() noexcept;
     TimePoint sweep(TimePoint now) noexcept;
-    [[nodiscard]] std::shared_ptr<ConnectionPool> self() { return std::static_pointer_cast<ConnectionPool>(shared_from_this()); }
+    [[nodiscard]] std::shared_ptr<ConnectionPool> self()
+    {
+        return std::static_pointer_cast<ConnectionPool>(shared_from_this());
+    }
 
     asio::any_io_executor executor_;
     async::TimeService& time_;

@@ -23,9 +23,9 @@ namespace khive::inline KHIVE_ABI {
 
 /// The decision of a retry policy after an attempt.
 struct RetryDecision {
-    bool retry = false;                    ///< try again after `delay`
-    StopReason reason = StopReason::done;  ///< why not, where `retry` is false
-    Duration delay{};                      ///< a floor
+    bool retry = false;                   ///< try again after `delay`
+    StopReason reason = StopReason::done; ///< why not, where `retry` is false
+    Duration delay{};                     ///< a floor
 };
 
 /// Owns something that must be given back once.
@@ -117,6 +117,17 @@ concept WaitsForDispatch = requires(P& p, const async::WaitRequest& request) {
 /// its token back unless it was spent.
 template <class P>
 concept DispatchPolicy = std::copyable<P> && HasGrants<P> && Dispatches<P> && WaitsForDispatch<P> && ChecksCosts<P>;
+
+/// Not required. `grant.refund()` gives back the token and keeps the slot; `try_charge(grant, cost, now)` and `charge(grant,
+/// request)` take a token for such a grant, before all callers that have none. A client refunds the grant of a call that has to
+/// wait for a connection, and without these verbs destroys it.
+template <class P>
+concept ChargesGrants =
+    requires(P& p, typename P::Grant& grant, const async::WaitRequest& request, double cost, TimePoint now) {
+        { grant.refund() } noexcept;
+        { p.try_charge(grant, cost, now) } -> std::same_as<bool>;
+        { p.charge(std::move(grant), request) } -> std::same_as<asio::awaitable<Result<typename P::Grant>>>;
+    };
 /// @}
 
 /// \name Circuit breaker
@@ -151,9 +162,10 @@ concept DecidesRetries =
     };
 /// `begin()`: the schedule of one call.
 template <class P>
-concept BeginsSchedules = std::movable<typename P::Schedule> && DecidesRetries<typename P::Schedule> && requires(const P& p) {
-    { p.begin() } -> std::same_as<typename P::Schedule>;
-};
+concept BeginsSchedules =
+    std::movable<typename P::Schedule> && DecidesRetries<typename P::Schedule> && requires(const P& p) {
+        { p.begin() } -> std::same_as<typename P::Schedule>;
+    };
 /// `attempt_timeout()` and `total_timeout()`; `unlimited` is none.
 template <class P>
 concept BoundsTime = requires(const P& p) {

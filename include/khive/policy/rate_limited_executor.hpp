@@ -86,13 +86,16 @@ public:
     }
     [[nodiscard]] KHIVE_DECL asio::awaitable<Result<Grant>> dispatch(async::WaitRequest request);
     [[nodiscard]] std::optional<Error> check_cost(double cost) const { return work_->check_cost(cost); }
+    /// For a grant whose token was refunded.
+    [[nodiscard]] bool try_charge(Grant& grant, double cost, TimePoint now) { return work_->try_charge(grant, cost, now); }
+    [[nodiscard]] KHIVE_DECL asio::awaitable<Result<Grant>> charge(Grant grant, async::WaitRequest request);
     /// @}
 
 private:
     std::shared_ptr<detail::WorkState> work_;
 };
 
-static_assert(DispatchPolicy<RateLimitedExecutor>);
+static_assert(DispatchPolicy<RateLimitedExecutor> && ChargesGrants<RateLimitedExecutor>);
 
 } // namespace khive::inline KHIVE_ABI
 

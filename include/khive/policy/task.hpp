@@ -156,7 +156,8 @@ namespace detail {
 
 [[nodiscard]] inline Error refusal_of(WorkState::Admission admission)
 {
-    return Error{admission == WorkState::Admission::closed ? ErrorKind::closed : ErrorKind::queue_full};
+    if (admission == WorkState::Admission::closed) return Error{ErrorKind::closed};
+    return Error{ErrorKind::queue_full}.with_retryable(true);
 }
 
 /// Makes `fn` a task of `work` on `executor`. `fault` is why it cannot be one.

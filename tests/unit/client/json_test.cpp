@@ -30,6 +30,11 @@ void from_json(const nlohmann::json& json, Colour& colour)
     if (text != "red" && text != "green") throw std::invalid_argument("no colour: " + text);
     colour = text == "red" ? Colour::red : Colour::green;
 }
+void to_json(nlohmann::json& json, Colour colour)
+{
+    if (colour == Colour::red) throw std::invalid_argument("hunter2 is red");
+    json = "green";
+}
 
 } // namespace
 
@@ -58,6 +63,16 @@ TEST_CASE("JsonCodec: text that is not UTF-8 is a mistake of the caller", "[clie
     REQUIRE(text.has_error());
     CHECK(text.error().kind() == ErrorKind::invalid_argument);
     CHECK(text.error().message().find("secret") == std::string::npos);
+}
+
+TEST_CASE("JsonCodec: what a to_json of the user's throws is a mistake of the caller, and not quoted", "[client][json]")
+{
+    const auto text = JsonCodec<Colour>::encode(Colour::red);
+
+    REQUIRE(text.has_error());
+    CHECK(text.error().kind() == ErrorKind::invalid_argument);
+    CHECK(text.error().message().find("hunter2") == std::string::npos);
+    CHECK(JsonCodec<Colour>::encode(Colour::green).value() == R"("green")");
 }
 
 TEST_CASE("JsonCodec: an error says what does not fit, and no byte of the body", "[client][json]")

@@ -32,8 +32,12 @@ void drain(List& list, End end) noexcept
 } // namespace detail
 
 KHIVE_DECL Waiter::Waiter(std::shared_ptr<WaitQueue> queue, const WaitRequest& request, Completion rest)
-    : ScopedWait(request.scope != nullptr ? request.scope->shared_from_this() : nullptr), queue_(std::move(queue)),
-      request_(request), rest_(std::move(rest)), time_(&time_service(rest_.executor())), since_(time_->now())
+    : ScopedWait(request.scope != nullptr ? request.scope->shared_from_this() : nullptr),
+      queue_(std::move(queue)),
+      request_(request),
+      rest_(std::move(rest)),
+      time_(&time_service(rest_.executor())),
+      since_(time_->now())
 {
     rest_.track();
     if (request_.arrived == no_deadline) request_.arrived = since_;
@@ -162,6 +166,14 @@ KHIVE_DECL void WaitQueue::admit(const std::shared_ptr<Waiter>& waiter)
     after_join(*waiter);
 }
 
+KHIVE_DECL double WaitQueue::cost_ahead_of(const WaitRequest& newcomer) const noexcept
+{
+    double cost = waiting_cost();
+    for (auto last = waiters_.rbegin(); last != waiters_.rend() && last->request().arrived > newcomer.arrived; ++last)
+        cost -= last->request().cost;
+    return std::max(cost, 0.0);
+}
+
 KHIVE_DECL void WaitQueue::join(std::shared_ptr<Waiter> waiter) noexcept
 {
     auto place = waiters_.end();
@@ -244,7 +256,8 @@ KHIVE_DECL TimePoint WaitQueue::on_waiter_time(Waiter& waiter, TimePoint now) no
     }
     const TimePoint deadline = waiter.request().deadline;
     if (deadline <= now) {
-        if (const auto late = leave(waiter, now, waiter.time_)) late->deliver(detail::wait_timeout(late->request(), late->since_));
+        if (const auto late = leave(waiter, now, waiter.time_))
+            late->deliver(detail::wait_timeout(late->request(), late->since_));
         return no_deadline;
     }
     const std::lock_guard lock(mutex_);
@@ -261,9 +274,7 @@ KHIVE_DECL void WaitQueue::close() noexcept
         closed_ = true;
         while (!waiters_.empty()) unlink(waiters_.front(), all);
     }
-    detail::drain(all, [](Waiter& waiter) {
-        std::exchange(waiter.self_, nullptr)->deliver(Error{ErrorKind::closed});
-    });
+    detail::drain(all, [](Waiter& waiter) { std::exchange(waiter.self_, nullptr)->deliver(Error{ErrorKind::closed}); });
 }
 
 } // namespace khive::inline KHIVE_ABI::async

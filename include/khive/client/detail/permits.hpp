@@ -24,11 +24,13 @@ struct Permits {
 /// Takes rate token and executor slot together, at dispatch: neither is held while waiting for the other, so a stall neither
 /// builds up a burst of paid tokens nor blocks the slots of others.
 ///
-/// A caller that waits for one and then misses the other goes to the other's queue, at the place of its arrival.
+/// A caller that waits for one and then misses the other goes to the other's queue, at the place of its arrival. One that has
+/// to wait for a connection keeps its slot and takes a token anew once it has one.
 template <class Limiter, class Executor>
 class SeparateGate {
 public:
-    using Permit = Permits<typename Limiter::Token, typename Executor::Slot>;
+    using Slot = typename Executor::Slot;
+    using Permit = Permits<typename Limiter::Token, Slot>;
     static constexpr bool ever_waits = !std::is_same_v<Limiter, NullRateLimiter> || !std::is_same_v<Executor, NullExecutor>;
 
     SeparateGate(Limiter limiter, Executor executor) : limiter_(std::move(limiter)), executor_(std::move(executor)) {}
@@ -44,7 +46,8 @@ public:
         return Permit{std::move(*slot), std::move(*token)};
     }
 
-    [[nodiscard]] asio::awaitable<Result<Permit>> take(async::WaitRequest request, async::TimeService* time, Attempt* attempt)
+    [[nodiscard]] asio::awaitable<Result<Permit>> take(async::WaitRequest request, async::TimeService* time,
+                                                       Attempt* attempt)
     {
         for (;;) {
             TimePoint asked = time->now();
@@ -66,16 +69,38 @@ public:
         }
     }
 
+    /// What is left of the permit without its token, which goes back.
+    [[nodiscard]] static Slot keep_slot(Permit permit) noexcept { return std::move(permit.slot); }
+    /// The slot becomes a permit again if there is a token.
+    [[nodiscard]] std::optional<Permit> try_take_token(Slot& slot, double cost, TimePoint now)
+    {
+        auto token = limiter_.try_take(cost, now);
+        if (!token) return std::nullopt;
+        return Permit{std::move(slot), std::move(*token)};
+    }
+    [[nodiscard]] asio::awaitable<Result<Permit>> take_token(Slot slot, async::WaitRequest request, async::TimeService* time,
+                                                             Attempt* attempt)
+    {
+        const TimePoint asked = time->now();
+        auto token = co_await limiter_.take(request);
+        attempt->rate_wait += time->now() - asked;
+        if (!token) co_return token.error();
+        co_return Permit{std::move(slot), std::move(*token)};
+    }
+
 private:
     Limiter limiter_;
     Executor executor_;
 };
 
-/// The same from a policy that is both.
+/// The same from a policy that is both. Where it cannot charge a grant again, nothing is kept of it while waiting for a connection.
 template <class Dispatch>
 class CombinedGate {
+    struct Nothing {};
+
 public:
     using Permit = typename Dispatch::Grant;
+    using Slot = std::conditional_t<ChargesGrants<Dispatch>, Permit, Nothing>;
     static constexpr bool ever_waits = true;
 
     explicit CombinedGate(Dispatch dispatch) : dispatch_(std::move(dispatch)) {}
@@ -83,12 +108,44 @@ public:
     [[nodiscard]] std::optional<Error> check_cost(double cost) { return dispatch_.check_cost(cost); }
     [[nodiscard]] std::optional<Permit> try_take(double cost, TimePoint now) { return dispatch_.try_dispatch(cost, now); }
 
-    [[nodiscard]] asio::awaitable<Result<Permit>> take(async::WaitRequest request, async::TimeService* time, Attempt* attempt)
+    [[nodiscard]] asio::awaitable<Result<Permit>> take(async::WaitRequest request, async::TimeService* time,
+                                                       Attempt* attempt)
     {
         const TimePoint asked = time->now();
         auto granted = co_await dispatch_.dispatch(request);
         attempt->rate_wait += time->now() - asked;
         co_return granted;
+    }
+
+    [[nodiscard]] static Slot keep_slot(Permit permit) noexcept
+    {
+        if constexpr (ChargesGrants<Dispatch>) {
+            permit.refund();
+            return permit;
+        } else {
+            return {};
+        }
+    }
+    [[nodiscard]] std::optional<Permit> try_take_token(Slot& slot, double cost, TimePoint now)
+    {
+        if constexpr (ChargesGrants<Dispatch>) {
+            if (!dispatch_.try_charge(slot, cost, now)) return std::nullopt;
+            return std::move(slot);
+        } else {
+            return dispatch_.try_dispatch(cost, now);
+        }
+    }
+    [[nodiscard]] asio::awaitable<Result<Permit>> take_token(Slot slot, async::WaitRequest request, async::TimeService* time,
+                                                             Attempt* attempt)
+    {
+        if constexpr (ChargesGrants<Dispatch>) {
+            const TimePoint asked = time->now();
+            auto charged = co_await dispatch_.charge(std::move(slot), request);
+            attempt->rate_wait += time->now() - asked;
+            co_return charged;
+        } else {
+            co_return co_await take(request, time, attempt);
+        }
     }
 
 private:

@@ -34,7 +34,9 @@ class PolicyCore final : public ClientCore {
 
 public:
     PolicyCore(asio::any_io_executor executor, const ClientOptions& options, const std::tuple<Policies...>& policies)
-        : ClientCore(std::move(executor), options), gate_(make_gate(policies)), breaker_(pick<Breaker>(policies)),
+        : ClientCore(std::move(executor), options),
+          gate_(make_gate(policies)),
+          breaker_(pick<Breaker>(policies)),
           retry_(pick<Retry>(policies))
     {
         const Timeouts& timeouts = settings().timeouts;
@@ -61,19 +63,44 @@ public:
                         permit.emplace(std::move(*waited));
                     }
                 }
-                auto ticket = breaker_.try_admit(state.now);
-                if (!ticket) co_return state.refuse(ticket.error());
+                std::optional<typename Breaker::Ticket> ticket;
+                if (auto refused = state.admit(ticket)) co_return state.refuse(*std::move(refused));
 
                 // A connection; then one exchange, or two where the first met one that had died while idle.
                 auto lease = pool().try_checkout(*call.entry, state.now);
                 bool fresh = false;
                 for (;;) {
                     if (!lease) {
+                        // Who waits for a connection of a full pool keeps its slot only. Its token would be paid for now and
+                        // used in a burst later. So everybody who waits for one thing while holding others holds them in this
+                        // order: slot, connection, token.
+                        std::optional<typename Gate::Slot> slot;
+                        if (Gate::ever_waits && pool().is_exhausted(*call.entry)) {
+                            ticket.reset();
+                            slot.emplace(Gate::keep_slot(std::move(*permit)));
+                            permit.reset();
+                        }
                         auto checkout = async::suspend(state.checkout(fresh));
                         co_await std::move(checkout);
                         auto opened = call.checkout->result();
                         state.opened(opened);
+                        if constexpr (Gate::ever_waits) {
+                            if (slot && opened) permit = gate_.try_take_token(*slot, call.fields.cost, state.now);
+                            if (slot && opened && !permit) {
+                                auto charged = co_await gate_.take_token(std::move(*slot), state.wait_request(), &state.time,
+                                                                         &state.attempt());
+                                state.read_clock();
+                                if (!charged) co_return state.refuse(charged.error());
+                                permit.emplace(std::move(*charged));
+                                if (!(**opened).wake(true)) opened->reset(); // nobody has watched it
+                            }
+                            if (!ticket) {
+                                auto refused = state.admit(ticket);
+                                if (refused && opened) co_return state.refuse(*std::move(refused));
+                            }
+                        }
                         if (!opened) break;
+                        if (!*opened) continue;
                         lease.emplace(std::move(*opened));
                     }
                     const auto cancellation = co_await asio::this_coro::cancellation_state;
@@ -96,7 +123,7 @@ public:
 
                 // What it means for everyone.
                 const Outcome outcome = state.classify();
-                state.record(*ticket, outcome);
+                if (ticket) state.record(*ticket, outcome);
                 permit.reset();
                 const RetryDecision decision = state.decide(outcome);
                 if (!decision.retry) co_return state.finish(decision.reason);
@@ -138,8 +165,7 @@ template <class... Policies>
 class PolicyCore<Policies...>::Run {
 public:
     Run(PolicyCore& core, CallState& call)
-        : time(core.time()), now(core.now()), core_(core), call_(call), started_(now),
-          schedule_(core.retry_.begin())
+        : time(core.time()), now(core.now()), core_(core), call_(call), started_(now), schedule_(core.retry_.begin())
     {
         Duration limit = call.timeouts.total;
         if (!call.fields.sets_total()) limit = std::min(limit, core.retry_.total_timeout());
@@ -169,7 +195,7 @@ public:
         async::WaitRequest request;
         request.cost = call_.fields.cost;
         request.deadline = total.at;
-        request.arrived = now;
+        request.arrived = call_.ledger().current().started;
         request.timer = Timer::total;
         request.timer_value = total.value;
         request.scope = core_.scope().get();
@@ -180,6 +206,15 @@ public:
     {
         return call_.checkout.emplace(core_.shared_pool(),
                                       core_.pool().checkout(*call_.entry, deadline(), call_.timeouts.checkout(), fresh));
+    }
+
+    /// A ticket, or why there is none.
+    [[nodiscard]] std::optional<Error> admit(std::optional<typename Breaker::Ticket>& ticket)
+    {
+        auto admitted = core_.breaker_.try_admit(now);
+        if (!admitted) return admitted.error();
+        ticket.emplace(std::move(*admitted));
+        return std::nullopt;
     }
 
     /// After waiting for a connection.
@@ -213,7 +248,8 @@ public:
             if (!call_.fields.sets_attempt()) limit = std::min(limit, core_.retry_.attempt_timeout());
             attempt_deadline_ = {saturating_add(now, limit), Timer::attempt, limit};
         }
-        if (call_.reuses_memory) connection.reader().use_memory(call_.response.take_body(), call_.response.take_headers().take_lines());
+        if (call_.reuses_memory)
+            connection.reader().use_memory(call_.response.take_body(), call_.response.take_headers().take_lines());
         return call_.exchange.emplace(connection, call_.outgoing(), call_.timeouts.exchange(), deadline(), record);
     }
 

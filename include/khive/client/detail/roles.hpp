@@ -29,15 +29,28 @@ template <class P>
 inline constexpr bool plays_a_role =
     RateLimiterPolicy<P> || ExecutorPolicy<P> || DispatchPolicy<P> || CircuitBreakerPolicy<P> || RetryPolicy<P>;
 
-/// Says which verb is missing: each line fails to compile with the name of the concept that is not met.
+/// Says what is missing: a type that has the permit of a role is meant to play it, and its compiler names the verb.
 template <class P>
-struct RequireRole {
-    static_assert(plays_a_role<P>,
-                  "this type is no policy: it must satisfy RateLimiterPolicy, ExecutorPolicy, DispatchPolicy, "
-                  "CircuitBreakerPolicy or RetryPolicy; static_assert(khive::RateLimiterPolicy<YourType>), say, tells which verb "
-                  "is missing");
-    static constexpr bool value = plays_a_role<P>;
-};
+consteval bool require_role()
+{
+    if constexpr (plays_a_role<P>)
+        return true;
+    else if constexpr (requires { typename P::Token; })
+        static_assert(RateLimiterPolicy<P>, "this type has a Token and is no RateLimiterPolicy");
+    else if constexpr (requires { typename P::Slot; })
+        static_assert(ExecutorPolicy<P>, "this type has a Slot and is no ExecutorPolicy");
+    else if constexpr (requires { typename P::Grant; })
+        static_assert(DispatchPolicy<P>, "this type has a Grant and is no DispatchPolicy");
+    else if constexpr (requires { typename P::Ticket; })
+        static_assert(CircuitBreakerPolicy<P>, "this type has a Ticket and is no CircuitBreakerPolicy");
+    else if constexpr (requires { typename P::Schedule; })
+        static_assert(RetryPolicy<P>, "this type has a Schedule and is no RetryPolicy");
+    else
+        static_assert(plays_a_role<P>,
+                      "this type is no policy: it must satisfy RateLimiterPolicy, ExecutorPolicy, DispatchPolicy, "
+                      "CircuitBreakerPolicy or RetryPolicy, and has none of Token, Slot, Grant, Ticket and Schedule");
+    return plays_a_role<P>;
+}
 
 /// The first of `Ps` that plays the role, or `Default`.
 template <template <class> class Role, class Default, class... Ps>

@@ -512,6 +512,7 @@ KHIVE_DECL bool Connection::wake(bool probe)
     // An unused TLS connection has session tickets to read.
     probed_ = alive && probe && !(tls_ && uses() == 0);
     if (probed_) alive = !wire_->readable_now();
+    if (!alive) reusable_ = false;
     step.finish(false);
     return alive;
 }

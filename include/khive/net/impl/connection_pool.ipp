@@ -100,7 +100,8 @@ KHIVE_DECL TimePoint ConnectionPool::sweep(TimePoint now) noexcept
                 }
                 const bool old = connection.idle.since + detail::watch_after <= now;
                 if (old && !std::exchange(connection.idle.watched, true)) to_watch.push_back(&connection);
-                next = std::min({next, connection.idle.expires, old ? no_deadline : connection.idle.since + detail::watch_after});
+                next = std::min(
+                    {next, connection.idle.expires, old ? no_deadline : connection.idle.since + detail::watch_after});
             }
             drop_if_unused(entry);
         }
@@ -181,7 +182,8 @@ KHIVE_DECL void ConnectionPool::let_go(OriginEntry& entry) noexcept
 
 KHIVE_DECL void ConnectionPool::drop_if_unused(OriginEntry& entry) noexcept
 {
-    if (entry.holders == 0 && entry.counts.open() == 0 && entry.counts.waiting == 0) entries_.erase(entries_.find(entry.origin));
+    if (entry.holders == 0 && entry.counts.open() == 0 && entry.counts.waiting == 0)
+        entries_.erase(entries_.find(entry.origin));
 }
 
 KHIVE_DECL std::size_t ConnectionPool::origins() const
@@ -194,12 +196,16 @@ KHIVE_DECL std::size_t ConnectionPool::origins() const
 
 KHIVE_DECL ConnectionPool::ConnectionPool(asio::any_io_executor executor, const PoolOptions& options,
                                           const http::ReaderLimits& limits, TlsContext tls)
-    : WaitQueue(detail::checked(options).max_waiting), executor_(std::move(executor)), time_(async::time_service(executor_)),
-      network_(network_service(executor_).network()), options_(options), limits_(limits), tls_(std::move(tls)),
+    : WaitQueue(detail::checked(options).max_waiting),
+      executor_(std::move(executor)),
+      time_(async::time_service(executor_)),
+      network_(network_service(executor_).network()),
+      options_(options),
+      limits_(limits),
+      tls_(std::move(tls)),
       machine_(options.max_connections, options.max_per_origin),
       sweeper_(std::make_unique<Sweeper>(*this, time_))
-{
-}
+{}
 
 KHIVE_DECL ConnectionPool::~ConnectionPool()
 {
@@ -253,6 +259,12 @@ KHIVE_DECL std::optional<Error> ConnectionPool::refuse(const async::WaitRequest&
         "SSL_CERT_FILE, or add one to the TlsContext");
 }
 
+KHIVE_DECL bool ConnectionPool::is_exhausted(const OriginEntry& entry) const
+{
+    const std::lock_guard lock(mutex_);
+    return !is_closed() && machine_.newcomer_waits(entry.counts);
+}
+
 KHIVE_DECL async::WaitRequest ConnectionPool::checkout(OriginEntry& entry, const Deadline& deadline,
                                                        const CheckoutTimeouts& timeouts, bool fresh)
 {
@@ -262,11 +274,7 @@ KHIVE_DECL async::WaitRequest ConnectionPool::checkout(OriginEntry& entry, const
     request.key = &entry;
     request.fresh = fresh;
     request.dial = timeouts.dial;
-    bool waits = false;
-    {
-        const std::lock_guard lock(mutex_);
-        waits = machine_.newcomer_waits(entry.counts);
-    }
+    const bool waits = is_exhausted(entry);
     const Deadline patience{saturating_add(now, timeouts.pool_wait), Timer::pool_wait, timeouts.pool_wait};
     // With a dial under way the dial's own timers apply.
     const Deadline until = waits ? earlier(deadline, patience) : deadline;
@@ -309,7 +317,8 @@ KHIVE_DECL bool ConnectionPool::has_to_queue(const async::WaitRequest& newcomer)
 
 KHIVE_DECL bool ConnectionPool::is_full(const async::WaitRequest& newcomer) const noexcept
 {
-    return machine_.lacking() >= max_waiting() && machine_.newcomer_waits(static_cast<const OriginEntry*>(newcomer.key)->counts);
+    return machine_.lacking() >= max_waiting() &&
+           machine_.newcomer_waits(static_cast<const OriginEntry*>(newcomer.key)->counts);
 }
 
 KHIVE_DECL void ConnectionPool::on_join(const async::WaitRequest& request) noexcept
@@ -434,7 +443,8 @@ KHIVE_DECL void ConnectionPool::on_dialled(Connection& dialled, Error error) noe
 KHIVE_DECL void ConnectionPool::make_idle(OriginEntry& entry, ConnectionPtr connection, TimePoint now) noexcept
 {
     Duration keep = options_.idle_timeout;
-    if (const auto hint = connection->reader().keep_alive_timeout()) keep = std::min(keep, detail::trusted_keep_alive(*hint));
+    if (const auto hint = connection->reader().keep_alive_timeout())
+        keep = std::min(keep, detail::trusted_keep_alive(*hint));
     connection->idle = {now, std::min(saturating_add(now, keep), connection->retires), false};
     entry.idle.push_back(std::move(connection));
 }

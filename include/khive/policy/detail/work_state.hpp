@@ -44,13 +44,18 @@ class WorkState;
 /// A slot, and in a rate-limited executor a token with it. It keeps the executor's state alive, as a handle does.
 class WorkPermit {
 public:
-    WorkPermit(WorkState& work, double cost) noexcept : work_(&work), cost_(cost) {}
-    WorkPermit(WorkPermit&& other) noexcept : work_(std::exchange(other.work_, nullptr)), cost_(other.cost_) {}
+    /// Without a slot it is a token only, for one to `charge`.
+    WorkPermit(WorkState& work, double cost, bool has_slot = true) noexcept : work_(&work), cost_(cost), has_slot_(has_slot)
+    {}
+    WorkPermit(WorkPermit&& other) noexcept
+        : work_(std::exchange(other.work_, nullptr)), cost_(other.cost_), has_slot_(other.has_slot_)
+    {}
     WorkPermit& operator=(WorkPermit&& other) noexcept
     {
         WorkPermit old = std::move(*this);
         work_ = std::exchange(other.work_, nullptr);
         cost_ = other.cost_;
+        has_slot_ = other.has_slot_;
         return *this;
     }
     ~WorkPermit()
@@ -59,12 +64,22 @@ public:
     }
     /// The token stays taken; the slot is given back all the same.
     void spend() noexcept { cost_ = 0; }
+    /// Gives the token back, and the slot is kept.
+    KHIVE_DECL void refund() noexcept;
+    /// Takes over a token that was granted for it.
+    void charge(WorkPermit token) noexcept
+    {
+        cost_ = token.cost_;
+        token.work_ = nullptr;
+    }
 
 private:
+    friend class WorkState;
     void release() noexcept;
 
     WorkState* work_;
     double cost_; ///< to give back; 0 once spent
+    bool has_slot_;
 };
 
 /// A task that an executor owns until it has ended.
@@ -72,8 +87,7 @@ class WorkTask : public async::OwnedTask, public boost::intrusive::list_base_hoo
 public:
     WorkTask(std::shared_ptr<WorkState> work, const asio::any_io_executor& parent, const void* family = nullptr)
         : OwnedTask(parent), work_(std::move(work)), family_(family)
-    {
-    }
+    {}
 
     /// Its slot, from the moment it has one.
     [[nodiscard]] std::optional<WorkPermit>& permit() noexcept { return permit_; }
@@ -116,6 +130,10 @@ public:
     /// A success must be followed by a `WorkPermit`. `accepted` work goes on while the executor shuts down.
     bool try_enter(double cost, TimePoint now, bool accepted = false) noexcept;
     void release(double unspent) noexcept;
+    /// Tokens go back; the slot that they came with does not.
+    KHIVE_DECL void refund(double tokens) noexcept;
+    /// A token for a permit that has none, unless others wait for just that.
+    KHIVE_DECL bool try_charge(WorkPermit& permit, double cost, TimePoint now) noexcept;
     [[nodiscard]] KHIVE_DECL std::optional<Error> check_cost(double cost) const;
     [[nodiscard]] KHIVE_DECL WorkPermit make_grant(const async::WaitRequest& request) noexcept;
     /// @}
@@ -173,6 +191,7 @@ private:
     boost::intrusive::list<WorkTask> tasks_;
     std::size_t pending_ = 0;   ///< tasks without a slot
     std::size_t outsiders_ = 0; ///< waiting in the queue without being a task
+    std::size_t charging_ = 0;  ///< waiting with a slot for a token; before all others
     std::size_t stopping_ = 0;  ///< tasks inside `shutdown`
     std::shared_ptr<Drain> drain_;
 };
@@ -191,8 +210,7 @@ inline bool WorkState::take_locked(double cost, TimePoint now) noexcept
 inline bool WorkState::try_enter(double cost, TimePoint now, bool accepted) noexcept
 {
     const std::lock_guard lock(mutex_);
-    if ((closing_ && (!accepted || is_closed())) || has_waiters())
-        return false;
+    if ((closing_ && (!accepted || is_closed())) || has_waiters()) return false;
     if (bucket_ && !(cost > 0 && cost <= bucket_->burst())) return false;
     return take_locked(cost, now);
 }
@@ -207,7 +225,11 @@ inline void WorkState::release(double unspent) noexcept
 
 inline void WorkPermit::release() noexcept
 {
-    std::exchange(work_, nullptr)->release(cost_);
+    WorkState& work = *std::exchange(work_, nullptr);
+    if (has_slot_)
+        work.release(cost_);
+    else
+        work.refund(cost_);
 }
 
 } // namespace detail

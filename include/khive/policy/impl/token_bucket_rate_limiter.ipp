@@ -10,10 +10,8 @@ namespace detail {
 
 inline machine::TokenBucketSettings bucket_settings(const TokenBucketOptions& options) noexcept
 {
-    return {.rate = options.rate,
-            .period = options.period,
-            .burst = options.burst,
-            .initial_tokens = options.initial_tokens};
+    return {
+        .rate = options.rate, .period = options.period, .burst = options.burst, .initial_tokens = options.initial_tokens};
 }
 
 inline async::WaitRequest wait_request(const AcquireOptions& options, TimePoint now) noexcept
@@ -48,8 +46,7 @@ KHIVE_DECL TokenBucketState::TokenBucketState(const TokenBucketOptions& options)
       bucket_(bucket_settings(options), "TokenBucketRateLimiter"),
       burst_(bucket_.burst()),
       max_waiters_(options.max_waiters)
-{
-}
+{}
 
 KHIVE_DECL void TokenBucketState::give_back(double cost) noexcept
 {
@@ -97,7 +94,7 @@ KHIVE_DECL TimePoint TokenBucketState::next_grant(const async::WaitRequest& head
 
 KHIVE_DECL std::optional<Error> TokenBucketState::refuse(const async::WaitRequest& request, TimePoint now)
 {
-    const Duration wait = bucket_.time_until(waiting_cost() + request.cost, now);
+    const Duration wait = bucket_.time_until(cost_ahead_of(request) + request.cost, now);
     const bool too_late = saturating_add(now, wait) > request.deadline;
     if (!too_late && waiting_locked() < max_waiters_) return std::nullopt;
     return Error{too_late ? ErrorKind::rate_limited : ErrorKind::queue_full}.with_retry_after(wait).with_retryable(true);
@@ -107,8 +104,7 @@ KHIVE_DECL std::optional<Error> TokenBucketState::refuse(const async::WaitReques
 
 KHIVE_DECL TokenBucketRateLimiter::TokenBucketRateLimiter(const TokenBucketOptions& options)
     : state_(detail::TokenBucketState::make(options))
-{
-}
+{}
 
 KHIVE_DECL bool TokenBucketRateLimiter::try_acquire(double cost, TimePoint now)
 {
@@ -145,8 +141,8 @@ KHIVE_DECL Duration TokenBucketRateLimiter::estimated_wait(double cost, TimePoin
     return state_->estimated_wait(cost, now);
 }
 
-KHIVE_DECL asio::awaitable<Result<TokenBucketRateLimiter::Token>> TokenBucketRateLimiter::take_in(TokenBucketRateLimiter self,
-                                                                                               AcquireOptions options)
+KHIVE_DECL asio::awaitable<Result<TokenBucketRateLimiter::Token>>
+TokenBucketRateLimiter::take_in(TokenBucketRateLimiter self, AcquireOptions options)
 {
     const asio::any_io_executor executor = co_await asio::this_coro::executor;
     const TimePoint now = async::time_service(executor).now();
@@ -154,7 +150,8 @@ KHIVE_DECL asio::awaitable<Result<TokenBucketRateLimiter::Token>> TokenBucketRat
     co_return co_await self.take(detail::wait_request(options, now));
 }
 
-KHIVE_DECL asio::awaitable<Result<void>> TokenBucketRateLimiter::acquire_in(TokenBucketRateLimiter self, AcquireOptions options)
+KHIVE_DECL asio::awaitable<Result<void>> TokenBucketRateLimiter::acquire_in(TokenBucketRateLimiter self,
+                                                                            AcquireOptions options)
 {
     auto token = co_await take_in(self, options);
     if (!token) co_return token.error();
@@ -162,7 +159,8 @@ KHIVE_DECL asio::awaitable<Result<void>> TokenBucketRateLimiter::acquire_in(Toke
     co_return Result<void>{};
 }
 
-KHIVE_DECL asio::awaitable<void> TokenBucketRateLimiter::acquire_or_throw(TokenBucketRateLimiter self, AcquireOptions options)
+KHIVE_DECL asio::awaitable<void> TokenBucketRateLimiter::acquire_or_throw(TokenBucketRateLimiter self,
+                                                                          AcquireOptions options)
 {
     const auto acquired = co_await acquire_in(self, options);
     if (!acquired) acquired.error().raise();

@@ -15,10 +15,7 @@ class WorkState::Drain final : public async::WaitQueue {
 public:
     struct Done {};
 
-    explicit Drain(const WorkState& work) noexcept
-        : WaitQueue(std::numeric_limits<std::size_t>::max()), work_(work)
-    {
-    }
+    explicit Drain(const WorkState& work) noexcept : WaitQueue(std::numeric_limits<std::size_t>::max()), work_(work) {}
     void poke() noexcept { pump(std::unique_lock(mutex_)); }
     static Done make_grant(const async::WaitRequest&) noexcept { return {}; }
 
@@ -30,6 +27,11 @@ private:
 
     const WorkState& work_;
 };
+
+KHIVE_DECL void WorkPermit::refund() noexcept
+{
+    if (work_ != nullptr && cost_ > 0) work_->refund(std::exchange(cost_, 0));
+}
 
 KHIVE_DECL void WorkTask::on_end(std::exception_ptr error) noexcept
 {
@@ -85,11 +87,28 @@ KHIVE_DECL std::optional<Error> WorkState::check_cost(double cost) const
 
 KHIVE_DECL WorkPermit WorkState::make_grant(const async::WaitRequest& request) noexcept
 {
-    return {*this, request.cost};
+    return {*this, request.cost, !request.has_slot};
+}
+
+KHIVE_DECL void WorkState::refund(double tokens) noexcept
+{
+    std::unique_lock lock(mutex_);
+    if (!bucket_) return;
+    bucket_->give_back(tokens);
+    pump(std::move(lock));
+}
+
+KHIVE_DECL bool WorkState::try_charge(WorkPermit& permit, double cost, TimePoint now) noexcept
+{
+    const std::lock_guard lock(mutex_);
+    if (charging_ != 0 || (bucket_ && !(cost > 0 && cost <= bucket_->burst() && bucket_->try_take(cost, now)))) return false;
+    permit.cost_ = cost;
+    return true;
 }
 
 KHIVE_DECL bool WorkState::try_grant(const async::WaitRequest& head, TimePoint now) noexcept
 {
+    if (head.has_slot) return !bucket_ || bucket_->try_take(head.cost, now);
     if (!take_locked(head.cost, now)) return false;
     if (head.key != nullptr && std::exchange(static_cast<WorkTask*>(head.key)->pending_, false)) --pending_;
     return true;
@@ -97,33 +116,40 @@ KHIVE_DECL bool WorkState::try_grant(const async::WaitRequest& head, TimePoint n
 
 KHIVE_DECL TimePoint WorkState::next_grant(const async::WaitRequest& head, TimePoint now) noexcept
 {
-    return bucket_ && running_ < max_concurrency_ ? bucket_->ready_at(head.cost, now) : no_deadline;
+    return bucket_ && (head.has_slot || running_ < max_concurrency_) ? bucket_->ready_at(head.cost, now) : no_deadline;
 }
 
 KHIVE_DECL bool WorkState::has_to_queue(const async::WaitRequest& newcomer) const noexcept
 {
+    if (newcomer.has_slot) return charging_ != 0;
     return has_waiters() || (closing_ && newcomer.key == nullptr);
 }
 
 KHIVE_DECL std::optional<Error> WorkState::refuse(const async::WaitRequest& request, TimePoint now)
 {
     if (request.key != nullptr) return std::nullopt; // a task: accepted before
-    if (closing_) return Error{ErrorKind::closed};
-    const Duration wait = bucket_ ? bucket_->time_until(waiting_cost() + request.cost, now) : Duration::zero();
+    if (closing_ && !request.has_slot) return Error{ErrorKind::closed};
+    const Duration wait = bucket_ ? bucket_->time_until(cost_ahead_of(request) + request.cost, now) : Duration::zero();
     if (saturating_add(now, wait) > request.deadline)
         return Error{ErrorKind::rate_limited}.with_retry_after(wait).with_retryable(true);
-    if (queued_locked() >= max_queue_) return Error{ErrorKind::queue_full}.with_retryable(true);
+    if (!request.has_slot && queued_locked() >= max_queue_) return Error{ErrorKind::queue_full}.with_retryable(true);
     return std::nullopt;
 }
 
 KHIVE_DECL void WorkState::on_join(const async::WaitRequest& request) noexcept
 {
-    if (request.key == nullptr) ++outsiders_;
+    if (request.has_slot)
+        ++charging_;
+    else if (request.key == nullptr)
+        ++outsiders_;
 }
 
 KHIVE_DECL void WorkState::on_leave(const async::WaitRequest& request) noexcept
 {
-    if (request.key == nullptr) --outsiders_;
+    if (request.has_slot)
+        --charging_;
+    else if (request.key == nullptr)
+        --outsiders_;
 }
 
 KHIVE_DECL WorkState::Admission WorkState::admit(WorkTask& task, double cost, TimePoint now) noexcept
@@ -214,7 +240,8 @@ KHIVE_DECL ExecutorStats WorkState::stats() const
 
 KHIVE_DECL bool WorkState::mark(const asio::any_io_executor& executor, bool stopping) noexcept
 {
-    const auto task = std::find_if(tasks_.begin(), tasks_.end(), [&](const WorkTask& each) { return each.runs_on(executor); });
+    const auto task =
+        std::find_if(tasks_.begin(), tasks_.end(), [&](const WorkTask& each) { return each.runs_on(executor); });
     if (task == tasks_.end()) return false;
     if (task->stopping_ != stopping) stopping ? ++stopping_ : --stopping_;
     task->stopping_ = stopping;
@@ -253,8 +280,7 @@ class ShutdownScope {
 public:
     ShutdownScope(WorkState& work, asio::any_io_executor executor)
         : work_(work), executor_(std::move(executor)), inside_(work.begin_shutdown(executor_))
-    {
-    }
+    {}
     ShutdownScope(const ShutdownScope&) = delete;
     ShutdownScope& operator=(const ShutdownScope&) = delete;
     ~ShutdownScope()
