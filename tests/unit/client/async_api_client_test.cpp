@@ -409,6 +409,30 @@ TEST_CASE("AsyncAPIClient: a stall of all slots builds up no burst", "[client][C
         }
 }
 
+TEST_CASE("AsyncAPIClient: callers with what each other wants do not swap it for ever", "[client][CO-2]")
+{
+    VirtualTime time;
+    AsyncExecutor executor{{.max_concurrency = 1}};
+    const TokenBucketRateLimiter limiter{{.rate = 1, .burst = 1, .initial_tokens = 0}};
+    auto api = scripted_client(time, {}, patient(), executor, limiter);
+    auto for_token = time.start(api.get("/").send());
+    time.settle();
+    auto slot = executor.try_enter(time.now());
+    auto for_slot = time.start(api.get("/").send());
+    auto behind_it = time.start(api.get("/").send());
+    time.settle();
+    CHECK(limiter.waiting() == 1);
+    CHECK(executor.stats().queued == 2);
+
+    slot.reset();
+    time.service().advance_to(time.now() + 1s); // a token, before anyone has resumed
+    int steps = 0;
+    while (!(for_token.done() && for_slot.done() && behind_it.done()) && ++steps < 1000) step(time);
+
+    CHECK(steps < 1000);
+    CHECK(executor.stats().running == 0);
+}
+
 TEST_CASE("AsyncAPIClient: rate and concurrency as one policy", "[client]")
 {
     VirtualTime time;

@@ -208,7 +208,7 @@ TEST_CASE("AsyncExecutor: the queue has a bound", "[policy][executor]")
         time.run(std::move(third).join());
         FAIL("was accepted");
     } catch (const khive::QueueFullError& refused) {
-        CHECK(refused.retryable());
+        CHECK(refused.error().retryable());
     }
     CHECK(entered.error().kind() == ErrorKind::queue_full);
     CHECK(executor.stats().refused == 1);

@@ -25,7 +25,8 @@ struct Permits {
 /// builds up a burst of paid tokens nor blocks the slots of others.
 ///
 /// A caller that waits for one and then misses the other goes to the other's queue, at the place of its arrival. One that has
-/// to wait for a connection keeps its slot and takes a token anew once it has one.
+/// once lost a token for want of a slot keeps the slot it then gets, or callers with what each other wants could swap it for
+/// ever. One that has to wait for a connection keeps its slot and takes a token anew once it has one.
 template <class Limiter, class Executor>
 class SeparateGate {
 public:
@@ -49,7 +50,7 @@ public:
     [[nodiscard]] asio::awaitable<Result<Permit>> take(async::WaitRequest request, async::TimeService* time,
                                                        Attempt* attempt)
     {
-        for (;;) {
+        for (bool lost_a_token = false;; lost_a_token = true) {
             TimePoint asked = time->now();
             auto slot = executor_.try_enter(asked);
             if (!slot) {
@@ -60,6 +61,7 @@ public:
             }
             asked = time->now();
             if (auto token = limiter_.try_take(request.cost, asked)) co_return Permit{std::move(*slot), std::move(*token)};
+            if (lost_a_token) co_return co_await take_token(std::move(*slot), request, time, attempt);
             slot.reset();
             auto waited = co_await limiter_.take(request);
             attempt->rate_wait += time->now() - asked;
