@@ -87,11 +87,7 @@ public:
 
     /// \name ExecutorPolicy
     /// @{
-    [[nodiscard]] std::optional<Slot> try_enter(TimePoint now)
-    {
-        if (!work_->try_enter(1, now)) return std::nullopt;
-        return std::optional<Slot>(std::in_place, *work_, 0);
-    }
+    [[nodiscard]] std::optional<Slot> try_enter(TimePoint now) { return work_->try_enter(0, now); }
     [[nodiscard]] asio::awaitable<Result<Slot>> enter(async::WaitRequest request)
     {
         request.key = nullptr;

@@ -79,11 +79,7 @@ public:
 
     /// \name DispatchPolicy
     /// @{
-    [[nodiscard]] std::optional<Grant> try_dispatch(double cost, TimePoint now)
-    {
-        if (!work_->try_enter(cost, now)) return std::nullopt;
-        return std::optional<Grant>(std::in_place, *work_, cost);
-    }
+    [[nodiscard]] std::optional<Grant> try_dispatch(double cost, TimePoint now) { return work_->try_enter(cost, now); }
     [[nodiscard]] KHIVE_DECL asio::awaitable<Result<Grant>> dispatch(async::WaitRequest request);
     [[nodiscard]] std::optional<Error> check_cost(double cost) const { return work_->check_cost(cost); }
     /// For a grant whose token was refunded.

@@ -170,7 +170,6 @@ auto launch(const std::shared_ptr<WorkState>& work, const asio::any_io_executor&
     auto task = std::make_shared<TaskState<T>>(work, executor);
     const auto admission = fault ? WorkState::Admission::closed : work->admit(*task, cost, now);
     if (admission == WorkState::Admission::granted || admission == WorkState::Admission::queued) {
-        if (admission == WorkState::Admission::granted) task->permit().emplace(*work, cost);
         const async::WaitRequest turn{.cost = cost, .arrived = now, .key = static_cast<WorkTask*>(task.get())};
         task->start(run_work<T>(work, task.get(), turn, std::move(fn), task->value()));
     } else {

@@ -49,13 +49,18 @@ class TokenBucketState;
 /// Tokens taken from a bucket. It keeps the bucket alive, as a handle does.
 class BucketToken {
 public:
-    BucketToken(TokenBucketState& bucket, double cost) noexcept : bucket_(&bucket), cost_(cost) {}
-    BucketToken(BucketToken&& other) noexcept : bucket_(std::exchange(other.bucket_, nullptr)), cost_(other.cost_) {}
+    using Mark = machine::TokenBucket::Mark;
+
+    BucketToken(TokenBucketState& bucket, double cost, Mark taken) noexcept : bucket_(&bucket), cost_(cost), taken_(taken) {}
+    BucketToken(BucketToken&& other) noexcept
+        : bucket_(std::exchange(other.bucket_, nullptr)), cost_(other.cost_), taken_(other.taken_)
+    {}
     BucketToken& operator=(BucketToken&& other) noexcept
     {
         BucketToken old = std::move(*this);
         bucket_ = std::exchange(other.bucket_, nullptr);
         cost_ = other.cost_;
+        taken_ = other.taken_;
         return *this;
     }
     ~BucketToken()
@@ -70,6 +75,7 @@ private:
 
     TokenBucketState* bucket_; ///< null once spent
     double cost_;
+    Mark taken_;
 };
 
 /// What the copies of a limiter share: a bucket behind a queue.
@@ -79,8 +85,8 @@ public:
     [[nodiscard]] KHIVE_DECL static std::shared_ptr<TokenBucketState> make(const TokenBucketOptions& options);
 
     /// A success must be followed by a `BucketToken`.
-    bool try_take(double cost, TimePoint now) noexcept;
-    KHIVE_DECL void give_back(double cost) noexcept;
+    bool try_take(double cost, TimePoint now, BucketToken::Mark& taken) noexcept;
+    KHIVE_DECL void give_back(double cost, BucketToken::Mark taken) noexcept;
     /// A token is no more.
     void let_go() noexcept;
     KHIVE_DECL void set_rate(double rate, std::optional<double> burst, TimePoint now);
@@ -157,8 +163,9 @@ public:
     /// @{
     [[nodiscard]] std::optional<Token> try_take(double cost, TimePoint now)
     {
-        if (!state_->try_take(cost, now)) return std::nullopt;
-        return std::optional<Token>(std::in_place, *state_, cost);
+        Token::Mark taken;
+        if (!state_->try_take(cost, now, taken)) return std::nullopt;
+        return std::optional<Token>(std::in_place, *state_, cost, taken);
     }
     [[nodiscard]] KHIVE_DECL asio::awaitable<Result<Token>> take(async::WaitRequest request);
     [[nodiscard]] std::optional<Error> check_cost(double cost) const;
@@ -182,12 +189,13 @@ private:
     std::shared_ptr<detail::TokenBucketState> state_;
 };
 
-inline bool detail::TokenBucketState::try_take(double cost, TimePoint now) noexcept
+inline bool detail::TokenBucketState::try_take(double cost, TimePoint now, BucketToken::Mark& taken) noexcept
 {
     if (!(cost > 0)) return false;
     const std::lock_guard lock(mutex_);
     if (has_waiters() || cost > bucket_.burst() || !bucket_.try_take(cost, now)) return false;
     ++issued_;
+    taken = bucket_.mark();
     return true;
 }
 

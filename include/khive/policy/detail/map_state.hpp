@@ -144,10 +144,8 @@ private:
         const asio::any_io_executor executor = co_await asio::this_coro::executor;
         async::TimeService& time = async::time_service(executor);
         for (auto at = std::ranges::begin(self->view_); at != std::ranges::end(self->view_); ++at) {
-            std::optional<WorkPermit> permit;
-            if (self->work_->try_enter(1, time.now(), true)) {
-                permit.emplace(*self->work_, 1);
-            } else {
+            auto permit = self->work_->try_enter(1, time.now(), true);
+            if (!permit) {
                 const async::WaitRequest turn{.key = feeder};
                 auto waited = co_await async::wait_in<WorkPermit>(self->work_, turn);
                 if (!waited) waited.error().raise();

@@ -44,17 +44,21 @@ class WorkState;
 /// A slot, and in a rate-limited executor a token with it. It keeps the executor's state alive, as a handle does.
 class WorkPermit {
 public:
+    using Mark = machine::TokenBucket::Mark;
+
     /// Without a slot it is a token only, for one to `charge`.
-    WorkPermit(WorkState& work, double cost, bool has_slot = true) noexcept : work_(&work), cost_(cost), has_slot_(has_slot)
+    WorkPermit(WorkState& work, double cost, Mark taken, bool has_slot = true) noexcept
+        : work_(&work), cost_(cost), taken_(taken), has_slot_(has_slot)
     {}
     WorkPermit(WorkPermit&& other) noexcept
-        : work_(std::exchange(other.work_, nullptr)), cost_(other.cost_), has_slot_(other.has_slot_)
+        : work_(std::exchange(other.work_, nullptr)), cost_(other.cost_), taken_(other.taken_), has_slot_(other.has_slot_)
     {}
     WorkPermit& operator=(WorkPermit&& other) noexcept
     {
         WorkPermit old = std::move(*this);
         work_ = std::exchange(other.work_, nullptr);
         cost_ = other.cost_;
+        taken_ = other.taken_;
         has_slot_ = other.has_slot_;
         return *this;
     }
@@ -70,6 +74,7 @@ public:
     void charge(WorkPermit token) noexcept
     {
         cost_ = token.cost_;
+        taken_ = token.taken_;
         token.work_ = nullptr;
     }
 
@@ -79,6 +84,7 @@ private:
 
     WorkState* work_;
     double cost_; ///< to give back; 0 once spent
+    Mark taken_;
     bool has_slot_;
 };
 
@@ -127,11 +133,11 @@ public:
 
     /// \name Slots
     /// @{
-    /// A success must be followed by a `WorkPermit`. `accepted` work goes on while the executor shuts down.
-    bool try_enter(double cost, TimePoint now, bool accepted = false) noexcept;
-    void release(double unspent) noexcept;
+    /// `accepted` work goes on while the executor shuts down.
+    [[nodiscard]] std::optional<WorkPermit> try_enter(double cost, TimePoint now, bool accepted = false) noexcept;
+    void release(double unspent, WorkPermit::Mark taken) noexcept;
     /// Tokens go back; the slot that they came with does not.
-    KHIVE_DECL void refund(double tokens) noexcept;
+    KHIVE_DECL void refund(double tokens, WorkPermit::Mark taken) noexcept;
     /// A token for a permit that has none, unless others wait for just that.
     KHIVE_DECL bool try_charge(WorkPermit& permit, double cost, TimePoint now) noexcept;
     [[nodiscard]] KHIVE_DECL std::optional<Error> check_cost(double cost) const;
@@ -174,6 +180,7 @@ private:
     KHIVE_DECL void on_leave(const async::WaitRequest& request) noexcept override;
 
     bool take_locked(double cost, TimePoint now) noexcept;
+    [[nodiscard]] WorkPermit::Mark mark_locked() const noexcept { return bucket_ ? bucket_->mark() : WorkPermit::Mark{}; }
     [[nodiscard]] std::size_t queued_locked() const noexcept { return pending_ + outsiders_; }
     KHIVE_DECL void count(End end) noexcept;
     KHIVE_DECL bool mark(const asio::any_io_executor& executor, bool stopping) noexcept;
@@ -207,19 +214,20 @@ inline bool WorkState::take_locked(double cost, TimePoint now) noexcept
     return true;
 }
 
-inline bool WorkState::try_enter(double cost, TimePoint now, bool accepted) noexcept
+inline std::optional<WorkPermit> WorkState::try_enter(double cost, TimePoint now, bool accepted) noexcept
 {
     const std::lock_guard lock(mutex_);
-    if ((closing_ && (!accepted || is_closed())) || has_waiters()) return false;
-    if (bucket_ && !(cost > 0 && cost <= bucket_->burst())) return false;
-    return take_locked(cost, now);
+    if ((closing_ && (!accepted || is_closed())) || has_waiters()) return std::nullopt;
+    if (bucket_ && !(cost > 0 && cost <= bucket_->burst())) return std::nullopt;
+    if (!take_locked(cost, now)) return std::nullopt;
+    return std::optional<WorkPermit>(std::in_place, *this, cost, mark_locked());
 }
 
-inline void WorkState::release(double unspent) noexcept
+inline void WorkState::release(double unspent, WorkPermit::Mark taken) noexcept
 {
     std::unique_lock lock(mutex_);
     --running_;
-    if (unspent > 0 && bucket_) bucket_->give_back(unspent);
+    if (unspent > 0 && bucket_) bucket_->give_back(unspent, taken);
     if (has_waiters() || closing_ || !has_handles_) release_slowly(std::move(lock));
 }
 
@@ -227,9 +235,9 @@ inline void WorkPermit::release() noexcept
 {
     WorkState& work = *std::exchange(work_, nullptr);
     if (has_slot_)
-        work.release(cost_);
+        work.release(cost_, taken_);
     else
-        work.refund(cost_);
+        work.refund(cost_, taken_);
 }
 
 } // namespace detail

@@ -22,7 +22,7 @@ inline async::WaitRequest wait_request(const AcquireOptions& options, TimePoint 
 KHIVE_DECL void BucketToken::give_back() noexcept
 {
     TokenBucketState& bucket = *std::exchange(bucket_, nullptr);
-    bucket.give_back(cost_);
+    bucket.give_back(cost_, taken_);
     bucket.let_go();
 }
 
@@ -48,10 +48,10 @@ KHIVE_DECL TokenBucketState::TokenBucketState(const TokenBucketOptions& options)
       max_waiters_(options.max_waiters)
 {}
 
-KHIVE_DECL void TokenBucketState::give_back(double cost) noexcept
+KHIVE_DECL void TokenBucketState::give_back(double cost, BucketToken::Mark taken) noexcept
 {
     std::unique_lock lock(mutex_);
-    bucket_.give_back(cost);
+    bucket_.give_back(cost, taken);
     pump(std::move(lock));
 }
 
@@ -77,7 +77,8 @@ KHIVE_DECL Duration TokenBucketState::estimated_wait(double cost, TimePoint now)
 
 KHIVE_DECL BucketToken TokenBucketState::make_grant(const async::WaitRequest& request) noexcept
 {
-    return {*this, request.cost};
+    const std::lock_guard lock(mutex_);
+    return {*this, request.cost, bucket_.mark()};
 }
 
 KHIVE_DECL bool TokenBucketState::try_grant(const async::WaitRequest& head, TimePoint now) noexcept

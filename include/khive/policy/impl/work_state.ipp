@@ -30,7 +30,7 @@ private:
 
 KHIVE_DECL void WorkPermit::refund() noexcept
 {
-    if (work_ != nullptr && cost_ > 0) work_->refund(std::exchange(cost_, 0));
+    if (work_ != nullptr && cost_ > 0) work_->refund(std::exchange(cost_, 0), taken_);
 }
 
 KHIVE_DECL void WorkTask::on_end(std::exception_ptr error) noexcept
@@ -87,14 +87,15 @@ KHIVE_DECL std::optional<Error> WorkState::check_cost(double cost) const
 
 KHIVE_DECL WorkPermit WorkState::make_grant(const async::WaitRequest& request) noexcept
 {
-    return {*this, request.cost, !request.has_slot};
+    const std::lock_guard lock(mutex_);
+    return {*this, request.cost, mark_locked(), !request.has_slot};
 }
 
-KHIVE_DECL void WorkState::refund(double tokens) noexcept
+KHIVE_DECL void WorkState::refund(double tokens, WorkPermit::Mark taken) noexcept
 {
     std::unique_lock lock(mutex_);
     if (!bucket_) return;
-    bucket_->give_back(tokens);
+    bucket_->give_back(tokens, taken);
     pump(std::move(lock));
 }
 
@@ -103,6 +104,7 @@ KHIVE_DECL bool WorkState::try_charge(WorkPermit& permit, double cost, TimePoint
     const std::lock_guard lock(mutex_);
     if (charging_ != 0 || (bucket_ && !(cost > 0 && cost <= bucket_->burst() && bucket_->try_take(cost, now)))) return false;
     permit.cost_ = cost;
+    permit.taken_ = mark_locked();
     return true;
 }
 
@@ -160,6 +162,7 @@ KHIVE_DECL WorkState::Admission WorkState::admit(WorkTask& task, double cost, Ti
         ++counts_.refused;
         return closing_ ? Admission::closed : Admission::full;
     }
+    if (granted) task.permit_.emplace(*this, cost, mark_locked());
     task.pending_ = !granted;
     if (task.pending_) ++pending_;
     tasks_.push_back(task);

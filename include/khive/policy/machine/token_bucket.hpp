@@ -58,8 +58,13 @@ public:
     /// Takes `cost` tokens if they are there. A cost above `burst`, possible after a change of rate, needs a full bucket and
     /// leaves a debt.
     bool try_take(double cost, TimePoint now) noexcept;
-    /// Undoes a `try_take` of the same cost. It never holds more than `burst`.
-    void give_back(double cost) noexcept;
+    /// How it stood right after a `try_take`, for `give_back`.
+    using Mark = detail::FixedTime;
+    [[nodiscard]] Mark mark() const noexcept { return empty_; }
+    /// Undoes a `try_take` of the same cost. It never holds more than `burst`. Of what was filled meanwhile so much stays away
+    /// as a bucket from which nothing had been taken would have spilled, had nobody else taken any: those who took it as filled
+    /// must not get it a second time. At once, or after less time than it takes to fill up, it gives back everything.
+    void give_back(double cost, Mark taken) noexcept;
     /// Changes rate and burst from `now` on; what was filled until then was filled at the old rate. Throws as the constructor.
     KHIVE_DECL void change(double rate, double burst, TimePoint now, std::string_view owner = "TokenBucket");
 
@@ -133,9 +138,12 @@ inline bool TokenBucket::try_take(double cost, TimePoint now) noexcept
     return true;
 }
 
-inline void TokenBucket::give_back(double cost) noexcept
+inline void TokenBucket::give_back(double cost, Mark taken) noexcept
 {
-    empty_ = empty_ - filling_time(cost);
+    const Fixed fullest = Fixed{latest_.time_since_epoch().count(), 0} - taken; // that it can have been since
+    const Fixed room = fullest < window_ ? window_ - fullest : Fixed{};
+    const Fixed needed = filling_time(cost);
+    empty_ = empty_ - (needed < room ? needed : room);
     settle(latest_);
 }
 

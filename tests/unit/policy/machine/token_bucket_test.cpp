@@ -11,6 +11,7 @@
 #include <random>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 using namespace std::chrono_literals;
@@ -127,7 +128,7 @@ TEST_CASE("TokenBucket: giving back undoes the taking exactly", "[policy][machin
     const std::string before = bucket.describe(start + 1s);
 
     REQUIRE(bucket.try_take(cost, start + 1s));
-    bucket.give_back(cost);
+    bucket.give_back(cost, bucket.mark());
 
     CHECK(bucket.describe(start + 1s) == before);
 }
@@ -137,11 +138,38 @@ TEST_CASE("TokenBucket: giving back never fills it above the burst", "[policy][m
     TokenBucket bucket({.rate = 10, .burst = 3});
     bucket.try_take(2, start);
 
-    bucket.try_take(1, start + 1s); // full again before
-    bucket.give_back(2);
+    bucket.give_back(2, bucket.mark());
 
     CHECK(bucket.tokens(start + 1s) == 3);
     CHECK(take_all(bucket, start + 1s) == 3);
+}
+
+TEST_CASE("TokenBucket: what was filled meanwhile is not given a second time by giving back", "[policy][machine][RL-1]")
+{
+    TokenBucket bucket({.rate = 10, .burst = 3});
+    bucket.try_take(2, start);
+    const auto taken = bucket.mark();
+
+    bucket.try_take(1, start + 1s); // it was full again before, and would have spilled the 2
+    bucket.give_back(2, taken);
+
+    CHECK(bucket.tokens(start + 1s) == 2);
+}
+
+TEST_CASE("TokenBucket: giving back before it has filled up gives back everything", "[policy][machine][RL-10]")
+{
+    TokenBucket bucket({.rate = 10, .burst = 3, .initial_tokens = 2});
+    bucket.try_take(2, start);
+    const auto taken = bucket.mark();
+
+    bucket.give_back(2, taken);
+    CHECK(bucket.tokens(start) == 2);
+    bucket.try_take(2, start);
+    const auto later = bucket.mark();
+    bucket.try_take(1, start + 100ms);
+    bucket.give_back(2, later);
+
+    CHECK(bucket.tokens(start + 100ms) == Approx(2));
 }
 
 TEST_CASE("TokenBucket: a change of rate does not work backwards", "[policy][machine][RL-9]")
@@ -263,16 +291,21 @@ TEST_CASE("TokenBucket: no interval of any schedule admits more than burst + rat
     const double burst = 1 + any(random) * 20;
     TokenBucket bucket({.rate = rate, .burst = burst});
     std::vector<Admission> admitted;
+    std::vector<std::pair<double, TokenBucket::Mark>> held;
 
     TimePoint now = start;
     for (int step = 0; step < 500; ++step) {
         now += khive::from_seconds(any(random) * 2 / rate);
         const double cost = any(random) < 0.5 ? 1.0 : std::max(0.01, any(random) * burst);
         if (!bucket.try_take(cost, now)) continue;
-        if (any(random) < 0.1)
-            bucket.give_back(cost);
+        if (any(random) < 0.2)
+            held.push_back({cost, bucket.mark()});
         else
             admitted.push_back({now, cost});
+        if (!held.empty() && any(random) < 0.3) {
+            bucket.give_back(held.back().first, held.back().second);
+            held.pop_back();
+        }
     }
 
     CHECK(largest_burst(admitted, rate) <= burst * (1 + 1e-9));
