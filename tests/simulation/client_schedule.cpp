@@ -317,6 +317,21 @@ std::string ClientSchedule::check_result(const Running& call, const Result<Respo
     return check_ledger(call, result->ledger());
 }
 
+std::string describe(const Attempt& attempt)
+{
+    std::string text = attempt.error == ErrorKind{} ? "no error" : std::string(to_string(attempt.error));
+    const auto add = [&text](const char* name, Duration time) {
+        text += std::string(", ") + name + ' ' + std::to_string(to_seconds(time));
+    };
+    add("elapsed", attempt.elapsed);
+    add("rate", attempt.rate_wait);
+    add("slot", attempt.slot_wait);
+    add("pool", attempt.pool_wait);
+    add("resolve", attempt.resolve);
+    add("connect", attempt.connect);
+    return text;
+}
+
 std::string ClientSchedule::check_ledger(const Running& call, const Ledger& ledger) const
 {
     if (ledger.size() > limits_.max_attempts) return "call " + call.path + " made too many attempts";
@@ -326,7 +341,7 @@ std::string ClientSchedule::check_ledger(const Running& call, const Ledger& ledg
                                     attempt.connect, attempt.elapsed, attempt.backoff})
             if (each < 0s) return "call " + call.path + " has a negative time in its ledger";
         if (attempt.rate_wait + attempt.slot_wait + attempt.pool_wait + attempt.resolve + attempt.connect > attempt.elapsed)
-            return "call " + call.path + " waited longer than its attempt took";
+            return "call " + call.path + " waited longer than its attempt took: " + describe(attempt);
     }
     return {};
 }

@@ -223,13 +223,20 @@ public:
         const TimePoint before = now;
         read_clock();
         Attempt& record = attempt();
+        Duration waited = now - before;
         if (lease && (**lease).uses() == 0) {
+            // It may have been begun for somebody else, before this call came.
+            const auto part = [&waited](Duration stage) {
+                const Duration seen = std::min(stage, waited);
+                waited -= seen;
+                return seen;
+            };
             const Attempt& dial = (**lease).dial_times();
-            record.resolve = dial.resolve;
-            record.connect = dial.connect;
-            record.tls = dial.tls;
+            record.tls = part(dial.tls);
+            record.connect = part(dial.connect);
+            record.resolve = part(dial.resolve);
         }
-        record.pool_wait += std::max(now - before - record.resolve - record.connect - record.tls, Duration::zero());
+        record.pool_wait += waited;
         if (lease) return;
         call_.error = lease.error();
         // Our own deadline, run out in our own queue, says nothing about the server.

@@ -60,7 +60,7 @@ public:
     bool try_take(double cost, TimePoint now) noexcept;
     /// How it stood right after a `try_take`, for `give_back`.
     using Mark = detail::FixedTime;
-    [[nodiscard]] Mark mark() const noexcept { return empty_; }
+    [[nodiscard]] Mark mark() const noexcept { return empty_ + given_back_; }
     /// Undoes a `try_take` of the same cost. It never holds more than `burst`. Of what was filled meanwhile so much stays away
     /// as a bucket from which nothing had been taken would have spilled, had nobody else taken any: those who took it as filled
     /// must not get it a second time. At once, or after less time than it takes to fill up, it gives back everything.
@@ -98,7 +98,8 @@ private:
     // First what taking touches.
     Fixed empty_{}; ///< when it was empty, had it only been filled since
     TimePoint latest_ = TimePoint::min();
-    Fixed window_; ///< how long the whole bucket takes to fill
+    Fixed window_;       ///< how long the whole bucket takes to fill
+    Fixed given_back_{}; ///< all of it, as filling time
     double ticks_per_token_ = 0;
     double burst_ = 0;
     double rate_ = 0;
@@ -140,10 +141,12 @@ inline bool TokenBucket::try_take(double cost, TimePoint now) noexcept
 
 inline void TokenBucket::give_back(double cost, Mark taken) noexcept
 {
-    const Fixed fullest = Fixed{latest_.time_since_epoch().count(), 0} - taken; // that it can have been since
+    const Fixed fullest = Fixed{latest_.time_since_epoch().count(), 0} - taken + given_back_; // that it can have been since
     const Fixed room = fullest < window_ ? window_ - fullest : Fixed{};
     const Fixed needed = filling_time(cost);
-    empty_ = empty_ - (needed < room ? needed : room);
+    const Fixed missing = needed < room ? needed : room;
+    empty_ = empty_ - missing;
+    given_back_ = given_back_ + missing;
     settle(latest_);
 }
 
