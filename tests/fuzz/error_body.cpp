@@ -43,12 +43,27 @@ template <class T>
 void decode(std::string_view body)
 {
     const auto value = khive::JsonCodec<T>::decode(body);
+    require(!value || body.find('\0') == std::string_view::npos, "a NUL byte is taken for the end", body);
     if (!value) return require_decode_error(value.error(), body);
     const auto text = khive::JsonCodec<T>::encode(*value);
     require(text.has_value(), "what was decoded cannot be encoded", body);
     const auto again = khive::JsonCodec<T>::decode(*text);
     require(again.has_value(), "what was encoded cannot be decoded", *text);
     require_equal(khive::JsonCodec<T>::encode(*again).value(), *text, "there and back is somewhere else");
+}
+
+/// The scan that runs before the parser agrees with the parser.
+void check_depth(std::string_view body, std::size_t limit)
+{
+    if (body.find('\0') != std::string_view::npos || !nlohmann::json::accept(body)) return;
+    std::size_t depth = 0;
+    (void)nlohmann::json::parse(body, [&depth](int outside, nlohmann::json::parse_event_t event, const nlohmann::json&) {
+        using Event = nlohmann::json::parse_event_t;
+        if (event == Event::array_start || event == Event::object_start)
+            depth = std::max(depth, static_cast<std::size_t>(outside) + 1);
+        return true;
+    });
+    require(khive::detail::nests_deeper(body, limit) == (depth > limit), "the body nests differently", body);
 }
 
 void check_outcome(const khive::Outcome& seen, const khive::Outcome& expected)
@@ -88,6 +103,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size)
     const auto flags = in.byte();
     const auto body = in.rest();
 
+    check_depth(body, flags >> 4);
     check_status_error(400 + status % 600, flags, body);
     decode<nlohmann::json>(body);
     decode<Item>(body);
