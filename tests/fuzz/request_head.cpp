@@ -99,13 +99,15 @@ void check_accepted(const Given& given, const std::string& head)
     require(is_clean(given.method) && is_clean(given.target) && is_clean(given.host), "CR, LF or NUL was accepted", head);
     for (const auto& [name, value] : given.fields)
         require(is_clean(name) && is_clean(value), "a field with CR, LF or NUL was accepted", head);
-    require(head.ends_with("\r\n\r\n") && head.find("\r\n\r\n") == head.size() - 4, "the head does not end where it ends", head);
+    require(head.ends_with("\r\n\r\n") && head.find("\r\n\r\n") == head.size() - 4, "the head does not end where it ends",
+            head);
 
     beast::http::request_parser<beast::http::empty_body> parser;
     parser.header_limit(1u << 20);
     beast::error_code error;
     const auto used = parser.put(beast::net::buffer(head), error);
-    require(!error && parser.is_header_done() && used == head.size(), "Beast does not read the head", error.message() + ": " + head);
+    require(!error && parser.is_header_done() && used == head.size(), "Beast does not read the head",
+            error.message() + ": " + head);
     const auto& message = parser.get();
     require_equal(message.method_string(), given.method, "another method");
     require_equal(message.target(), given.target, "another target");

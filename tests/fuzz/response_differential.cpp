@@ -125,7 +125,8 @@ std::string_view why_beast_is_stricter(const Seen& answer, std::string_view byte
     if (failure == error::bad_chunk_extension) return "extensions mean nothing to a client: bounded, and not parsed";
     if (failure == error::partial_message && answer.headers.contains("Transfer-Encoding") && bytes.find('"') < bytes.size())
         return "an extension with an open quote ends with its line; Beast looks for the other quote behind it";
-    if (has_parsed_field(answer.trailers)) return "Beast takes trailers for headers; to khive they say nothing about framing";
+    if (has_parsed_field(answer.trailers))
+        return "Beast takes trailers for headers; to khive they say nothing about framing";
     if (failure == error::bad_value && has_parsed_field(answer.headers))
         return "khive looks for the members of Connection that it knows, and does not check the others, nor Upgrade";
     return {};
@@ -148,7 +149,8 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size)
         beast::error_code error;
         const auto theirs = read_by_beast(bytes, cut, to_head, error);
         if (!theirs) {
-            require(!why_beast_is_stricter(*ours, bytes, error).empty(), "Beast refuses what khive accepts", error.message() + ": " + std::string{bytes});
+            require(!why_beast_is_stricter(*ours, bytes, error).empty(), "Beast refuses what khive accepts",
+                    error.message() + ": " + std::string{bytes});
             continue;
         }
         require_equal(describe(*ours), describe(*theirs), "khive and Beast read different answers");

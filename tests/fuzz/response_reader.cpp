@@ -98,7 +98,8 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size)
     const auto cuts = cuts_of(choices, answer.bytes.size());
     require_equal(read_cut(answer, cuts), whole, "pieces give another result");
     require_equal(read_cut(answer, cuts, true), whole, "a reader that knows the answer gives another result");
-    require_equal(read_after_abort(answer, cuts.empty() ? 0 : cuts.front()), whole, "a reader used before gives another result");
+    require_equal(read_after_abort(answer, cuts.empty() ? 0 : cuts.front()), whole,
+                  "a reader used before gives another result");
     check_limits(answer);
     return 0;
 }

@@ -96,10 +96,12 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size)
     headers.add("Date", date).add("Retry-After", after).add("retry-after-ms", ms);
     const auto delay = http::retry_after(headers, now);
     if (is_digits(ms) && ms.size() <= 9)
-        require(delay == std::chrono::milliseconds{number_of(ms)}, "milliseconds do not go first or mean something else", ms);
+        require(delay == std::chrono::milliseconds{number_of(ms)}, "milliseconds do not go first or mean something else",
+                ms);
     if (!delay) return require(!is_digits(after) || after.size() > 9, "seconds are not understood", after), 0;
     require(*delay >= 0s, "a delay is negative", after);
-    require(*delay <= 1'000'000'000s || http::parse_http_date(after, now), "a delay is longer than nine digits can say", after);
+    require(*delay <= 1'000'000'000s || http::parse_http_date(after, now), "a delay is longer than nine digits can say",
+            after);
 
     headers.erase("retry-after-ms");
     const auto without = http::retry_after(headers, now);
@@ -110,7 +112,8 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size)
     else if (const auto until = http::parse_http_date(after, now); until && without) {
         const auto answered = http::parse_http_date(date, now);
         require(*without > 0s, "a date that has passed gives a delay", after);
-        if (answered && answered->time_since_epoch() >= 0s && *until - *answered < 24h * 365 * 100 && answered->time_since_epoch() < 24h * 365 * 200)
+        if (answered && answered->time_since_epoch() >= 0s && *until - *answered < 24h * 365 * 100 &&
+            answered->time_since_epoch() < 24h * 365 * 200)
             require(*without == *until - *answered, "a date does not count from that of the answer", after);
     }
     return 0;

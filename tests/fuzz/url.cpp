@@ -26,7 +26,8 @@ std::string decoded(std::string_view text)
 {
     std::string out;
     for (std::size_t i = 0; i < text.size(); ++i) {
-        const bool escape = text[i] == '%' && i + 2 < text.size() && digit_of(text[i + 1]) >= 0 && digit_of(text[i + 2]) >= 0;
+        const bool escape =
+            text[i] == '%' && i + 2 < text.size() && digit_of(text[i + 1]) >= 0 && digit_of(text[i + 2]) >= 0;
         out += escape ? static_cast<char>(digit_of(text[i + 1]) * 16 + digit_of(text[i + 2])) : text[i];
         i += escape ? 2 : 0;
     }
@@ -94,7 +95,8 @@ void check_url(const Url& url)
     require(host.find_first_of("/?#@\\%ABCDEFGHIJKLMNOPQRSTUVWXYZ") == std::string::npos, "the host has a delimiter", host);
     require(origin.port != 0, "port 0", host);
     require(url.path().find('?') == std::string_view::npos, "the query is in the path", url.target());
-    require(khive::http::write_request_head("GET", url.target(), host, {}, std::nullopt).has_value(), "it cannot be requested", host);
+    require(khive::http::write_request_head("GET", url.target(), host, {}, std::nullopt).has_value(),
+            "it cannot be requested", host);
 
     const auto again = Url::parse(origin.to_string() + url.target());
     require(again.has_value(), "it does not read again", url.target());
@@ -148,7 +150,8 @@ void check_query(const Url& base, std::string_view reference, std::string_view k
     if (!after) return check_error(after.error());
     require(after->origin() == before->origin(), "a query changes the origin", both);
     require_equal(after->path(), before->path(), "a query changes the path");
-    const auto last = std::string_view{after->query()}.substr(std::min(after->query().size(), after->query().rfind('&') + 1));
+    const auto last =
+        std::string_view{after->query()}.substr(std::min(after->query().size(), after->query().rfind('&') + 1));
     require_equal(last, query, "a query does not arrive");
 }
 
@@ -167,7 +170,7 @@ void check_template(const Url& base, std::string_view pattern, const std::vector
         require(std::count(path->begin(), path->end(), delimiter) == std::count(plain->begin(), plain->end(), delimiter),
                 "an argument makes a delimiter", *path);
     require(split(path_of(*path), '/').size() == split(path_of(*plain), '/').size(), "an argument makes a segment", *path);
-    if (plain->find("://") != std::string::npos) return; // the pattern itself says that its origin may vary
+    if (plain->find("://") != std::string::npos) return;       // the pattern itself says that its origin may vary
     if (std::count(args.begin(), args.end(), "") != 0) return; // an empty segment is one, but not at the end of a path
 
     const auto url = join(base, *path);
@@ -175,8 +178,8 @@ void check_template(const Url& base, std::string_view pattern, const std::vector
     if (!expected) return; // for the pattern's own fault
     require(url.has_value(), "an argument decides whether a path is valid", *path);
     require(url->origin() == expected->origin(), "an argument changes the origin", *path);
-    require(walked(url->path(), false)->size() == walked(expected->path(), false)->size(), "an argument steps through the path",
-            *path);
+    require(walked(url->path(), false)->size() == walked(expected->path(), false)->size(),
+            "an argument steps through the path", *path);
 }
 
 } // namespace
