@@ -415,11 +415,8 @@ TEST_CASE("expand_path: a brace alone is an error", "[core][url]")
 
 TEST_CASE("expand_path: no argument becomes a step in the path", "[core][url][hostile]")
 {
-    const auto [pattern, arg] = GENERATE(table<std::string, std::string>({{"/users/{}", ".."},
-                                                                          {"/users/{}/x", "."},
-                                                                          {"/users/.{}", "."},
-                                                                          {"/users/{}#part", ".."},
-                                                                          {"/users/.{}?x", "."}}));
+    const auto [pattern, arg] = GENERATE(table<std::string, std::string>(
+        {{"/users/{}", ".."}, {"/users/{}/x", "."}, {"/users/.{}", "."}, {"/users/{}#part", ".."}, {"/users/.{}?x", "."}}));
     const std::vector<std::string> args{arg};
 
     CHECK(expand_path(pattern, args).error().kind() == ErrorKind::invalid_argument);
