@@ -118,6 +118,14 @@ bool has_parsed_field(const khive::Headers& fields)
     return false;
 }
 
+/// Is the text there, perhaps in an interim answer, letters without case?
+bool mentions(std::string_view bytes, std::string_view text)
+{
+    for (std::size_t at = 0; at + text.size() <= bytes.size(); ++at)
+        if (khive::iequals(bytes.substr(at, text.size()), text)) return true;
+    return false;
+}
+
 /// Why Beast may refuse what khive accepts; empty if it may not.
 std::string_view why_beast_is_stricter(const Seen& answer, std::string_view bytes, const beast::error_code& failure)
 {
@@ -127,7 +135,7 @@ std::string_view why_beast_is_stricter(const Seen& answer, std::string_view byte
         return "an extension with an open quote ends with its line; Beast looks for the other quote behind it";
     if (has_parsed_field(answer.trailers))
         return "Beast takes trailers for headers; to khive they say nothing about framing";
-    if (failure == error::bad_value && has_parsed_field(answer.headers))
+    if (failure == error::bad_value && (mentions(bytes, "Connection:") || mentions(bytes, "Upgrade:")))
         return "khive looks for the members of Connection that it knows, and does not check the others, nor Upgrade";
     return {};
 }
