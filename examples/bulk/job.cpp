@@ -35,6 +35,17 @@ void check_fields(const json& line)
         if (std::find(known.begin(), known.end(), name) == known.end()) wrong(name, "is no field of a request");
 }
 
+/// Values are copied and written by recursion, so that a line must not nest without end; a NUL byte would count as its end.
+json parse_line(std::string_view text)
+{
+    constexpr int max_depth = 500;
+    if (text.find('\0') != std::string_view::npos) throw std::invalid_argument("has a NUL byte");
+    return json::parse(text, [](int depth, json::parse_event_t, const json&) {
+        if (depth > max_depth) throw std::invalid_argument("nests too deep");
+        return true;
+    });
+}
+
 std::string read_id(const json& line)
 {
     const auto id = line.find("id");
@@ -111,7 +122,7 @@ Job parse_job(std::string_view text, std::uint64_t line)
     Job job;
     job.line = line;
     try {
-        const json fields = json::parse(text);
+        const json fields = parse_line(text);
         if (fields.is_object()) job.id = read_id(fields);
         check_fields(fields);
         start_request(job, fields);

@@ -81,6 +81,29 @@ TEST_CASE("bulk: a bad line gets an error with its number, and nothing is sent",
     CHECK(bad == 5);
 }
 
+TEST_CASE("bulk: a line that nests without end, or goes on behind a NUL byte, is a bad one", "[bulk]")
+{
+    const TempDirectory directory;
+    const auto output = (directory.path() / "out.jsonl").string();
+    FaultServer server;
+    const std::string deep = std::string(400'000, '[') + std::string(400'000, ']');
+    const std::string nul(1, '\0');
+    const auto input =
+        directory.write("in.jsonl", R"({"id": "a", "path": "/", "body": )" + deep + "}\n" + R"({"id": "b", "path": "/"})" +
+                                        nul + "x\n" + R"({"id": "c", "path": "/"})" + "\n");
+
+    Run run(server.url(), {input, "--output", output});
+
+    CHECK(run.wait() == 1);
+    const auto all = results(output);
+    REQUIRE(all.size() == 3);
+    CHECK(server.request_count() == 1);
+    const auto bad = std::count_if(all.begin(), all.end(), [](const json& result) {
+        return result.contains("error") && result["error"]["kind"] == "invalid_argument" && result["line"] < 3;
+    });
+    CHECK(bad == 2);
+}
+
 TEST_CASE("bulk: resuming repeats what may end differently, and nothing else", "[bulk]")
 {
     const TempDirectory directory;

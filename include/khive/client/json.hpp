@@ -6,6 +6,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <cstddef>
 #include <exception>
 #include <string>
 #include <string_view>
@@ -22,6 +23,38 @@ inline Error json_error(const nlohmann::json::exception& error, const char* doin
     for (const char* quote : {"; last read", " parsing '"})
         if (const auto at = what.find(quote); at != std::string::npos) what.resize(at);
     return Error{ErrorKind::decode}.with_message(std::string(doing) + ": " + escape_untrusted(what));
+}
+
+/// nlohmann's library copies, compares and writes a value by recursion: what a server nests must not overflow the stack.
+inline constexpr std::size_t max_json_depth = 500;
+
+/// Where the quote stands that ends the text which begins at `begin`.
+inline std::size_t end_of_json_text(std::string_view text, std::size_t begin) noexcept
+{
+    auto quote = text.find('"', begin);
+    while (quote < text.size()) {
+        const auto before = text.substr(begin, quote - begin);
+        const auto slashes = before.size() - (before.find_last_not_of('\\') + 1);
+        if (slashes % 2 == 0) return quote;
+        quote = text.find('"', quote + 1);
+    }
+    return text.size();
+}
+
+/// Are arrays and objects nested deeper than `limit`? Exact up to where the text is no JSON.
+inline bool nests_deeper(std::string_view text, std::size_t limit) noexcept
+{
+    std::size_t depth = 0;
+    for (std::size_t i = 0; i < text.size() && depth <= limit; ++i) {
+        const char c = text[i];
+        if (c == '"')
+            i = end_of_json_text(text, i + 1);
+        else if (c == '[' || c == '{')
+            ++depth;
+        else if ((c == ']' || c == '}') && depth != 0)
+            --depth;
+    }
+    return depth > limit;
 }
 
 } // namespace detail
@@ -43,7 +76,7 @@ struct JsonCodec {
         }
     }
 
-    /// An empty body is an error, except for `nlohmann::json`, where it is null.
+    /// An empty body is an error, except for `nlohmann::json`, where it is null; one that nests deeper than 500 is an error.
     [[nodiscard]] static Result<T> decode(std::string_view text)
     {
         if (text.empty()) {
@@ -52,6 +85,10 @@ struct JsonCodec {
             else
                 return Error{ErrorKind::decode}.with_message("cannot decode JSON: the body is empty");
         }
+        if (text.find('\0') != std::string_view::npos) // where the parser would take the body for complete
+            return Error{ErrorKind::decode}.with_message("cannot decode JSON: the body has a NUL byte");
+        if (detail::nests_deeper(text, detail::max_json_depth))
+            return Error{ErrorKind::decode}.with_message("cannot decode JSON: the body nests too deep");
         try {
             return Result<T>(boost::system::in_place_value, nlohmann::json::parse(text).template get<T>());
         } catch (const nlohmann::json::exception& error) {

@@ -91,6 +91,43 @@ TEST_CASE("JsonCodec: an error says what does not fit, and no byte of the body",
     CHECK_FALSE(item.error().retryable());
 }
 
+TEST_CASE("JsonCodec: a NUL byte does not end the body", "[client][json][hostile]")
+{
+    using namespace std::string_literals;
+    const auto body = GENERATE(as<std::string>{}, "1\0"s, "1\0 2"s, "\0"s, "[1]\0]"s, "\"a\0b\""s);
+
+    const auto value = JsonCodec<nlohmann::json>::decode(body);
+
+    REQUIRE(value.has_error());
+    CHECK(value.error().kind() == ErrorKind::decode);
+}
+
+TEST_CASE("JsonCodec: a body that nests deep is an error, and no overflow of the stack", "[client][json][hostile]")
+{
+    const auto arrays = [](std::size_t depth) { return std::string(depth, '[') + std::string(depth, ']'); };
+    const auto depth = GENERATE(as<std::size_t>{}, 501, 1'000'000);
+
+    const auto value = JsonCodec<nlohmann::json>::decode(arrays(depth));
+
+    REQUIRE(value.has_error());
+    CHECK(value.error().kind() == ErrorKind::decode);
+    CHECK_THAT(value.error().message(), contains("too deep"));
+    CHECK(JsonCodec<nlohmann::json>::decode(arrays(500)).has_value());
+}
+
+TEST_CASE("JsonCodec: only brackets outside of text nest", "[client][json]")
+{
+    const std::string text = R"(\")" + std::string(1'000, '[') + R"(\\)";
+    std::string siblings = "[[]";
+    for (int i = 0; i < 1'000; ++i) siblings += ",{}";
+
+    const auto value = JsonCodec<nlohmann::json>::decode("[\"" + text + "\", {\"" + text + "\": []}, []]");
+
+    REQUIRE(value.has_value());
+    CHECK(value->size() == 3);
+    CHECK(JsonCodec<nlohmann::json>::decode(siblings + "]").has_value());
+}
+
 TEST_CASE("JsonCodec: a number that is too large is not quoted", "[client][json]")
 {
     const auto item = JsonCodec<Item>::decode(R"({"name":"a","count":4111111111111111e999})");

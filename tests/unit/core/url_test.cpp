@@ -246,6 +246,14 @@ TEST_CASE("join: appends the reference to the base", "[core][url]")
     CHECK(joined(base, reference) == expected);
 }
 
+TEST_CASE("join: an empty reference is the base itself", "[core][url]")
+{
+    const std::string base = GENERATE("http://h/", "http://h/?", "http://h/v1/?a=1&", "http://h/v1?&&a=1&a=2", "http://h//");
+
+    CHECK(joined(base, "") == base);
+    CHECK(joined(base, "#part") == base);
+}
+
 TEST_CASE("join: an absolute URL is taken as it is, without the user of the base", "[core][url]")
 {
     const auto url = join(parsed("https://me:secret@h/v1?a=1"), "HTTP://other:81/x?b=2").value();
@@ -407,8 +415,8 @@ TEST_CASE("expand_path: a brace alone is an error", "[core][url]")
 
 TEST_CASE("expand_path: no argument becomes a step in the path", "[core][url][hostile]")
 {
-    const auto [pattern, arg] =
-        GENERATE(table<std::string, std::string>({{"/users/{}", ".."}, {"/users/{}/x", "."}, {"/users/.{}", "."}}));
+    const auto [pattern, arg] = GENERATE(table<std::string, std::string>(
+        {{"/users/{}", ".."}, {"/users/{}/x", "."}, {"/users/.{}", "."}, {"/users/{}#part", ".."}, {"/users/.{}?x", "."}}));
     const std::vector<std::string> args{arg};
 
     CHECK(expand_path(pattern, args).error().kind() == ErrorKind::invalid_argument);

@@ -102,7 +102,7 @@ inline bool dots_from_args(std::string_view pattern, std::string_view path)
 {
     const auto count_dots = [](std::string_view text) {
         std::size_t found = 0;
-        split(text.substr(0, text.find('?')), '/',
+        split(text.substr(0, text.find_first_of("?#")), '/',
               [&found](std::string_view segment) { found += is_dots(segment, 1) || is_dots(segment, 2) ? 1u : 0u; });
         return found;
     };
@@ -191,6 +191,7 @@ KHIVE_DECL void Url::set_target(const detail::TargetParts& parts)
 
 KHIVE_DECL void Url::append(const detail::TargetParts& parts)
 {
+    if (parts.path.empty() && !parts.has_query) return;
     std::string path{this->path()};
     if (!parts.path.empty()) {
         if (!path.ends_with('/')) path += '/';

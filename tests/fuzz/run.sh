@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSL-1.0
+# Installs what is missing, builds the fuzz targets with Clang 19, libFuzzer, AddressSanitizer and UndefinedBehaviorSanitizer, runs
+# each over its corpus, and then lets it search. Ends with `N passed, N failed`: two runs of each target, one for `--seconds 0`.
+#
+#   tests/fuzz/run.sh                          every target for 60 seconds
+#   tests/fuzz/run.sh --seconds 600 target...  these targets, named as the files tests/fuzz/*.cpp are, for 10 minutes each
+#   tests/fuzz/run.sh --seconds 0              the corpora only
+#
+# What is found lands in build/fuzz/artifacts/TARGET, what helps to search further in build/fuzz/corpus/TARGET. To see a finding
+# again: build/fuzz/tests/fuzz/fuzz_TARGET FILE. Fix it with a test under tests/unit, and keep the file in corpus/TARGET.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+. cmake/count.sh
+
+seconds=60
+targets=()
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --seconds) seconds=${2:?--seconds needs a number}; shift ;;
+    --help | -h) sed -n '3,11s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    -*) echo "unknown option: $1" >&2; exit 2 ;;
+    *) targets+=("$1") ;;
+  esac
+  shift
+done
+[[ $seconds =~ ^[0-9]+$ ]] || { echo "--seconds needs a number" >&2; exit 2; }
+if [ ${#targets[@]} = 0 ]; then
+  for source in tests/fuzz/*.cpp; do targets+=("$(basename "$source" .cpp)"); done
+fi
+for target in "${targets[@]}"; do
+  [ -f "tests/fuzz/$target.cpp" ] || { echo "no such target: $target" >&2; exit 2; }
+done
+
+dictionary_of() {
+  case "$1" in
+    bulk_job | error_body) echo json ;;
+    url) echo url ;;
+    retry_after) echo date ;;
+    *) echo http ;;
+  esac
+}
+
+# run_target(what target options... corpora...): one run of a program; shows its end if it fails.
+run_target() {
+  local what=$1 target=$2 log executions
+  shift 2
+  log=build/fuzz/$target.log
+  if "build/fuzz/tests/fuzz/fuzz_$target" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
+    -artifact_prefix="build/fuzz/artifacts/$target/" "$@" >"$log" 2>&1; then
+    passed=$((passed + 1))
+  else
+    count_failure "$target: $what"
+    tail -n 40 "$log"
+  fi
+  executions=$(sed -nE 's/^stat::number_of_executed_units: *//p' "$log")
+  echo "== $target: $what, ${executions:-no} executions"
+}
+
+cmake/install-debian-packages.sh build clang
+cmake --preset fuzz
+cmake --build --preset fuzz --target "${targets[@]/#/fuzz_}"
+
+for target in "${targets[@]}"; do
+  corpus=tests/fuzz/corpus/$target
+  mkdir -p "build/fuzz/artifacts/$target" "build/fuzz/corpus/$target"
+  run_target "its corpus" "$target" -runs=0 "$corpus"
+  [ "$seconds" = 0 ] || run_target "$seconds s" "$target" -max_total_time="$seconds" \
+    -dict="tests/fuzz/$(dictionary_of "$target").dict" "build/fuzz/corpus/$target" "$corpus"
+done
+
+finish_count
