@@ -41,32 +41,53 @@ dictionary_of() {
   esac
 }
 
-# run_target(what target options... corpora...): one run of a program; shows its end if it fails.
+# run_target(what target options... corpora...): one run of a program; leaves its result and log under build/fuzz/results.
 run_target() {
-  local what=$1 target=$2 log executions
+  local what=$1 target=$2 result="build/fuzz/results/$2 $1"
   shift 2
-  log=build/fuzz/$target.log
   if "build/fuzz/tests/fuzz/fuzz_$target" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
-    -artifact_prefix="build/fuzz/artifacts/$target/" "$@" >"$log" 2>&1; then
-    passed=$((passed + 1))
+    -artifact_prefix="build/fuzz/artifacts/$target/" "$@" >"$result.log" 2>&1; then
+    echo passed >"$result"
   else
-    count_failure "$target: $what"
-    tail -n 40 "$log"
+    echo failed >"$result"
   fi
-  executions=$(sed -nE 's/^stat::number_of_executed_units: *//p' "$log")
-  echo "== $target: $what, ${executions:-no} executions"
+}
+
+search() {
+  local corpus=tests/fuzz/corpus/$1
+  mkdir -p "build/fuzz/artifacts/$1" "build/fuzz/corpus/$1"
+  run_target "its corpus" "$1" -runs=0 "$corpus"
+  [ "$seconds" = 0 ] || run_target "$seconds s" "$1" -max_total_time="$seconds" \
+    -dict="tests/fuzz/$(dictionary_of "$1").dict" "build/fuzz/corpus/$1" "$corpus"
+}
+
+# Counts what ran and shows the end of what failed.
+report() {
+  local result executions
+  for result in build/fuzz/results/*.log; do
+    result=${result%.log}
+    executions=$(sed -nE 's/^stat::number_of_executed_units: *//p' "$result.log")
+    echo "== $(basename "$result"): $(cat "$result"), ${executions:-no} executions"
+    if [ "$(cat "$result")" = passed ]; then
+      passed=$((passed + 1))
+    else
+      count_failure "$(basename "$result")"
+      tail -n 40 "$result.log"
+    fi
+  done
 }
 
 cmake/install-debian-packages.sh build clang
 cmake --preset fuzz
 cmake --build --preset fuzz --target "${targets[@]/#/fuzz_}"
 
+rm -rf build/fuzz/results
+mkdir -p build/fuzz/results
 for target in "${targets[@]}"; do
-  corpus=tests/fuzz/corpus/$target
-  mkdir -p "build/fuzz/artifacts/$target" "build/fuzz/corpus/$target"
-  run_target "its corpus" "$target" -runs=0 "$corpus"
-  [ "$seconds" = 0 ] || run_target "$seconds s" "$target" -max_total_time="$seconds" \
-    -dict="tests/fuzz/$(dictionary_of "$target").dict" "build/fuzz/corpus/$target" "$corpus"
+  while [ "$(jobs -rp | wc -l)" -ge "$(nproc)" ]; do wait -n; done
+  search "$target" &
 done
+wait
 
+report
 finish_count
