@@ -8,6 +8,12 @@
 
 #include <boost/asio/executor_work_guard.hpp>
 
+#if defined(__linux__)
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#endif
+
 #include <string>
 
 using namespace khive_tests;
@@ -41,13 +47,13 @@ const std::string ok_head = "HTTP/1.1 200 OK\r\n";
 
 TEST_CASE("Faults: an answer that is none, or two in one, is a protocol error at once", "[integration][faults]")
 {
-    const auto bytes = GENERATE(as<std::string>{}, "SSH-2.0-OpenSSH_9.2p1\r\n", "\x15\x03\x01\x00\x02\x02\x28", "<html>hello</html>",
-                                ok_head + "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-                                ok_head + "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
-                                ok_head + "Transfer-Encoding: gzip\r\nContent-Length: 5\r\n\r\nhello",
-                                ok_head + "Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
-                                ok_head + "Content-Length: +5\r\n\r\nhello", "HTTP/1.1 101 Switching Protocols\r\n\r\n",
-                                ok_head + "Transfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n");
+    const auto bytes = GENERATE(
+        as<std::string>{}, "SSH-2.0-OpenSSH_9.2p1\r\n", "\x15\x03\x01\x00\x02\x02\x28", "<html>hello</html>",
+        ok_head + "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        ok_head + "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
+        ok_head + "Transfer-Encoding: gzip\r\nContent-Length: 5\r\n\r\nhello",
+        ok_head + "Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello", ok_head + "Content-Length: +5\r\n\r\nhello",
+        "HTTP/1.1 101 Switching Protocols\r\n\r\n", ok_head + "Transfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n");
 
     const auto result = call(raw(bytes));
 
@@ -80,12 +86,14 @@ TEST_CASE("Faults: a connection that ends before the answer is a lost one", "[in
 
 TEST_CASE("Faults: floods end at a limit, not at a timer", "[integration][faults]")
 {
-    CHECK(kind_of(call(raw(ok_head + many("X-Filler: " + std::string(1000, 'x') + "\r\n", 2000)))) == ErrorKind::header_too_large);
+    CHECK(kind_of(call(raw(ok_head + many("X-Filler: " + std::string(1000, 'x') + "\r\n", 2000)))) ==
+          ErrorKind::header_too_large);
     CHECK(kind_of(call(raw(ok_head + "X: " + std::string(2u << 20, 'x')))) == ErrorKind::header_too_large);
     CHECK(kind_of(call(raw(many("HTTP/1.1 103 Early Hints\r\n\r\n", 10'000)))) == ErrorKind::protocol);
     CHECK(kind_of(call(ok(std::string(5000, 'x')), {}, {.max_body_bytes = 1000})) == ErrorKind::body_too_large);
     CHECK(kind_of(call(ok(std::string(5000, 'x')).chunked(), {}, {.max_body_bytes = 1000})) == ErrorKind::body_too_large);
-    CHECK(kind_of(call(ok(std::string(5000, 'x')).until_close(), {}, {.max_body_bytes = 1000})) == ErrorKind::body_too_large);
+    CHECK(kind_of(call(ok(std::string(5000, 'x')).until_close(), {}, {.max_body_bytes = 1000})) ==
+          ErrorKind::body_too_large);
 }
 
 TEST_CASE("Faults: a few interim answers are passed over", "[integration][faults]")
@@ -169,7 +177,8 @@ TEST_CASE("Faults: garbage, an end or a reset in a TLS handshake is an error of 
 {
     const TestIdentity identity;
     FaultServer server(FaultServerTls(identity.server.chain_pem(), identity.server.key_pem()));
-    server.on_first_bytes(GENERATE(as<Reply>{}, raw("HTTP/1.1 400 Bad Request\r\n\r\n").then_close(), close_without_answer(), reset()));
+    server.on_first_bytes(
+        GENERATE(as<Reply>{}, raw("HTTP/1.1 400 Bad Request\r\n\r\n").then_close(), close_without_answer(), reset()));
     asio::io_context io;
     TlsContext tls;
     tls.trust_nothing().add_ca_pem(identity.root.pem());
@@ -264,7 +273,8 @@ TEST_CASE("Faults: what comes unasked on an idle connection retires it", "[integ
     CHECK(server.connections() == 2);
 }
 
-TEST_CASE("Faults: a connection that dies under a request is replaced for a GET and reported for a POST", "[integration][faults]")
+TEST_CASE("Faults: a connection that dies under a request is replaced for a GET and reported for a POST",
+          "[integration][faults]")
 {
     FaultServer server;
     server.reply(ok()).reply(reset()).reply(ok("again")).reply(reset());
@@ -284,3 +294,24 @@ TEST_CASE("Faults: a connection that dies under a request is replaced for a GET 
     CHECK(post.error().maybe_processed());
     CHECK(server.request_count() == 4); // the POST came once
 }
+
+#if defined(__linux__)
+TEST_CASE("Faults: programs that this one starts do not inherit its connections", "[integration][faults]")
+{
+    FaultServer server;
+    asio::io_context io;
+    AsyncAPIClient api{io, server.url()};
+    (void)run(io, api.get("/").send());
+
+    int connections = 0;
+    for (int handle = 3; handle < 256; ++handle) {
+        sockaddr_in peer{};
+        socklen_t size = sizeof peer;
+        if (::getpeername(handle, reinterpret_cast<sockaddr*>(&peer), &size) != 0 || ntohs(peer.sin_port) != server.port())
+            continue;
+        ++connections;
+        CHECK((::fcntl(handle, F_GETFD) & FD_CLOEXEC) != 0);
+    }
+    CHECK(connections == 1);
+}
+#endif

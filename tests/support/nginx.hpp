@@ -249,6 +249,7 @@ private:
         if (child != 0) return child;
         ::prctl(PR_SET_PDEATHSIG, SIGTERM);
         if (::getppid() != parent) ::_exit(1);
+        ::close_range(3, ~0U, 0); // or connections of other servers in this process would not end where those end them
         ::execv(arguments[0], const_cast<char* const*>(arguments.data()));
         ::_exit(127);
     }

@@ -67,6 +67,9 @@ public:
     /// Takes the node back; `on_time` is not running and will not run once this returns, unless it is the caller.
     KHIVE_DECL void disarm(TimerNode& node) noexcept;
 
+    /// How many nodes it holds.
+    [[nodiscard]] KHIVE_DECL std::size_t armed() const;
+
     /// \name Virtual time
     /// @{
     /// From now on time stands still at `start` and moves only by `advance_to`.

@@ -45,6 +45,12 @@ KHIVE_DECL void TimeService::disarm(TimerNode& node) noexcept
     erase(node);
 }
 
+KHIVE_DECL std::size_t TimeService::armed() const
+{
+    const std::lock_guard lock(mutex_);
+    return nodes_.size();
+}
+
 KHIVE_DECL void TimeService::insert(TimerNode& node, TimePoint due)
 {
     node.due_ = due;

@@ -18,6 +18,11 @@
 #include <tuple>
 #include <utility>
 
+#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ < 13
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete" // GCC 12 inlines only one half of how Asio allocates a frame
+#endif
+
 namespace khive::inline KHIVE_ABI::detail {
 
 /// A client with its policies: the one loop that every call goes through.
@@ -405,3 +410,7 @@ private:
 };
 
 } // namespace khive::inline KHIVE_ABI::detail
+
+#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ < 13
+#pragma GCC diagnostic pop
+#endif

@@ -6,6 +6,11 @@
 
 #include <boost/asio/buffer.hpp>
 
+#if defined(__linux__)
+#include <sys/socket.h>
+#include <unistd.h>
+#endif
+
 #include <array>
 #include <atomic>
 #include <cstdint>
@@ -41,8 +46,7 @@ class WireHandler {
 public:
     WireHandler(WireEvent event, ListenerPtr listener, BackgroundWait* background = nullptr) noexcept
         : listener_(std::move(listener)), background_(background), event_(event)
-    {
-    }
+    {}
     WireHandler(WireHandler&&) noexcept = default;
     WireHandler(const WireHandler&) = delete;
     ~WireHandler()
@@ -74,6 +78,7 @@ public:
     {
         boost::system::error_code ignored;
         socket_.close(ignored);
+        open_for_this_process_only(endpoint);
         socket_.async_connect(endpoint, WireHandler(WireEvent::connected, std::move(listener)));
     }
 
@@ -132,6 +137,17 @@ public:
     }
 
 private:
+    /// A socket that programs started by this one do not inherit, as those of Asio are. Where that fails, Asio opens one.
+    void open_for_this_process_only([[maybe_unused]] const Endpoint& endpoint) noexcept
+    {
+#if defined(__linux__)
+        const int handle =
+            ::socket(endpoint.protocol().family(), SOCK_STREAM | SOCK_CLOEXEC, endpoint.protocol().protocol());
+        boost::system::error_code error;
+        if (handle >= 0) socket_.assign(endpoint.protocol(), handle, error);
+        if (handle >= 0 && error) ::close(handle);
+#endif
+    }
     /// Asked of the system once in the life of the socket.
     bool never_blocks() noexcept
     {
