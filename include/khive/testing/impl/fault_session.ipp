@@ -108,7 +108,7 @@ KHIVE_TESTING_DECL asio::awaitable<bool> FaultSession::perform(std::vector<PeerA
     for (const auto& action : actions) {
         switch (action.kind) {
         case PeerAction::Kind::send:
-            if (!co_await write(&action.bytes, bare)) co_return false;
+            if (!co_await write(&action.bytes, bare || action.bare)) co_return false;
             break;
         case PeerAction::Kind::pause:
             timer.expires_after(action.pause);
