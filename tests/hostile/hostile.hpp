@@ -21,7 +21,7 @@ namespace khive_tests {
 using namespace khive::testing;
 
 /// What becomes of a call.
-struct Outcome {
+struct Fate {
     ErrorKind kind{};          ///< zero for an answer
     Timer timer = Timer::none; ///< of a timeout
     int status = 0;            ///< of an answer
@@ -29,45 +29,45 @@ struct Outcome {
     bool reusable = false;     ///< is the connection kept?
 };
 
-inline Outcome refused(ErrorKind kind)
+inline Fate refused(ErrorKind kind)
 {
     return {kind, Timer::none, 0, {}, false};
 }
-inline Outcome times_out(Timer timer)
+inline Fate times_out(Timer timer)
 {
     return {ErrorKind::timeout, timer, 0, {}, false};
 }
-inline Outcome accepted(std::string body = {}, int status = 200)
+inline Fate accepted(std::string body = {}, int status = 200)
 {
     return {{}, Timer::none, status, std::move(body), true};
 }
 /// The answer is good and the connection is not.
-inline Outcome accepted_once(std::string body = {}, int status = 200)
+inline Fate accepted_once(std::string body = {}, int status = 200)
 {
     return {{}, Timer::none, status, std::move(body), false};
 }
 
-inline bool operator==(const Outcome& a, const Outcome& b)
+inline bool operator==(const Fate& a, const Fate& b)
 {
     return a.kind == b.kind && a.timer == b.timer && a.status == b.status && a.body == b.body && a.reusable == b.reusable;
 }
 
-inline std::ostream& operator<<(std::ostream& out, const Outcome& outcome)
+inline std::ostream& operator<<(std::ostream& out, const Fate& fate)
 {
-    if (outcome.kind != ErrorKind{}) {
-        out << to_string(outcome.kind);
-        if (outcome.timer != Timer::none) out << ' ' << to_string(outcome.timer);
+    if (fate.kind != ErrorKind{}) {
+        out << to_string(fate.kind);
+        if (fate.timer != Timer::none) out << ' ' << to_string(fate.timer);
     } else {
-        out << outcome.status << " [" << escape_untrusted(outcome.body) << ']';
+        out << fate.status << " [" << escape_untrusted(fate.body) << ']';
     }
-    return out << (outcome.reusable ? " reusable" : " closed");
+    return out << (fate.reusable ? " reusable" : " closed");
 }
 
 /// What the server does to one request, and what should come of it.
 struct Row {
     std::string name;
     Reply reply;
-    Outcome expected;
+    Fate expected;
     std::string method = "GET";
 };
 
@@ -111,18 +111,18 @@ inline ClientOptions options_for(const FaultServer& server)
     return options;
 }
 
-inline Outcome outcome_of(const Result<Response>& result, const AnyAPIClient& api)
+inline Fate fate_of(const Result<Response>& result, const AnyAPIClient& api)
 {
-    Outcome outcome;
+    Fate fate;
     if (result) {
-        outcome.status = result->status();
-        outcome.body = result->text();
+        fate.status = result->status();
+        fate.body = result->text();
     } else {
-        outcome.kind = result.error().kind();
-        outcome.timer = result.error().timer();
+        fate.kind = result.error().kind();
+        fate.timer = result.error().timer();
     }
-    outcome.reusable = api.connections().idle != 0;
-    return outcome;
+    fate.reusable = api.connections().idle != 0;
+    return fate;
 }
 
 /// An answer that only the call it belongs to may get.
@@ -153,7 +153,7 @@ inline void check_rows(const std::vector<Row>& rows, const ReaderLimits& limits 
 
         const auto result = run(io, api.request(row.method, "/").try_send());
 
-        CHECK(outcome_of(result, api) == row.expected);
+        CHECK(fate_of(result, api) == row.expected);
         if (!result) {
             CHECK_FALSE(result.error().message().empty());
             CHECK(result.error().elapsed() < 5s);

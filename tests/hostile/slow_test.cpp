@@ -73,7 +73,7 @@ void check_phases(const std::vector<Reply>& replies, const Timeouts& timeouts, T
     for (std::size_t i = 0; i < replies.size(); ++i) {
         INFO("row: " << phases()[i].name << ", over " << to_text(transport));
         REQUIRE(results[i]->has_value());
-        CHECK(outcome_of(**results[i], api) == times_out(expected));
+        CHECK(fate_of(**results[i], api) == times_out(expected));
         const Error error = (*results[i])->error();
         CHECK(error.elapsed() < 4s);
         CHECK(error.maybe_processed());
@@ -110,7 +110,7 @@ TEST_CASE("Hostile: a drip within an attempt ends with its time", "[hostile][slo
 
     const auto result = run(io, api.get("/").attempt_timeout(200ms).try_send());
 
-    CHECK(outcome_of(result, api) == times_out(Timer::attempt));
+    CHECK(fate_of(result, api) == times_out(Timer::attempt));
     check_still_sound(io, api);
 }
 
@@ -125,7 +125,7 @@ TEST_CASE("Hostile: silence after a request ends with first_byte, or with the to
 
     const auto result = run(io, api.get("/").try_send());
 
-    CHECK(outcome_of(result, api) == times_out(expected));
+    CHECK(fate_of(result, api) == times_out(expected));
     check_still_sound(io, api);
 }
 
@@ -138,7 +138,7 @@ TEST_CASE("Hostile: a request that nobody reads ends with write_stall", "[hostil
 
     const auto result = run(io, api.put("/").body(std::string(32u << 20, 'x')).try_send());
 
-    CHECK(outcome_of(result, api) == times_out(Timer::write_stall));
+    CHECK(fate_of(result, api) == times_out(Timer::write_stall));
     check_still_sound(io, api);
 }
 
@@ -152,7 +152,7 @@ TEST_CASE("Hostile: a connection that is accepted and left alone ends with the t
 
     const auto result = run(io, api.get("/").try_send());
 
-    CHECK(outcome_of(result, api) == times_out(transport == Transport::tls ? Timer::tls_handshake : Timer::first_byte));
+    CHECK(fate_of(result, api) == times_out(transport == Transport::tls ? Timer::tls_handshake : Timer::first_byte));
     check_still_sound(io, api);
 }
 
@@ -176,7 +176,7 @@ TEST_CASE("Hostile: a TLS handshake that stalls or drips ends with its time, whi
 
     const auto result = run(io, api.get("/").try_send());
 
-    CHECK(outcome_of(result, api) == times_out(Timer::tls_handshake));
+    CHECK(fate_of(result, api) == times_out(Timer::tls_handshake));
     REQUIRE(result.has_error());
     CHECK_FALSE(result.error().maybe_processed());
     check_still_sound(io, api);

@@ -347,6 +347,23 @@ TEST_CASE("FaultServer: greets and answers early within TLS", "[testing][tls]")
     CHECK(read_all(*second.stream).bytes == "welcome" + empty_ok);
 }
 
+TEST_CASE("FaultServer: says goodbye to an idle connection whose client does not listen", "[testing][tls]")
+{
+    const khive_tests::TestIdentity identity;
+    FaultServer server{tls_of(identity.server)};
+    TlsClient client{identity};
+    REQUIRE_FALSE(client.handshake(server));
+    send(*client.stream, get);
+    read_exactly(*client.stream, empty_ok.size());
+
+    server.do_to_idle(raw("bye").then_close());
+    const Got got = read_all(*client.stream);
+
+    CHECK(got.bytes == "bye");
+    CHECK(got.end == asio::error::eof);
+    server.wait_for_open_connections(0);
+}
+
 TEST_CASE("FaultServer: injects bytes where TLS records are expected", "[testing][tls]")
 {
     const khive_tests::TestIdentity identity;
