@@ -163,6 +163,19 @@ TEST_CASE("Hostile: a certificate that nobody who is trusted has signed is refus
     });
 }
 
+TEST_CASE("Hostile: a chain without end is refused", "[hostile][tls][certificates]")
+{
+    const auto leaf = named(host).signed_by(root());
+    const auto middle = CertificateBuilder("middle").authority().signed_by(root());
+    FaultServer server(FaultServerTls(leaf.pem() + repeated(middle.pem(), 400), leaf.key_pem()));
+    asio::io_context io;
+    TlsContext tls = trusting(root());
+    tls.server_name(host);
+    const AsyncAPIClient api{io, ClientOptions(server.url()).tls(tls).timeouts({.total = 4s})};
+
+    CHECK(fate_of(run(io, api.get("/").try_send()), api) == refused(ErrorKind::tls));
+}
+
 TEST_CASE("Hostile: a certificate for another purpose, or a weak one, is refused", "[hostile][tls][certificates]")
 {
     check_certificates({

@@ -42,12 +42,12 @@ std::vector<Phase> phases()
 using Results = std::vector<std::shared_ptr<std::optional<Result<Response>>>>;
 
 /// All at once: one call for each of so many phases, named by its path.
-Results call_all(const AnyAPIClient& api, asio::io_context& io, std::size_t count)
+Results call_all(const AnyAPIClient& api, asio::io_context& io, std::size_t count, const Timeouts& timeouts)
 {
     Results results;
     for (std::size_t i = 0; i < count; ++i) {
         results.push_back(std::make_shared<std::optional<Result<Response>>>());
-        asio::co_spawn(io, keep_in(api.get("/{}", i).try_send(), results.back()), asio::detached);
+        asio::co_spawn(io, keep_in(api.get("/{}", i).timeouts(timeouts).try_send(), results.back()), asio::detached);
     }
     io.restart();
     io.run();
@@ -66,9 +66,9 @@ void check_phases(const std::vector<Reply>& replies, const Timeouts& timeouts, T
         return request.path() == "/next" ? ok(own_body) : replies.at(number_of(request));
     });
     asio::io_context io;
-    const AsyncAPIClient api{io, options_for(*server).timeouts(timeouts)};
+    const AsyncAPIClient api{io, options_for(*server)};
 
-    const auto results = call_all(api, io, replies.size());
+    const auto results = call_all(api, io, replies.size(), timeouts);
 
     for (std::size_t i = 0; i < replies.size(); ++i) {
         INFO("row: " << phases()[i].name << ", over " << to_text(transport));
@@ -121,9 +121,9 @@ TEST_CASE("Hostile: silence after a request ends with first_byte, or with the to
     const auto server = make_server(GENERATE(Transport::tcp, Transport::tls));
     server->reply(no_answer()).reply(ok(own_body));
     asio::io_context io;
-    const AsyncAPIClient api{io, options_for(*server).timeouts(timeouts)};
+    const AsyncAPIClient api{io, options_for(*server)};
 
-    const auto result = run(io, api.get("/").try_send());
+    const auto result = run(io, api.get("/").timeouts(timeouts).try_send());
 
     CHECK(fate_of(result, api) == times_out(expected));
     check_still_sound(io, api);
@@ -134,9 +134,9 @@ TEST_CASE("Hostile: a request that nobody reads ends with write_stall", "[hostil
     const auto server = make_server(GENERATE(Transport::tcp, Transport::tls));
     server->on_request_bytes(no_answer().linger(30s)).reply(ok(own_body));
     asio::io_context io;
-    const AsyncAPIClient api{io, options_for(*server).timeouts({.write_stall = 250ms})};
+    const AsyncAPIClient api{io, options_for(*server)};
 
-    const auto result = run(io, api.put("/").body(std::string(32u << 20, 'x')).try_send());
+    const auto result = run(io, api.put("/").body(std::string(32u << 20, 'x')).timeouts({.write_stall = 250ms}).try_send());
 
     CHECK(fate_of(result, api) == times_out(Timer::write_stall));
     check_still_sound(io, api);
@@ -148,9 +148,9 @@ TEST_CASE("Hostile: a connection that is accepted and left alone ends with the t
     const auto server = make_server(transport);
     server->on_accept(no_answer()).reply(ok(own_body));
     asio::io_context io;
-    const AsyncAPIClient api{io, options_for(*server).timeouts({.tls_handshake = 250ms, .first_byte = 250ms})};
+    const AsyncAPIClient api{io, options_for(*server)};
 
-    const auto result = run(io, api.get("/").try_send());
+    const auto result = run(io, api.get("/").timeouts({.tls_handshake = 200ms, .first_byte = 200ms}).try_send());
 
     CHECK(fate_of(result, api) == times_out(transport == Transport::tls ? Timer::tls_handshake : Timer::first_byte));
     check_still_sound(io, api);
@@ -172,9 +172,9 @@ TEST_CASE("Hostile: a TLS handshake that stalls or drips ends with its time, whi
     after_hello ? server->on_first_bytes(fault) : server->on_accept(fault);
     server->reply(ok(own_body));
     asio::io_context io;
-    const AsyncAPIClient api{io, options_for(*server).timeouts({.tls_handshake = 250ms})};
+    const AsyncAPIClient api{io, options_for(*server)};
 
-    const auto result = run(io, api.get("/").try_send());
+    const auto result = run(io, api.get("/").timeouts({.tls_handshake = 200ms}).try_send());
 
     CHECK(fate_of(result, api) == times_out(Timer::tls_handshake));
     REQUIRE(result.has_error());
