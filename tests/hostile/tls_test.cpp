@@ -18,8 +18,8 @@ constexpr char change_cipher = 20;
 constexpr char alert = 21;
 constexpr char handshake = 22;
 constexpr char data = 23;
-const std::string close_notify = "\x01\x00"s;
-const std::string user_canceled = "\x01\x5a"s;
+const std::string close_notify_alert = "\x01\x00"s;
+const std::string user_canceled_alert = "\x01\x5a"s;
 
 enum class Goodbye { close_notify, none };
 
@@ -104,8 +104,8 @@ TEST_CASE("Hostile: bytes that somebody on the way puts in between are no part o
         return until_the_end("hello").then_inject(injected).then_close();
     };
     check_tls_rows({
-        {"a forged close_notify", after_hello(record(alert, close_notify)), Goodbye::none, broken},
-        {"a forged warning", after_hello(record(alert, user_canceled)), Goodbye::none, broken},
+        {"a forged close_notify", after_hello(record(alert, close_notify_alert)), Goodbye::none, broken},
+        {"a forged warning", after_hello(record(alert, user_canceled_alert)), Goodbye::none, broken},
         {"a forged fatal alert", after_hello(record(alert, "\x02\x28")), Goodbye::none, broken},
         {"an answer in the clear", after_hello("HTTP/1.1 200 OK\r\n\r\nforged"), Goodbye::none, broken},
         {"data in a record that is not encrypted", after_hello(record(data, "forged text that is long enough for a tag")),
@@ -137,8 +137,8 @@ TEST_CASE("Hostile: a handshake that is none is refused before anything is sent"
         {"zeros", raw(std::string(100, '\0'))},
         {"a megabyte of noise", raw(std::string(1u << 20, '\x9c'))},
         {"a fatal alert", raw(record(alert, "\x02\x28"))},
-        {"close_notify", raw(record(alert, close_notify))},
-        {"a flood of warnings", raw(repeated(record(alert, user_canceled), 100'000))},
+        {"close_notify", raw(record(alert, close_notify_alert))},
+        {"a flood of warnings", raw(repeated(record(alert, user_canceled_alert), 100'000))},
         {"a flood of changes of ciphers", raw(repeated(record(change_cipher, "\x01"), 100'000))},
         {"a flood of empty records", raw(repeated(record(handshake, ""), 100'000))},
         {"data before the handshake", raw(record(data, "HTTP/1.1 200 OK\r\n\r\n"))},
