@@ -60,6 +60,17 @@ TEST_CASE("JsonCodec: text that is not UTF-8 is a mistake of the caller", "[clie
     CHECK(text.error().message().find("secret") == std::string::npos);
 }
 
+TEST_CASE("JsonCodec: depth is bounded, and a NUL ends nothing", "[client][json][hostile]")
+{
+    const auto nested = [](std::size_t depth) { return std::string(depth, '[') + std::string(depth, ']'); };
+
+    CHECK(JsonCodec<nlohmann::json>::decode(nested(512)).has_value());
+    CHECK_THAT(JsonCodec<nlohmann::json>::decode(nested(513)).error().message(), contains("within each other"));
+    CHECK(JsonCodec<nlohmann::json>::decode("[" + nested(511) + "," + nested(511) + "]").has_value());
+    CHECK(JsonCodec<std::string>::decode("\"\\\"" + std::string(1000, '[') + "\"").value().size() == 1001);
+    CHECK_THAT(JsonCodec<nlohmann::json>::decode(std::string("1\0 2", 4)).error().message(), contains("NUL"));
+}
+
 TEST_CASE("JsonCodec: an error says what does not fit, and no byte of the body", "[client][json]")
 {
     const std::string body = GENERATE(R"({"name":"hunter2")", R"({"name":"hunter2","count":"hunter2"})", R"({"name":"hunter2"})",
