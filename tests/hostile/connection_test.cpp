@@ -15,12 +15,13 @@ const std::string forged = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged";
 
 using Results = std::vector<std::shared_ptr<std::optional<Result<Response>>>>;
 
-Results get_all(const AnyAPIClient& api, asio::io_context& io, std::size_t count)
+/// All at once: GET /0, and on in steps.
+Results get_all(const AnyAPIClient& api, asio::io_context& io, std::size_t end, std::size_t step)
 {
     Results results;
-    for (std::size_t i = 0; i < count; ++i) {
+    for (std::size_t at = 0; at < end; at += step) {
         results.push_back(std::make_shared<std::optional<Result<Response>>>());
-        asio::co_spawn(io, keep_in(api.get("/{}", i).try_send(), results.back()), asio::detached);
+        asio::co_spawn(io, keep_in(api.get("/{}", at).try_send(), results.back()), asio::detached);
     }
     io.restart();
     io.run();
@@ -84,14 +85,16 @@ TEST_CASE("Hostile: an answer that is cut anywhere is never taken for a whole on
     asio::io_context io;
     const AsyncAPIClient api{io, options_for(*server)};
     const std::size_t whole = head.size() + body.size();
+    const std::size_t step = transport == Transport::tls ? 3 : 1; // handshakes take time
 
-    const auto results = get_all(api, io, whole);
+    const auto results = get_all(api, io, whole, step);
 
-    for (std::size_t at = 0; at < whole; ++at) {
+    for (std::size_t i = 0; i < results.size(); ++i) {
+        const std::size_t at = i * step;
         INFO("row: " << name << " with " << to_text(ending) << " after " << at << " bytes, over "
                      << khive_tests::to_text(transport));
-        REQUIRE(results[at]->has_value());
-        const auto& result = **results[at];
+        REQUIRE(results[i]->has_value());
+        const auto& result = **results[i];
         if (name == "until the end" && at >= head.size() && (ending == Ending::end || ending == Ending::half)) {
             CHECK(fate_of(result, api) == accepted_once(body.substr(0, at - head.size()))); // nobody can tell
         } else if (ending == Ending::reset) {                                               // which overtakes bytes

@@ -2,6 +2,14 @@
 // Ends and bytes that TLS is there to tell from good ones, and handshakes that are none.
 #include "hostile/hostile.hpp"
 
+#include <boost/asio/read_until.hpp>
+#include <boost/asio/ssl/context.hpp>
+#include <boost/asio/ssl/stream.hpp>
+#include <boost/asio/write.hpp>
+#include <openssl/ssl.h>
+
+#include <thread>
+
 using namespace khive_tests;
 using namespace std::string_literals;
 
@@ -63,6 +71,24 @@ void check_tls_rows(const std::vector<TlsRow>& rows)
         CHECK(fate_of(result, api) == row.expected);
         if (!result) CHECK(result.error().maybe_processed());
         check_still_sound(io, api);
+    }
+}
+
+/// Answers one request with a body that has no end, asks for new keys before each byte of it, and reads none of the answers to that.
+void ask_for_keys_without_end(asio::ip::tcp::acceptor& acceptor)
+{
+    asio::ssl::context context(asio::ssl::context::tls_server);
+    context.use_certificate_chain(asio::buffer(test_identity().server.chain_pem()));
+    context.use_private_key(asio::buffer(test_identity().server.key_pem()), asio::ssl::context::pem);
+    asio::ssl::stream<asio::ip::tcp::socket> stream(acceptor.accept(), context);
+    boost::system::error_code error;
+    stream.handshake(asio::ssl::stream_base::server, error);
+    std::string request;
+    if (!error) asio::read_until(stream, asio::dynamic_buffer(request), "\r\n\r\n", error);
+    if (!error) asio::write(stream, asio::buffer("HTTP/1.1 200 OK\r\n\r\n"s), error);
+    for (int i = 0; i < 500'000 && !error; ++i) {
+        SSL_key_update(stream.native_handle(), SSL_KEY_UPDATE_REQUESTED);
+        asio::write(stream, asio::buffer("x"s), error);
     }
 }
 
@@ -173,6 +199,27 @@ TEST_CASE("Hostile: a handshake that is none is refused before anything is sent"
         CHECK(server.request_count() == 0);
         check_still_sound(io, api);
     }
+}
+
+TEST_CASE("Hostile: a flood of requests for new keys, whose answers nobody reads, outlives no timer", "[hostile][tls]")
+{
+    asio::io_context of_server;
+    asio::ip::tcp::acceptor acceptor(of_server, asio::ip::tcp::v4());
+    acceptor.set_option(asio::socket_base::receive_buffer_size(4096));
+    acceptor.bind({asio::ip::address_v4::loopback(), 0});
+    acceptor.listen();
+    std::thread server([&acceptor] { ask_for_keys_without_end(acceptor); });
+    asio::io_context io;
+    ClientOptions options("https://127.0.0.1:" + std::to_string(acceptor.local_endpoint().port()));
+    options.tls(trusting(test_identity().root)).timeouts({.total = 4s});
+    const AsyncAPIClient api{io, options};
+
+    const auto result = run(io, api.get("/").timeout(400ms).try_send());
+
+    server.join();
+    if (kind_of(result) != ErrorKind::protocol) // what the system's buffers take comes before our limit
+        CHECK(fate_of(result, api) == times_out(Timer::total));
+    CHECK(api.connections().open() == 0);
 }
 
 TEST_CASE("Hostile: a server that speaks only TLS 1.1 is refused", "[hostile][tls]")
