@@ -26,7 +26,7 @@ inline Error json_error(const nlohmann::json::exception& error, const char* doin
 }
 
 /// nlohmann's library copies, compares and writes a value by recursion: what a server nests must not overflow the stack.
-inline constexpr std::size_t max_json_depth = 500;
+inline constexpr std::size_t max_json_depth = 512;
 
 /// Where the quote stands that ends the text which begins at `begin`.
 inline std::size_t end_of_json_text(std::string_view text, std::size_t begin) noexcept
@@ -76,7 +76,7 @@ struct JsonCodec {
         }
     }
 
-    /// An empty body is an error, except for `nlohmann::json`, where it is null; one that nests deeper than 500 is an error.
+    /// An empty body is an error, except for `nlohmann::json`, where it is null; one that nests deeper than 512 is an error.
     [[nodiscard]] static Result<T> decode(std::string_view text)
     {
         if (text.empty()) {

@@ -45,7 +45,8 @@ enum class ReadStep : std::uint8_t {
 /// Stricter than it must be wherever two readers could disagree about where an answer ends: any `Transfer-Encoding` beside
 /// a `Content-Length`, codings other than a single `chunked`, lengths that are not digits, folded lines and bare
 /// CR or LF are errors. Reuse is earned at the last step: `reusable()` is false until the answer is complete. Every room
-/// that is offered is larger than what the answer still needs, so a byte behind it is seen and costs the connection.
+/// that is offered is larger than what the answer still needs, so a byte behind it is seen and costs the connection; so does
+/// a body that a 204 announces, come or not.
 ///
 /// - Errors: `protocol`, `header_too_large`, `body_too_large`, `truncated_body` (the stream ended inside a body) and
 ///   `connection_lost` (it ended before a complete head). Whether the server may have acted is for the caller to say.

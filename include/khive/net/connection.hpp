@@ -193,7 +193,7 @@ private:
     async::Completion rest_;
     std::string_view unsent_head_;
     std::string_view unsent_body_;
-    bool closes_ = false; ///< the request says that it is the last
+    bool closes_ = false; ///< the request is the last
     bool sent_ = false;   ///< all of the request is with the system
     boost::system::error_code write_failure_;
     ExchangeTimeouts timeouts_;

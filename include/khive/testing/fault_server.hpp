@@ -32,6 +32,8 @@ public:
     }
     /// Speaks nothing newer than TLS 1.2.
     FaultServerTls& only_tls_1_2() { return only_tls_1_2_ = true, *this; }
+    /// Speaks TLS 1.1 and nothing else, which no client should.
+    FaultServerTls& only_tls_1_1() { return only_tls_1_1_ = true, *this; }
     /// Closes without close_notify, as a broken or an attacked server does.
     FaultServerTls& without_close_notify() { return close_notify_ = false, *this; }
 
@@ -39,6 +41,7 @@ public:
     [[nodiscard]] const std::string& key() const noexcept { return key_; }
     [[nodiscard]] const std::string& client_authority() const noexcept { return client_authority_; }
     [[nodiscard]] bool tls_1_2_only() const noexcept { return only_tls_1_2_; }
+    [[nodiscard]] bool tls_1_1_only() const noexcept { return only_tls_1_1_; }
     [[nodiscard]] bool sends_close_notify() const noexcept { return close_notify_; }
 
 private:
@@ -46,6 +49,7 @@ private:
     std::string key_;
     std::string client_authority_;
     bool only_tls_1_2_ = false;
+    bool only_tls_1_1_ = false;
     bool close_notify_ = true;
 };
 
@@ -93,6 +97,10 @@ public:
     KHIVE_TESTING_DECL FaultServer& on_accept(Reply fault, std::size_t times = 1);
     /// The same once the client has sent something: its ClientHello or its request.
     KHIVE_TESTING_DECL FaultServer& on_first_bytes(Reply fault, std::size_t times = 1);
+    /// The same within TLS, once something of a request has come. Of the request no more is read until it has been done.
+    KHIVE_TESTING_DECL FaultServer& on_request_bytes(Reply fault, std::size_t times = 1);
+    /// Does this first on every connection, before any request has come, within TLS; then the connection is served.
+    KHIVE_TESTING_DECL FaultServer& greet_with(Reply greeting);
     /// Does something to every connection on which no request is under way. Returns when it has been done.
     KHIVE_TESTING_DECL void do_to_idle(const Reply& what);
     /// Breaks every connection.

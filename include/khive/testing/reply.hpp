@@ -27,6 +27,7 @@ struct PeerAction {
     Kind kind = Kind::send;
     std::string bytes;
     Duration pause{};
+    bool bare = false; ///< outside of TLS
 };
 
 /// What a test's server does with one request: the answer, and how it is delivered or spoilt.
@@ -71,8 +72,12 @@ public:
     KHIVE_TESTING_DECL Reply& after(Duration delay);
     /// Sends pieces of `size` bytes, with `interval` between them.
     KHIVE_TESTING_DECL Reply& in_pieces(std::size_t size, Duration interval = {});
+    /// Sends the first `bytes` of it in one piece, whatever `in_pieces` says.
+    KHIVE_TESTING_DECL Reply& at_once(std::size_t bytes);
     /// Sends only the first `bytes` of it all.
     KHIVE_TESTING_DECL Reply& cut_after(std::size_t bytes);
+    /// Then sends `bytes` as they are where TLS records are expected, as somebody on the way could.
+    KHIVE_TESTING_DECL Reply& then_inject(std::string bytes);
     /// Waits between the last byte and what becomes of the connection.
     KHIVE_TESTING_DECL Reply& linger(Duration delay);
     Reply& then_end() { return then_ = Then::end, *this; }
@@ -97,7 +102,9 @@ private:
     std::string body_;
     std::string before_;
     std::string behind_;
+    std::string injected_;
     std::size_t chunk_ = 0;
+    std::size_t first_piece_ = 0;
     std::size_t piece_ = std::numeric_limits<std::size_t>::max();
     std::size_t cut_ = std::numeric_limits<std::size_t>::max();
     Duration interval_{};

@@ -543,6 +543,18 @@ TEST_CASE_METHOD(ConnectionWorld, "Connection: bytes behind the answer end the c
     CHECK_FALSE(connection->wake(true));
 }
 
+TEST_CASE_METHOD(ConnectionWorld, "Connection: an answer before the first request ends the connection", "[net][connection][hostile]")
+{
+    server->greet_with(raw("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged"));
+    server->reply(no_answer());
+    REQUIRE(dialled().kind() == ErrorKind{});
+
+    const auto got = exchange();
+
+    CHECK(got.body == "forged");
+    CHECK_FALSE(got.reusable);
+}
+
 TEST_CASE_METHOD(ConnectionWorld, "Connection: HEAD has no body whatever the answer says", "[net][connection]")
 {
     Sending head = a_get("/");

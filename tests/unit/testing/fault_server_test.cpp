@@ -188,8 +188,22 @@ TEST_CASE("FaultServer: spoils connections before and after the first bytes", "[
         socket.close();
         server.wait_for_open_connections(0);
     }
+    SECTION("an answer to the first bytes of a request")
+    {
+        server.on_request_bytes(raw("early").then_close());
+        CHECK(talk(server, "G").bytes == "early");
+    }
     CHECK(server.request_count() == 0);
     CHECK(talk(server, get_and_close).bytes == empty_ok);
+}
+
+TEST_CASE("FaultServer: greets, and serves then", "[testing]")
+{
+    FaultServer server;
+    server.greet_with(raw("welcome"));
+
+    CHECK(talk(server, get_and_close).bytes == "welcome" + empty_ok);
+    CHECK(server.request_count() == 1);
 }
 
 TEST_CASE("FaultServer: faults come in the order and number that was asked for", "[testing]")
@@ -314,6 +328,65 @@ TEST_CASE("FaultServer: can close without close_notify", "[testing][tls]")
     send(*client.stream, get_and_close);
 
     CHECK(read_all(*client.stream).end == ssl::error::stream_truncated);
+}
+
+TEST_CASE("FaultServer: greets and answers early within TLS", "[testing][tls]")
+{
+    const khive_tests::TestIdentity identity;
+    FaultServer server{tls_of(identity.server)};
+    server.on_request_bytes(raw("early").then_close()).greet_with(raw("welcome"));
+    TlsClient first{identity};
+    TlsClient second{identity};
+
+    REQUIRE_FALSE(first.handshake(server));
+    send(*first.stream, "G");
+    REQUIRE_FALSE(second.handshake(server));
+    send(*second.stream, get_and_close);
+
+    CHECK(read_all(*first.stream).bytes == "early");
+    CHECK(read_all(*second.stream).bytes == "welcome" + empty_ok);
+}
+
+TEST_CASE("FaultServer: says goodbye to an idle connection whose client does not listen", "[testing][tls]")
+{
+    const khive_tests::TestIdentity identity;
+    FaultServer server{tls_of(identity.server)};
+    TlsClient client{identity};
+    REQUIRE_FALSE(client.handshake(server));
+    send(*client.stream, get);
+    read_exactly(*client.stream, empty_ok.size());
+
+    server.do_to_idle(raw("bye").then_close());
+    const Got got = read_all(*client.stream);
+
+    CHECK(got.bytes == "bye");
+    CHECK(got.end == asio::error::eof);
+    server.wait_for_open_connections(0);
+}
+
+TEST_CASE("FaultServer: injects bytes where TLS records are expected", "[testing][tls]")
+{
+    const khive_tests::TestIdentity identity;
+    FaultServer server{tls_of(identity.server)};
+    server.reply(ok().then_inject("HTTP/1.1 200 forged\r\n\r\n"));
+    TlsClient client{identity};
+
+    REQUIRE_FALSE(client.handshake(server));
+    send(*client.stream, get);
+    const Got got = read_all(*client.stream);
+
+    CHECK(got.bytes == empty_ok);
+    CHECK(got.end.category() == asio::error::get_ssl_category());
+}
+
+TEST_CASE("FaultServer: can speak TLS 1.1 alone", "[testing][tls]")
+{
+    const khive_tests::TestIdentity identity;
+    FaultServer server{tls_of(identity.server).only_tls_1_1()};
+    TlsClient client{identity};
+
+    CHECK(client.handshake(server));
+    CHECK(server.handshakes() == 0);
 }
 
 TEST_CASE("FaultServer: handshakes are stalled, broken or answered with nonsense", "[testing][tls]")

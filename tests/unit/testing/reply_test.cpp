@@ -75,6 +75,9 @@ TEST_CASE("Reply: is delivered as told", "[testing]")
     CHECK(text(close_without_answer().actions()) == "close");
     CHECK(text(delay(2s, delay(1s, raw("abc"))).actions()) == "pause(3000) send(3)");
     CHECK(text(trickle(raw("abcde"), 2, 10ms).actions()) == "send(2) pause(10) send(2) pause(10) send(1)");
+    CHECK(text(raw("abcde").in_pieces(1, 5ms).at_once(3).actions()) == "send(3) pause(5) send(1) pause(5) send(1)");
+    CHECK(text(raw("abc").at_once(9).actions()) == "send(3)");
+    CHECK(text(raw("abc").then_inject("de").then_close().actions()) == "send(3) send(2) close");
     CHECK(text(reset_after(2, raw("abc")).actions()) == "send(2) reset");
     CHECK(text(reset_after(9, raw("abc")).linger(5ms).actions()) == "send(3) pause(5) reset");
     CHECK(text(raw("abc").then_end().actions()) == "send(3) end");

@@ -221,7 +221,7 @@ KHIVE_DECL bool ClientCore::is_same_as_before(const CallState& call) const
     const std::string_view method = fields.method;
     const std::string_view head = call.head;
     return call.is_plain && fields.headers.empty() && !fields.has_body && fields.query.empty() &&
-           head.size() > method.size() && head[method.size()] == ' ' && head.starts_with(method) &&
+           head.find(' ') == method.size() && head.starts_with(method) && // what follows a space would be unchecked
            std::string_view(call.target).substr(base_path_.size()) == fields.reference;
 }
 

@@ -202,6 +202,8 @@ KHIVE_DECL void ResponseReader::use_head(std::string_view lines)
 
 KHIVE_DECL void ResponseReader::begin_body()
 {
+    // Some servers that announce a body where there is none send it all the same: the next answer would begin with it.
+    if (status_ == 204 && (head_.chunked || head_.length.value_or(0) != 0)) keep_alive_ = false;
     if (head_request_ || detail::is_bodiless(status_)) return finish();
     if (head_.length) return begin_length(*head_.length);
     if (head_.chunked) {

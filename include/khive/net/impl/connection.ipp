@@ -214,10 +214,13 @@ KHIVE_DECL void Connection::exchange(const Outgoing& outgoing, const ExchangeTim
     if (now_in_ == Stage::idle) {
         now_in_ = Stage::exchanging;
         stage_deadline(Timer::write_stall, timeouts_.write_stall, began_);
-        if (probe && wire_->readable_now())
+        if (probe && wire_->readable_now()) {
             end(lost_before_request());
-        else
+        } else {
+            // What is there before the first request will pass for its answer, and the true one must not pass for the next.
+            closes_ = closes_ || (!end_.reused && !tls_ && wire_->readable_now());
             begin_write();
+        }
     } else {
         // Between the grant and now: by its owner, or its watch, begun by another thread just before, has found its end.
         ended_ = true;

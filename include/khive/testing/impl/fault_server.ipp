@@ -31,11 +31,12 @@
 namespace khive::inline KHIVE_ABI::testing {
 namespace detail {
 
-/// What is done to a connection instead of serving it.
+/// What is done to a connection instead of serving it, and when.
 struct ConnectionFault {
+    enum class When : std::uint8_t { accepted, first_bytes, request_bytes };
     Reply what;
     std::size_t times = 1;
-    bool after_bytes = false;
+    When when = When::accepted;
 };
 
 inline std::unique_ptr<asio::ssl::context> server_context(const FaultServerTls& tls)
@@ -43,6 +44,10 @@ inline std::unique_ptr<asio::ssl::context> server_context(const FaultServerTls& 
     auto context = std::make_unique<asio::ssl::context>(asio::ssl::context::tls_server);
     context->set_options(asio::ssl::context::no_sslv2 | asio::ssl::context::no_sslv3);
     if (tls.tls_1_2_only()) SSL_CTX_set_max_proto_version(context->native_handle(), TLS1_2_VERSION);
+    if (tls.tls_1_1_only()) {
+        SSL_CTX_set_min_proto_version(context->native_handle(), TLS1_1_VERSION);
+        SSL_CTX_set_max_proto_version(context->native_handle(), TLS1_1_VERSION);
+    }
     // Bad certificates are what tests are about: OpenSSL's own standards stay out of it.
     SSL_CTX_set_security_level(context->native_handle(), 0);
     context->use_certificate_chain(asio::buffer(tls.certificate_chain()));
@@ -70,12 +75,15 @@ struct FaultServer::State {
     void listen(std::uint16_t wanted_port);
     asio::awaitable<void> accept();
     asio::awaitable<void> serve(SessionPtr session);
+    asio::awaitable<bool> open(SessionPtr session);
     asio::awaitable<void> serve_requests(SessionPtr session);
     asio::awaitable<void> spoil(SessionPtr session, detail::ConnectionFault fault);
     asio::awaitable<void> do_to_idle(std::vector<PeerAction> actions);
     [[nodiscard]] std::vector<PeerAction> answer(ReceivedRequest request, std::uint64_t connection);
     [[nodiscard]] Reply reply_to(const ReceivedRequest& request);
     [[nodiscard]] std::optional<detail::ConnectionFault> take_fault();
+    [[nodiscard]] std::vector<PeerAction> greet();
+    void add_fault(Reply what, std::size_t times, detail::ConnectionFault::When when);
     SessionPtr admit(asio::ip::tcp::socket socket);
     void forget(std::uint64_t session);
     void note_handshake(detail::HandshakeSeen seen);
@@ -90,6 +98,7 @@ struct FaultServer::State {
     std::mutex script_mutex;
     Script script;
     std::deque<detail::ConnectionFault> faults;
+    std::optional<Reply> greeting;
     std::vector<ReceivedRequest> requests;
     std::size_t request_count = 0;
     std::size_t connections = 0;
@@ -176,6 +185,18 @@ inline std::optional<detail::ConnectionFault> FaultServer::State::take_fault()
     return fault;
 }
 
+inline void FaultServer::State::add_fault(Reply what, std::size_t times, detail::ConnectionFault::When when)
+{
+    const std::lock_guard lock(mutex);
+    if (times != 0) faults.push_back({std::move(what), times, when});
+}
+
+inline std::vector<PeerAction> FaultServer::State::greet()
+{
+    const std::lock_guard lock(mutex);
+    return greeting ? greeting->actions() : std::vector<PeerAction>{};
+}
+
 inline asio::awaitable<void> FaultServer::State::serve(SessionPtr session)
 {
     auto fault = take_fault();
@@ -194,19 +215,32 @@ inline asio::awaitable<void> FaultServer::State::serve(SessionPtr session)
 /// What follows a fault that leaves the connection open is silence, until the client goes.
 inline asio::awaitable<void> FaultServer::State::spoil(SessionPtr session, detail::ConnectionFault fault)
 {
-    if (fault.after_bytes) co_await session->wait_for_bytes();
+    using When = detail::ConnectionFault::When;
+    std::array<char, 1> first;
+    const bool within = fault.when == When::request_bytes;
+    if (within && !co_await open(session)) co_return;
+    if (within && co_await session->read_some(first) == 0) co_return;
+    if (fault.when == When::first_bytes) co_await session->wait_for_bytes();
     auto actions = fault.what.actions();
-    const bool open = co_await session->perform(std::move(actions), true);
-    if (open) co_await session->ignore_bytes();
+    const bool stays = co_await session->perform(std::move(actions), !within);
+    if (stays) co_await session->ignore_bytes();
+}
+
+/// Shakes hands where there is TLS; false if that failed.
+inline asio::awaitable<bool> FaultServer::State::open(SessionPtr session)
+{
+    if (!session->has_tls()) co_return true;
+    auto seen = co_await session->handshake();
+    if (!seen) co_return false;
+    note_handshake(std::move(*seen));
+    co_return true;
 }
 
 inline asio::awaitable<void> FaultServer::State::serve_requests(SessionPtr session)
 {
-    if (session->has_tls()) {
-        auto seen = co_await session->handshake();
-        if (!seen) co_return;
-        note_handshake(std::move(*seen));
-    }
+    if (!co_await open(session)) co_return;
+    auto welcome = greet();
+    if (!co_await session->perform(std::move(welcome), false)) co_return;
     RequestReader reader;
     std::array<char, 16 * 1024> buffer;
     for (;;) {
@@ -325,15 +359,26 @@ KHIVE_TESTING_DECL FaultServer& FaultServer::otherwise(Script::Handler handler)
 
 KHIVE_TESTING_DECL FaultServer& FaultServer::on_accept(Reply fault, std::size_t times)
 {
-    const std::lock_guard lock(state_->mutex);
-    if (times != 0) state_->faults.push_back({std::move(fault), times, false});
+    state_->add_fault(std::move(fault), times, detail::ConnectionFault::When::accepted);
     return *this;
 }
 
 KHIVE_TESTING_DECL FaultServer& FaultServer::on_first_bytes(Reply fault, std::size_t times)
 {
+    state_->add_fault(std::move(fault), times, detail::ConnectionFault::When::first_bytes);
+    return *this;
+}
+
+KHIVE_TESTING_DECL FaultServer& FaultServer::on_request_bytes(Reply fault, std::size_t times)
+{
+    state_->add_fault(std::move(fault), times, detail::ConnectionFault::When::request_bytes);
+    return *this;
+}
+
+KHIVE_TESTING_DECL FaultServer& FaultServer::greet_with(Reply greeting)
+{
     const std::lock_guard lock(state_->mutex);
-    if (times != 0) state_->faults.push_back({std::move(fault), times, true});
+    state_->greeting = std::move(greeting);
     return *this;
 }
 

@@ -4,6 +4,7 @@
 #include <khive/testing/detail/fault_session.hpp>
 
 #include <boost/asio/buffer.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/socket_base.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -78,7 +79,13 @@ inline asio::awaitable<bool> FaultSession::write(const std::string* bytes, bool 
 /// Sends close_notify. The peer's own, for which Asio waits, may never come.
 inline asio::awaitable<void> FaultSession::say_goodbye()
 {
-    asio::steady_timer patience(socket_.get_executor(), std::chrono::seconds{1});
+    const std::chrono::milliseconds wait{idle ? 10 : 1000};
+    if (idle) { // Asio would wait for the read of the next request, and only then read on its own account
+        boost::system::error_code ignored;
+        socket_.cancel(ignored);
+        co_await asio::post(socket_.get_executor(), asio::use_awaitable);
+    }
+    asio::steady_timer patience(socket_.get_executor(), wait);
     patience.async_wait([this](boost::system::error_code cancelled) {
         boost::system::error_code ignored;
         if (!cancelled) socket_.cancel(ignored);
@@ -108,7 +115,7 @@ KHIVE_TESTING_DECL asio::awaitable<bool> FaultSession::perform(std::vector<PeerA
     for (const auto& action : actions) {
         switch (action.kind) {
         case PeerAction::Kind::send:
-            if (!co_await write(&action.bytes, bare)) co_return false;
+            if (!co_await write(&action.bytes, bare || action.bare)) co_return false;
             break;
         case PeerAction::Kind::pause:
             timer.expires_after(action.pause);

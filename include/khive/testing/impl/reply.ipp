@@ -100,6 +100,18 @@ KHIVE_TESTING_DECL Reply& Reply::in_pieces(std::size_t size, Duration interval)
     return *this;
 }
 
+KHIVE_TESTING_DECL Reply& Reply::at_once(std::size_t bytes)
+{
+    first_piece_ = bytes;
+    return *this;
+}
+
+KHIVE_TESTING_DECL Reply& Reply::then_inject(std::string bytes)
+{
+    injected_ = std::move(bytes);
+    return *this;
+}
+
 KHIVE_TESTING_DECL Reply& Reply::cut_after(std::size_t bytes)
 {
     cut_ = bytes;
@@ -142,10 +154,11 @@ KHIVE_TESTING_DECL std::vector<PeerAction> Reply::actions(std::string_view metho
     const std::string all = bytes(method).substr(0, cut_);
     for (std::size_t at = 0; at < all.size();) {
         if (at != 0) actions.push_back({Kind::pause, {}, interval_});
-        const std::size_t size = std::min(piece_, all.size() - at);
+        const std::size_t size = std::min(at == 0 ? std::max(first_piece_, piece_) : piece_, all.size() - at);
         actions.push_back({Kind::send, all.substr(at, size), {}});
         at += size;
     }
+    if (!injected_.empty()) actions.push_back({Kind::send, injected_, {}, true});
     if (linger_ > Duration::zero()) actions.push_back({Kind::pause, {}, linger_});
     const bool closes = close_asked || iequals(Headers::from_lines(fields_).get_or("Connection", ""), "close");
     switch (then_) {
