@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSL-1.0
-# Installs the Debian packages that are missing for the named groups: build, tests, examples, clang, benchmark, race, debian13.
+# Installs the Debian packages that are missing for the named groups: build, tests, examples, clang, coverage, benchmark,
+# race, debian13.
 # Does nothing, and needs no right to, where all are there or where the system is not Debian's.
 set -euo pipefail
 
@@ -17,6 +18,7 @@ packages_of() {
     tests) echo catch2 nginx-light openssl python3 ;;
     examples) echo libcli11-dev ;;
     clang) echo clang-19 libclang-rt-19-dev llvm-19 ;;
+    coverage) echo gcovr ;;
     benchmark) echo libbenchmark-dev valgrind strace openssl python3 ;;
     race)
       echo golang-go default-jdk-headless python3-aiohttp python3-httpx libcurl4-openssl-dev libcpp-httplib-dev linux-perf
