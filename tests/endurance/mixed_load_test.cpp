@@ -27,7 +27,7 @@
 #endif
 #endif
 #if defined(KHIVE_TESTS_SANITIZED)
-#include <sanitizer/allocator_interface.h>
+extern "C" std::size_t __sanitizer_get_current_allocated_bytes(); // GCC has no header for it
 #endif
 
 using namespace khive_tests;
