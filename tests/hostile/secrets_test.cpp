@@ -116,6 +116,12 @@ Reply telling(Reply reply)
     return reply.header("Set-Cookie", "session=set-hunter2").header("Location", "http://api.test/?token=location-hunter2");
 }
 
+/// Reads nothing.
+class Deaf final : public SimulatedServer {
+    void on_connection(SimulatedPeer peer) override { peer.stop_reading(); }
+    void on_bytes(SimulatedPeer, std::string_view) override {}
+};
+
 /// Makes calls against a simulated server, one world each.
 struct World {
     explicit World(const Examiner& examiner, std::initializer_list<Reply> replies = {}, const std::string& base = {})
@@ -149,6 +155,7 @@ void examine_answers(Examiner& examiner)
     };
     for (const Reply& reply : replies) {
         World world(examiner, {reply});
+        INFO(reply.bytes().substr(0, 100));
         examiner.examine(world.call());
     }
     World decoding(examiner, {ok_json("{\"a\":\"hunter2\"}"), ok("\"hunter2")});
@@ -176,7 +183,7 @@ void examine_connections(Examiner& examiner)
     slow.api.network().host("api.test").delay(10s);
     examiner.examine(slow.call());
     World stalled(examiner);
-    stalled.api.address().send_window(1);
+    stalled.api.network().serve("api.test", 80, std::make_shared<Deaf>()).send_window(10);
     examiner.examine(stalled.call());
     World silent(examiner, {no_answer()}, "https://user-hunter2:password-hunter2@api.test:80/v1");
     examiner.examine(silent.call()); // no trust anchors, or a handshake that nobody answers
@@ -217,7 +224,7 @@ void examine_limits(Examiner& examiner)
     const auto slot = busy.try_enter(world.time.now());
     examiner.examine(call_with(busy)); // until the total time is up, in the queue
 
-    World narrow(examiner, {ok().after(20s)});
+    World narrow(examiner, {ok().after(20s), no_answer()});
     VirtualTime& time = narrow.time;
     ClientOptions one = secretive(examiner);
     one.pool({.max_connections = 1});
@@ -250,10 +257,11 @@ void examine_mistakes(Examiner& examiner)
     examiner.examine(call([](RequestBuilder& request) { request.header("X-Token", "hunter2\r\n"); }));
     examiner.examine(call([](RequestBuilder& request) { request.bearer(Secret("hunter2\n")); }));
     examiner.examine(call([](RequestBuilder& request) { request.idempotency_key("hunter2\r"); }));
-    examiner.examine(call([](RequestBuilder& request) { request.cost(-1).bearer(Secret("hunter2")); }));
     for (const char* path : {"http://u:hunter2@[::1", "http://u:hunter2@host:99999/", "http://u:hunter2@host/\r\n",
-                             "//u:hunter2@ho st/", "/?token=hunter2\r\n", "http://u:hunter2@/", "http://u:hunter2@a@b/"})
+                             "/?token=hunter2\r\n", "http://u:hunter2@/", "http://u:hunter2@a@b/"}) {
+        INFO(path);
         examiner.examine(call([](RequestBuilder&) {}, "GET", path));
+    }
 
     for (const char* base : {"http://user:hunter2@", "http://user:hunter2@host:x/", "ftp://user:hunter2@host/",
                              "http://user:hunter2@ho st/", "http://host/?token=hunter2 "})
