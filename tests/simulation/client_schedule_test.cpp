@@ -31,9 +31,9 @@ unsigned number_from(const char* variable, unsigned otherwise)
 } // namespace
 
 TEMPLATE_TEST_CASE_SIG("AsyncAPIClient: invariants hold on random schedules", "[client][simulation]",
-                       ((unsigned First), First), 0U, 1'000U, 2'000U, 3'000U, 4'000U, 5'000U, 6'000U, 7'000U, 8'000U, 9'000U)
+                       ((unsigned First), First), 0U, 100U, 200U, 300U, 400U, 500U, 600U, 700U, 800U, 900U)
 {
-    try_seeds(First, 1'000);
+    try_seeds(First, 100);
 }
 
 TEST_CASE("AsyncAPIClient: invariants hold on the schedules that are asked for", "[.][client][many]")
