@@ -38,7 +38,7 @@ static_assert(std::is_trivially_destructible_v<AsyncExecutorOptions>);
 /// - Complexity: a slot without waiting is O(1) without allocation; a task costs three allocations.
 class AsyncExecutor {
 public:
-    using Slot = detail::WorkPermit;
+    using Slot = detail::WorkSlot;
 
     /// Throws `ConfigurationError` for options out of range.
     KHIVE_DECL explicit AsyncExecutor(const AsyncExecutorOptions& options = {});
@@ -87,7 +87,12 @@ public:
 
     /// \name ExecutorPolicy
     /// @{
-    [[nodiscard]] std::optional<Slot> try_enter(TimePoint now) { return work_->try_enter(0, now); }
+    [[nodiscard]] std::optional<Slot> try_enter(TimePoint now)
+    {
+        auto permit = work_->try_enter(0, now);
+        if (!permit) return std::nullopt;
+        return std::optional<Slot>(std::in_place, std::move(*permit));
+    }
     [[nodiscard]] asio::awaitable<Result<Slot>> enter(async::WaitRequest request)
     {
         request.key = nullptr;

@@ -62,13 +62,12 @@ public:
                 auto permit = gate_.try_take(call.fields.cost, state.now);
                 if constexpr (Gate::ever_waits) {
                     if (!permit) {
-                        auto waited = co_await gate_.take(state.wait_request(), &state.time, &state.attempt());
-                        state.read_clock();
-                        if (!waited) co_return state.refuse(waited.error());
-                        permit.emplace(std::move(*waited));
+                        auto waiting = wait_for_permit(&state, &permit);
+                        const bool granted = co_await std::move(waiting);
+                        if (!granted) co_return;
                     }
                 }
-                std::optional<typename Breaker::Ticket> ticket;
+                std::optional<Ticket> ticket;
                 if (auto refused = state.admit(ticket)) co_return state.refuse(*std::move(refused));
 
                 // A connection; then one exchange, or two where the first met one that had died while idle.
@@ -76,36 +75,20 @@ public:
                 bool fresh = false;
                 for (;;) {
                     if (!lease) {
-                        // Who waits for a connection of a full pool keeps its slot only. Its token would be paid for now and
-                        // used in a burst later. So everybody who waits for one thing while holding others holds them in this
-                        // order: slot, connection, token.
-                        std::optional<typename Gate::Slot> slot;
-                        if (Gate::ever_waits && pool().is_exhausted(*call.entry)) {
-                            ticket.reset();
-                            slot.emplace(Gate::keep_slot(std::move(*permit)));
-                            permit.reset();
+                        if constexpr (Gate::ever_waits) {
+                            if (pool().is_exhausted(*call.entry)) {
+                                auto waiting = wait_for_connection(&state, &permit, &ticket, &lease, fresh);
+                                const Waited waited = co_await std::move(waiting);
+                                if (waited == Waited::refused) co_return;
+                                if (waited == Waited::failed) break;
+                                continue;
+                            }
                         }
                         auto checkout = async::suspend(state.checkout(fresh));
                         co_await std::move(checkout);
                         auto opened = call.checkout->result();
                         state.opened(opened);
-                        if constexpr (Gate::ever_waits) {
-                            if (slot && opened) permit = gate_.try_take_token(*slot, call.fields.cost, state.now);
-                            if (slot && opened && !permit) {
-                                auto charged = co_await gate_.take_token(std::move(*slot), state.wait_request(), &state.time,
-                                                                         &state.attempt());
-                                state.read_clock();
-                                if (!charged) co_return state.refuse(charged.error());
-                                permit.emplace(std::move(*charged));
-                                if (!(**opened).wake(true)) opened->reset(); // nobody has watched it
-                            }
-                            if (!ticket) {
-                                auto refused = state.admit(ticket);
-                                if (refused && opened) co_return state.refuse(*std::move(refused));
-                            }
-                        }
                         if (!opened) break;
-                        if (!*opened) continue;
                         lease.emplace(std::move(*opened));
                     }
                     const auto cancellation = co_await asio::this_coro::cancellation_state;
@@ -151,6 +134,60 @@ public:
 
 private:
     class Run;
+    using Permit = typename Gate::Permit;
+    using Ticket = typename Breaker::Ticket;
+    enum class Waited { connected, lost, failed, refused };
+
+    // What hardly any call needs has coroutines of its own, so that the frame of every call is small enough for Asio to recycle.
+    // They are awaited at once, and work on the locals of the frame that does.
+
+    /// False if there is none and the call has ended.
+    asio::awaitable<bool> wait_for_permit(Run* state, std::optional<Permit>* permit)
+    {
+        auto taking = gate_.take(state->wait_request(), &state->time, &state->attempt());
+        auto taken = co_await std::move(taking);
+        state->read_clock();
+        if (taken)
+            permit->emplace(std::move(*taken));
+        else
+            state->refuse(taken.error());
+        co_return taken.has_value();
+    }
+
+    /// Who waits for a connection of a full pool keeps its slot only. Its token would be paid for now and used in a burst later.
+    /// So everybody who waits for one thing while holding others holds them in this order: slot, connection, token.
+    asio::awaitable<Waited> wait_for_connection(Run* state, std::optional<Permit>* permit, std::optional<Ticket>* ticket,
+                                                std::optional<net::Lease>* lease, bool fresh)
+    {
+        ticket->reset();
+        typename Gate::Slot slot = Gate::keep_slot(std::move(**permit));
+        permit->reset();
+        auto checkout = async::suspend(state->checkout(fresh));
+        co_await std::move(checkout);
+        auto opened = state->checked_out();
+        state->opened(opened);
+        if (opened) *permit = gate_.try_take_token(slot, state->cost(), state->now);
+        if (opened && !*permit) {
+            auto charging = gate_.take_token(std::move(slot), state->wait_request(), &state->time, &state->attempt());
+            auto charged = co_await std::move(charging);
+            state->read_clock();
+            if (!charged) {
+                state->refuse(charged.error());
+                co_return Waited::refused;
+            }
+            permit->emplace(std::move(*charged));
+            if (!(**opened).wake(true)) opened->reset(); // nobody has watched it
+        }
+        auto refused = state->admit(*ticket);
+        if (!opened) co_return Waited::failed;
+        if (refused) {
+            state->refuse(*std::move(refused));
+            co_return Waited::refused;
+        }
+        if (!*opened) co_return Waited::lost;
+        lease->emplace(std::move(*opened));
+        co_return Waited::connected;
+    }
 
     static Gate make_gate(const std::tuple<Policies...>& policies)
     {
@@ -214,13 +251,16 @@ public:
     }
 
     /// A ticket, or why there is none.
-    [[nodiscard]] std::optional<Error> admit(std::optional<typename Breaker::Ticket>& ticket)
+    [[nodiscard]] std::optional<Error> admit(std::optional<Ticket>& ticket)
     {
         auto admitted = core_.breaker_.try_admit(now);
         if (!admitted) return admitted.error();
         ticket.emplace(std::move(*admitted));
         return std::nullopt;
     }
+
+    [[nodiscard]] double cost() const noexcept { return call_.fields.cost; }
+    [[nodiscard]] Result<net::Lease> checked_out() { return call_.checkout->result(); }
 
     /// After waiting for a connection.
     void opened(const Result<net::Lease>& lease)

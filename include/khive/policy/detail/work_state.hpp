@@ -80,12 +80,35 @@ public:
 
 private:
     friend class WorkState;
+    friend class WorkSlot;
     void release() noexcept;
 
     WorkState* work_;
     double cost_; ///< to give back; 0 once spent
     Mark taken_;
     bool has_slot_;
+};
+
+/// A slot alone, as small as can be: every call of a client holds one.
+class WorkSlot {
+public:
+    explicit WorkSlot(WorkPermit permit) noexcept : work_(std::exchange(permit.work_, nullptr)) {}
+    WorkSlot(WorkSlot&& other) noexcept : work_(std::exchange(other.work_, nullptr)) {}
+    WorkSlot& operator=(WorkSlot&& other) noexcept
+    {
+        const WorkSlot old = std::move(*this);
+        work_ = std::exchange(other.work_, nullptr);
+        return *this;
+    }
+    ~WorkSlot()
+    {
+        if (work_ != nullptr) release();
+    }
+
+private:
+    void release() noexcept;
+
+    WorkState* work_;
 };
 
 /// A task that an executor owns until it has ended.
@@ -238,6 +261,11 @@ inline void WorkPermit::release() noexcept
         work.release(cost_, taken_);
     else
         work.refund(cost_, taken_);
+}
+
+inline void WorkSlot::release() noexcept
+{
+    std::exchange(work_, nullptr)->release(0, {});
 }
 
 } // namespace detail
