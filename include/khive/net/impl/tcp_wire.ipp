@@ -21,6 +21,8 @@ public:
     explicit BackgroundWait(asio::any_io_executor executor) : work_(std::move(executor)) {}
 
     void begin() noexcept { under_way_.store(true); }
+    /// Instead of `release`: the operation could not be started.
+    void undo() noexcept { under_way_.store(false); }
     /// After the operation has been started.
     void release() const noexcept { work_.release(); }
     /// By its handler or its cancellation, whichever comes first.
@@ -49,6 +51,17 @@ public:
     {
         if (listener_) listener_->on_abandoned();
     }
+    /// Hands the handler to `start`, which has not taken it if it throws: there is nothing to tell then.
+    template <class Start>
+    void start_with(Start start)
+    {
+        try {
+            start(*this);
+        } catch (...) {
+            listener_.reset();
+            throw;
+        }
+    }
     void operator()(boost::system::error_code error, std::size_t bytes = 0)
     {
         const ListenerPtr listener = std::move(listener_);
@@ -74,30 +87,41 @@ public:
     {
         boost::system::error_code ignored;
         socket_.close(ignored);
-        socket_.async_connect(endpoint, WireHandler(WireEvent::connected, std::move(listener)));
+        WireHandler handler(WireEvent::connected, std::move(listener));
+        handler.start_with([&](WireHandler& h) { socket_.async_connect(endpoint, std::move(h)); });
     }
 
     void read_some(std::span<char> into, ListenerPtr listener) override
     {
-        socket_.async_read_some(asio::buffer(into.data(), into.size()), WireHandler(WireEvent::read, std::move(listener)));
+        WireHandler handler(WireEvent::read, std::move(listener));
+        handler.start_with([&](WireHandler& h) {
+            socket_.async_read_some(asio::buffer(into.data(), into.size()), std::move(h));
+        });
     }
 
     void write_some(const WriteBuffers& from, ListenerPtr listener) override
     {
         set_options_once();
         WireHandler handler(WireEvent::written, std::move(listener));
-        if (from[1].empty())
-            return socket_.async_write_some(asio::buffer(from[0].data(), from[0].size()), std::move(handler));
-        const std::array<asio::const_buffer, 2> both{asio::buffer(from[0].data(), from[0].size()),
-                                                     asio::buffer(from[1].data(), from[1].size())};
-        socket_.async_write_some(both, std::move(handler));
+        handler.start_with([&](WireHandler& h) {
+            if (from[1].empty())
+                return socket_.async_write_some(asio::buffer(from[0].data(), from[0].size()), std::move(h));
+            const std::array<asio::const_buffer, 2> both{asio::buffer(from[0].data(), from[0].size()),
+                                                         asio::buffer(from[1].data(), from[1].size())};
+            socket_.async_write_some(both, std::move(h));
+        });
     }
 
     void wait_readable(ListenerPtr listener) override
     {
+        WireHandler handler(WireEvent::readable, std::move(listener), &background_);
         background_.begin();
-        socket_.async_wait(asio::socket_base::wait_read,
-                           WireHandler(WireEvent::readable, std::move(listener), &background_));
+        try {
+            handler.start_with([&](WireHandler& h) { socket_.async_wait(asio::socket_base::wait_read, std::move(h)); });
+        } catch (...) {
+            background_.undo();
+            throw;
+        }
         background_.release();
     }
 
