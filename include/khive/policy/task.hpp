@@ -24,10 +24,7 @@ public:
     using WorkTask::WorkTask;
 
     /// Ended before it began.
-    void refuse(const Error& error)
-    {
-        settled(async::as_exception(error));
-    }
+    void refuse(const Error& error) { settled(async::as_exception(error)); }
     [[nodiscard]] bool has_ended() const
     {
         const std::lock_guard lock(mutex_);

@@ -91,7 +91,8 @@ private:
 };
 
 template <class Executor>
-using Tracked = std::decay_t<decltype(asio::prefer(std::declval<const Executor&>(), asio::execution::outstanding_work.tracked))>;
+using Tracked =
+    std::decay_t<decltype(asio::prefer(std::declval<const Executor&>(), asio::execution::outstanding_work.tracked))>;
 
 /// Calls `act` with the executor of an `io_context` or `thread_pool` that `executor` is; false if it is none.
 template <class Act>
@@ -104,8 +105,8 @@ bool visit_plain_executor(const asio::any_io_executor& executor, const Act& act)
     };
     using Io = asio::io_context::executor_type;
     using Pool = asio::thread_pool::executor_type;
-    return visit(std::type_identity<Io>{}) || visit(std::type_identity<Tracked<Io>>{}) || visit(std::type_identity<Pool>{}) ||
-           visit(std::type_identity<Tracked<Pool>>{});
+    return visit(std::type_identity<Io>{}) || visit(std::type_identity<Tracked<Io>>{}) ||
+           visit(std::type_identity<Pool>{}) || visit(std::type_identity<Tracked<Pool>>{});
 }
 
 /// The same with the one that a strand is over.
@@ -138,7 +139,8 @@ void post_in_place(const Executor& executor, PostedTask& task, Run run)
 
 KHIVE_DECL void post(const asio::any_io_executor& executor, PostedTask& task)
 {
-    if (detail::visit_plain_executor(executor, [&](const auto& plain) { detail::post_in_place(plain, task, detail::Turn(task)); }))
+    if (detail::visit_plain_executor(executor,
+                                     [&](const auto& plain) { detail::post_in_place(plain, task, detail::Turn(task)); }))
         return;
     PostedTask*& mine = detail::being_posted();
     PostedTask* const outer = std::exchange(mine, &task);

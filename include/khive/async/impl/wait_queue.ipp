@@ -36,7 +36,8 @@ void drain(List& list, End end) noexcept
 
 } // namespace detail
 
-KHIVE_DECL Waiter::Waiter(std::shared_ptr<WaitQueue> queue, const WaitRequest& request, const asio::any_io_executor& executor)
+KHIVE_DECL Waiter::Waiter(std::shared_ptr<WaitQueue> queue, const WaitRequest& request,
+                          const asio::any_io_executor& executor)
     : ScopedWait(request.scope != nullptr ? request.scope->shared_from_this() : nullptr),
       queue_(std::move(queue)),
       request_(request),

@@ -268,7 +268,8 @@ KHIVE_DECL void Connection::begin_exchange(const Outgoing& outgoing)
     } else {
         // Between the grant and now: by its owner, or its watch, begun by another thread just before, has found its end.
         ended_ = true;
-        end_.error = Error{closed_by_owner_ ? ErrorKind::closed : ErrorKind::connection_lost}.with_retryable(!closed_by_owner_);
+        end_.error =
+            Error{closed_by_owner_ ? ErrorKind::closed : ErrorKind::connection_lost}.with_retryable(!closed_by_owner_);
         if (!closed_by_owner_) end_.error = lost_before_request();
     }
 }
@@ -488,8 +489,7 @@ KHIVE_DECL void Connection::out_of_memory() noexcept
     case Stage::resolving: return end(detail::no_memory(ErrorKind::resolve));
     case Stage::connecting: return end(detail::no_memory(ErrorKind::connect));
     case Stage::handshaking: return end(detail::no_memory(ErrorKind::tls));
-    case Stage::exchanging:
-        return end(detail::no_memory(ErrorKind::connection_lost).with_maybe_processed(end_.wrote));
+    case Stage::exchanging: return end(detail::no_memory(ErrorKind::connection_lost).with_maybe_processed(end_.wrote));
     case Stage::fresh:
     case Stage::idle:
     case Stage::closed:

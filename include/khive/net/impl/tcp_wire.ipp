@@ -94,9 +94,8 @@ public:
     void read_some(std::span<char> into, ListenerPtr listener) override
     {
         WireHandler handler(WireEvent::read, std::move(listener));
-        handler.start_with([&](WireHandler& h) {
-            socket_.async_read_some(asio::buffer(into.data(), into.size()), std::move(h));
-        });
+        handler.start_with(
+            [&](WireHandler& h) { socket_.async_read_some(asio::buffer(into.data(), into.size()), std::move(h)); });
     }
 
     void write_some(const WriteBuffers& from, ListenerPtr listener) override
@@ -104,8 +103,7 @@ public:
         set_options_once();
         WireHandler handler(WireEvent::written, std::move(listener));
         handler.start_with([&](WireHandler& h) {
-            if (from[1].empty())
-                return socket_.async_write_some(asio::buffer(from[0].data(), from[0].size()), std::move(h));
+            if (from[1].empty()) return socket_.async_write_some(asio::buffer(from[0].data(), from[0].size()), std::move(h));
             const std::array<asio::const_buffer, 2> both{asio::buffer(from[0].data(), from[0].size()),
                                                          asio::buffer(from[1].data(), from[1].size())};
             socket_.async_write_some(both, std::move(h));

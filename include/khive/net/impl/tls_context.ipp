@@ -166,7 +166,7 @@ inline int on_new_session(SSL* ssl, SSL_SESSION* session)
     SslPtr<SSL_SESSION> kept(session);
     try {
         state->sessions.store(*origin, kept);
-        return 1; // keeps the reference
+        return 1;   // keeps the reference
     } catch (...) { // called by C, which has the session still
         (void)kept.release();
         return 0;
