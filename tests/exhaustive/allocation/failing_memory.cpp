@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 #include "exhaustive/allocation/failing_memory.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <new>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
 
 #include <cxxabi.h>
@@ -35,10 +37,16 @@ struct Excuse {
 constexpr std::array excuses{
     Excuse{"::~awaitable_thread(", "a destructor that posts what is left of a coroutine: std::terminate"},
     Excuse{"::on_invoker_exit::~on_invoker_exit(", "a destructor that posts the rest of a strand's queue: std::terminate"},
+    Excuse{"strand_executor_service::create_implementation(",
+           "a strand without its mutex, whose destructor reads what was never set"},
     Excuse{"execute<boost::asio::detail::strand_executor_service::invoker<",
            "the strand has queued a function and cannot be scheduled: it stands still for ever"},
     Excuse{"co_spawn_entry_point",
            "the end of a coroutine cannot be told to the completion handler of co_spawn, which is lost"},
+    Excuse{
+        "async_result<boost::asio::use_awaitable_t<boost::asio::any_io_executor>, void ()>::initiate<boost::asio::detail::"
+        "initiate_post>",
+        "the same for a coroutine that has never waited"},
     Excuse{"::json_value::destroy(",
            "the destructor of nlohmann::json, which makes a list of what it destroys: std::terminate"},
 };
@@ -50,22 +58,33 @@ bool is_khive(std::string_view mangled) noexcept
     return mangled.starts_with("_ZTh") && mangled.find("N5khive") != std::string_view::npos;
 }
 
+enum class Verdict : unsigned char { none, khive, excused };
+
+Verdict judge(const void* frame) noexcept
+{
+    Dl_info info;
+    if (dladdr(frame, &info) == 0 || info.dli_sname == nullptr) return Verdict::none;
+    if (is_khive(info.dli_sname)) return Verdict::khive;
+    int status = 0;
+    char* const name = abi::__cxa_demangle(info.dli_sname, nullptr, nullptr, &status);
+    const std::string_view text = name != nullptr ? name : info.dli_sname;
+    const bool found = std::ranges::any_of(
+        excuses, [&](const Excuse& excuse) { return text.find(excuse.function) != std::string_view::npos; });
+    std::free(name);
+    return found ? Verdict::excused : Verdict::none;
+}
+
+/// From the inside out: of khive, which is to survive it, or of an excused function?
 bool is_excused() noexcept
 {
+    static thread_local std::unordered_map<const void*, Verdict> known;
     std::array<void*, 48> frames;
     const int depth = backtrace(frames.data(), static_cast<int>(frames.size()));
     for (int i = 0; i < depth; ++i) {
-        Dl_info info;
-        if (dladdr(frames[static_cast<std::size_t>(i)], &info) == 0 || info.dli_sname == nullptr) continue;
-        if (is_khive(info.dli_sname)) return false; // which is to survive it
-        int status = 0;
-        char* const name = abi::__cxa_demangle(info.dli_sname, nullptr, nullptr, &status);
-        bool found = false;
-        for (const Excuse& excuse : excuses)
-            found = found || std::string_view(name != nullptr ? name : info.dli_sname).find(excuse.function) !=
-                                 std::string_view::npos;
-        std::free(name);
-        if (found) return true;
+        const void* const frame = frames[static_cast<std::size_t>(i)];
+        const auto [at, is_new] = known.try_emplace(frame, Verdict::none);
+        if (is_new) at->second = judge(frame);
+        if (at->second != Verdict::none) return at->second == Verdict::excused;
     }
     return false;
 }

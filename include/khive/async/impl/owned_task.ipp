@@ -88,9 +88,20 @@ KHIVE_DECL void OwnedTask::cancel() noexcept
     cancelling_.post(strand, shared_from_this());
 }
 
+/// Asio takes memory to pass it on; where there is none it is tried again.
 KHIVE_DECL void OwnedTask::emit() noexcept
 {
-    if (!ended_) signal_.emit(asio::cancellation_type::terminal);
+    if (ended_) return;
+    try {
+        signal_.emit(asio::cancellation_type::terminal);
+    } catch (const std::bad_alloc&) {
+        asio::any_io_executor strand;
+        {
+            const std::lock_guard lock(mutex_);
+            strand = strand_;
+        }
+        if (strand) cancelling_.post(strand, shared_from_this());
+    }
 }
 
 /// Takes the coroutine's handler out of the signal, whether this is run or abandoned: it holds the strand too.

@@ -12,6 +12,7 @@
 #include <atomic>
 #include <exception>
 #include <memory>
+#include <new>
 #include <optional>
 #include <type_traits>
 #include <utility>
@@ -108,7 +109,13 @@ private:
     {
         if (finished_) return;
         settled_.timed_out |= timed_out_.load();
-        if (const unsigned types = types_.exchange(0)) signal_.emit(static_cast<asio::cancellation_type>(types));
+        const unsigned types = types_.exchange(0);
+        if (types == 0) return;
+        try {
+            signal_.emit(static_cast<asio::cancellation_type>(types));
+        } catch (const std::bad_alloc&) { // which Asio takes to pass it on: once more
+            cancel(static_cast<asio::cancellation_type>(types), false);
+        }
     }
 
     static asio::awaitable<void> run(std::shared_ptr<Race> self, asio::awaitable<Value> work, TimePoint due)
