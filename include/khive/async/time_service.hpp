@@ -55,7 +55,7 @@ private:
 ///   and asked then; a connection re-arms for each request at the price of one atomic load.
 /// - Thread safety: safe. `on_time` runs under the service's (recursive) lock, so after `disarm` returns it does not run any
 ///   more. Hence the rule: never call the service while holding a lock that an `on_time` takes.
-/// - Complexity: O(log n), no allocation; where there is no memory for the timer of Asio's it is tried again until there is.
+/// - Complexity: O(log n), no allocation; where there is no memory for a timer of Asio's, it looks at the clock until there is.
 class TimeService final : public asio::execution_context::service, private PostedTask {
 public:
     inline static asio::execution_context::id id;
@@ -89,11 +89,10 @@ private:
     KHIVE_DECL void erase(TimerNode& node) noexcept;
     KHIVE_DECL void run_due(TimePoint now);
     KHIVE_DECL void schedule_wakeup();
-    KHIVE_DECL void post_wakeup();
     KHIVE_DECL void run() override;
     void abandon() noexcept override {}
     KHIVE_DECL void start_timer(TimePoint due);
-    KHIVE_DECL void on_timer();
+    KHIVE_DECL void on_time();
 
     mutable std::recursive_mutex mutex_;
     boost::intrusive::multiset<TimerNode> nodes_;

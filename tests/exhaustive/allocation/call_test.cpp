@@ -270,8 +270,6 @@ void fail_all(bool later_too)
         INFO(kind.name);
         const auto count = fail_every_allocation(later_too, [&](memory::Plan plan) { StarvedCall(kind).run(plan); });
         CHECK(count >= 3);
-        if (std::getenv("KHIVE_TELL_COUNTS") != nullptr)
-            std::printf("%4llu %s\n", static_cast<unsigned long long>(count), kind.name);
     }
 }
 

@@ -60,7 +60,7 @@ std::uint64_t fail_every_allocation(bool later_too, Run run)
 {
     for (std::uint64_t n = 1;; ++n) {
         INFO("allocation " << n << (later_too ? " and all later ones fail" : " fails"));
-        run(memory::Plan{n, later_too});
+        run(memory::Plan{.first = n, .later_too = later_too});
         failures.add(memory::failed());
         excused.add(memory::excused());
         if (memory::failed() + memory::excused() == 0) return n - 1;

@@ -10,6 +10,8 @@
 #include <unordered_map>
 #include <utility>
 
+#include <openssl/crypto.h>
+
 #include <cxxabi.h>
 #include <dlfcn.h>
 #include <execinfo.h>
@@ -100,9 +102,9 @@ void tell() noexcept
 }
 
 /// Counts an allocation; must it fail?
-bool fails() noexcept
+bool fails(bool openssl = false) noexcept
 {
-    if (!state.armed || state.aside != 0) return false;
+    if (!state.armed || state.aside != 0 || openssl != state.plan.openssl) return false;
     ++state.counted;
     const bool due = state.counted == state.plan.first || (state.plan.later_too && state.counted > state.plan.first);
     if (!due) return false;
@@ -163,6 +165,17 @@ Inside::~Inside()
 
 namespace {
 
+// OpenSSL takes its memory here, from before its first use on.
+const bool openssl_asks_here =
+    CRYPTO_set_mem_functions(
+        [](std::size_t size, const char*, int) -> void* { return size == 0 || fails(true) ? nullptr : std::malloc(size); },
+        [](void* memory, std::size_t size, const char*, int) -> void* {
+            if (size != 0) return fails(true) ? nullptr : std::realloc(memory, size);
+            std::free(memory);
+            return nullptr;
+        },
+        [](void* memory, const char*, int) { std::free(memory); }) == 1;
+
 void* allocate_aligned(std::size_t size, std::align_val_t alignment) noexcept
 {
     if (fails()) return nullptr;
@@ -179,6 +192,12 @@ void* or_throw(void* memory)
 }
 
 } // namespace
+
+bool serves_openssl() noexcept
+{
+    return openssl_asks_here;
+}
+
 } // namespace khive_tests::memory
 
 using khive_tests::memory::allocate;

@@ -4,13 +4,15 @@
 #include <cstdint>
 #include <limits>
 
-// The memory of this executable fails when it is told to: `operator new` in all its forms, and Asio's `aligned_alloc`.
+// The memory of this executable fails when it is told to: `operator new` in all its forms, and Asio's `aligned_alloc`; or that of
+// OpenSSL.
 namespace khive_tests::memory {
 
 /// Which allocations of the calling thread fail.
 struct Plan {
     std::uint64_t first = std::numeric_limits<std::uint64_t>::max(); ///< from 1 on
     bool later_too = false;                                          ///< all that follow, too
+    bool openssl = false;                                            ///< those of OpenSSL, and no others
 };
 
 /// From now on allocations of this thread count, and fail as planned.
@@ -22,6 +24,8 @@ void disarm() noexcept;
 [[nodiscard]] std::uint64_t failed() noexcept;
 /// How many should have failed and were let through: see `failing_memory.cpp`.
 [[nodiscard]] std::uint64_t excused() noexcept;
+/// Does OpenSSL take its memory here?
+[[nodiscard]] bool serves_openssl() noexcept;
 /// Counts as an allocation.
 void charge();
 

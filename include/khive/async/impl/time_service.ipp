@@ -81,11 +81,6 @@ KHIVE_DECL void TimeService::schedule_wakeup()
     const TimePoint due = nodes_.begin()->due_;
     if (due == no_deadline || due >= wakeup_) return;
     wakeup_ = due;
-    post_wakeup();
-}
-
-KHIVE_DECL void TimeService::post_wakeup()
-{
     if (!std::exchange(wakeup_posted_, true)) async::post(executor_, *this);
 }
 
@@ -97,8 +92,8 @@ KHIVE_DECL void TimeService::run()
     if (shut_down_ || wakeup_ == no_deadline) return;
     try {
         start_timer(wakeup_);
-    } catch (const std::bad_alloc&) {
-        post_wakeup();
+    } catch (const std::bad_alloc&) { // looks at the clock instead, again and again until there is memory
+        on_time();
     }
 }
 
@@ -107,12 +102,12 @@ KHIVE_DECL void TimeService::start_timer(TimePoint due)
     timer_->expires_at(due);
     timer_->async_wait([this](boost::system::error_code error) {
         background_.retake();
-        if (!error) on_timer();
+        if (!error) on_time();
     });
     background_.release();
 }
 
-KHIVE_DECL void TimeService::on_timer()
+KHIVE_DECL void TimeService::on_time()
 {
     const std::lock_guard lock(mutex_);
     if (shut_down_) return;

@@ -9,6 +9,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <new>
 #include <utility>
 
 namespace khive::inline KHIVE_ABI::net {
@@ -195,14 +196,22 @@ KHIVE_DECL void TcpNetwork::resolve(const asio::any_io_executor& executor, const
     const auto address = asio::ip::make_address(host, not_literal);
     if (!not_literal) {
         const Endpoint endpoint(address, port);
-        return async::post(executor, [listener = std::move(listener), endpoint] { listener->on_resolved({}, {endpoint}); });
+        return async::post(executor, [listener = std::move(listener), found = Endpoints{endpoint}]() mutable {
+            listener->on_resolved({}, std::move(found));
+        });
     }
     auto resolver = std::make_unique<asio::ip::tcp::resolver>(executor);
     auto& running = *resolver;
     running.async_resolve(host, std::to_string(port), asio::ip::tcp::resolver::numeric_service,
                           [kept = std::move(resolver), listener = std::move(listener)](
                               boost::system::error_code error, const asio::ip::tcp::resolver::results_type& results) {
-                              listener->on_resolved(error, detail::endpoints_of(results));
+                              Endpoints found;
+                              try {
+                                  found = detail::endpoints_of(results);
+                              } catch (const std::bad_alloc&) {
+                                  error = make_error_code(boost::system::errc::not_enough_memory);
+                              }
+                              listener->on_resolved(error, std::move(found));
                           });
 }
 
