@@ -56,6 +56,7 @@ KHIVE_DECL void Suspension::begin(Completion rest, asio::cancellation_slot slot)
     try {
         return start(rest, slot);
     } catch (...) {
+        if (!rest) throw; // from an executor of another kind: the coroutine is not ours any more
         failed(std::current_exception());
     }
     std::move(rest).run();
