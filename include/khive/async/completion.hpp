@@ -10,6 +10,7 @@
 #include <boost/asio/deferred.hpp>
 
 #include <cstddef>
+#include <exception>
 #include <memory>
 #include <new>
 #include <type_traits>
@@ -62,10 +63,9 @@ public:
 
     /// Counts as work of the executor from now on.
     KHIVE_DECL void track();
-    /// Runs the rest later, on its executor. Destroyed instead of run, the posted function destroys the coroutine.
+    /// Runs the rest later, on its executor; for this it takes memory, which a `Resumption` has. Destroyed instead of run, the
+    /// posted function destroys the coroutine.
     KHIVE_DECL void post() &&;
-    /// The same, and tells `first` right before.
-    KHIVE_DECL void post(std::shared_ptr<BeforeResume> first) &&;
     /// Runs the rest here and now. Only from a handler that runs on `executor()`, holding no lock.
     void run() &&
     {
@@ -79,6 +79,7 @@ public:
     }
 
 private:
+    friend class Resumption;
     static constexpr std::size_t room = 4 * sizeof(void*);
 
     struct Verbs {
@@ -131,12 +132,35 @@ private:
     asio::any_io_executor executor_;
 };
 
+/// The posting of a completion, with memory for it: a part of what the coroutine waits for, so that every wait that has begun can
+/// end.
+class Resumption final : public PostedTask {
+public:
+    /// Runs `rest` later, on its executor, and tells `first` right before, if there is one. `keeper` owns this object. One at a
+    /// time.
+    KHIVE_DECL void post(Completion rest, std::shared_ptr<void> keeper, BeforeResume* first = nullptr);
+
+private:
+    KHIVE_DECL void run() override;
+    KHIVE_DECL void abandon() noexcept override;
+
+    Completion rest_;
+    std::shared_ptr<void> keeper_;
+    BeforeResume* first_ = nullptr;
+};
+
 /// Something that a coroutine can be suspended for. It lives in the coroutine's frame, named on a line of its own.
 class Suspension {
 public:
     /// The coroutine is suspended: `rest` has to be run or posted once. `slot` tells of its cancellation until then.
-    /// With several threads the coroutine, and this object with it, may be gone before this function returns.
-    virtual void start(Completion rest, asio::cancellation_slot slot) = 0;
+    /// With several threads the coroutine, and this object with it, may be gone once `rest` has been moved from.
+    ///
+    /// - Errors: may throw as long as `rest` is where it was; the coroutine goes on at once then, after a call of `failed`.
+    virtual void start(Completion& rest, asio::cancellation_slot slot) = 0;
+    /// It could not be started, for want of memory: what the coroutine waits for has ended with `why`.
+    virtual void failed(std::exception_ptr why) noexcept = 0;
+    /// Starts, or fails and runs `rest`.
+    KHIVE_DECL void begin(Completion rest, asio::cancellation_slot slot);
 
 protected:
     ~Suspension() = default;
@@ -148,7 +172,7 @@ protected:
     return asio::async_initiate<const asio::deferred_t, void()>(
         [](auto handler, Suspension* what) {
             const auto slot = asio::get_associated_cancellation_slot(handler);
-            what->start(Completion(std::move(handler)), slot);
+            what->begin(Completion(std::move(handler)), slot);
         },
         asio::deferred, &suspension);
 }

@@ -7,6 +7,7 @@
 
 #include <boost/asio/awaitable.hpp>
 
+#include <exception>
 #include <memory>
 #include <utility>
 
@@ -23,14 +24,21 @@ class Sleeper;
 class Sleep final : public Suspension {
 public:
     explicit Sleep(TimePoint due, std::shared_ptr<WaitScope> scope = nullptr) noexcept : due_(due), scope_(std::move(scope)) {}
-    [[nodiscard]] bool slept() const noexcept { return slept_; }
+    /// Throws `std::bad_alloc` where there was no memory for it.
+    [[nodiscard]] bool slept() const
+    {
+        if (failure_) std::rethrow_exception(failure_);
+        return slept_;
+    }
 
 private:
     friend class detail::Sleeper;
-    KHIVE_DECL void start(Completion rest, asio::cancellation_slot slot) override;
+    KHIVE_DECL void start(Completion& rest, asio::cancellation_slot slot) override;
+    void failed(std::exception_ptr why) noexcept override { failure_ = std::move(why); }
 
     TimePoint due_;
     std::shared_ptr<WaitScope> scope_;
+    std::exception_ptr failure_;
     bool slept_ = false;
 };
 

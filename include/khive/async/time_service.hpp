@@ -2,6 +2,7 @@
 #pragma once
 
 #include <khive/async/asio.hpp>
+#include <khive/async/post.hpp>
 #include <khive/async/untracked_work.hpp>
 #include <khive/core/time.hpp>
 
@@ -54,14 +55,16 @@ private:
 ///   and asked then; a connection re-arms for each request at the price of one atomic load.
 /// - Thread safety: safe. `on_time` runs under the service's (recursive) lock, so after `disarm` returns it does not run any
 ///   more. Hence the rule: never call the service while holding a lock that an `on_time` takes.
-/// - Complexity: O(log n), no allocation.
-class TimeService final : public asio::execution_context::service {
+/// - Complexity: O(log n), no allocation; where there is no memory for a timer of Asio's, it looks at the clock until there is.
+class TimeService final : public asio::execution_context::service, private PostedTask {
 public:
     inline static asio::execution_context::id id;
 
     KHIVE_DECL explicit TimeService(asio::execution_context& context);
 
     [[nodiscard]] TimePoint now() const noexcept;
+    /// One of its context.
+    [[nodiscard]] const asio::any_io_executor& executor() const noexcept { return executor_; }
     /// Calls `on_time` at `due` or earlier. `no_deadline` keeps the node only for `on_shutdown`.
     KHIVE_DECL void arm(TimerNode& node, TimePoint due);
     /// Takes the node back; `on_time` is not running and will not run once this returns, unless it is the caller.
@@ -89,15 +92,18 @@ private:
     KHIVE_DECL void erase(TimerNode& node) noexcept;
     KHIVE_DECL void run_due(TimePoint now);
     KHIVE_DECL void schedule_wakeup();
+    KHIVE_DECL void run() override;
+    void abandon() noexcept override {}
     KHIVE_DECL void start_timer(TimePoint due);
-    KHIVE_DECL void on_timer();
+    KHIVE_DECL void on_time();
 
     mutable std::recursive_mutex mutex_;
     boost::intrusive::multiset<TimerNode> nodes_;
     std::optional<asio::steady_timer> timer_;
     asio::any_io_executor executor_;
     UntrackedWork background_;
-    TimePoint wakeup_ = no_deadline; ///< what the timer is set to
+    TimePoint wakeup_ = no_deadline; ///< what the timer is set to, or is about to be
+    bool wakeup_posted_ = false;
     std::atomic<TimePoint::rep> virtual_now_{};
     std::atomic<bool> virtual_{false};
     std::atomic<bool> attached_{false};

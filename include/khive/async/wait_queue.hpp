@@ -10,8 +10,10 @@
 #include <boost/asio/cancellation_type.hpp>
 #include <boost/intrusive/list.hpp>
 
+#include <atomic>
 #include <concepts>
 #include <cstddef>
+#include <exception>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -34,6 +36,7 @@ struct WaitRequest {
     bool has_slot = false;                       ///< wants the rest, where the owner hands out slots with it
     DialTimeouts dial{};                         ///< for a connection made for the caller, where the owner makes them
     void* under_way = nullptr;                   ///< the owner's: what is being made for the caller
+    mutable void* granted = nullptr;             ///< the owner's: what it has granted, until it makes the grant of it
 };
 
 /// One suspended caller in a `WaitQueue`. Made on the slow path only.
@@ -43,7 +46,7 @@ class Waiter : public TimerNode,
                private BeforeResume,
                public std::enable_shared_from_this<Waiter> {
 public:
-    KHIVE_DECL Waiter(std::shared_ptr<WaitQueue> queue, const WaitRequest& request, Completion rest);
+    KHIVE_DECL Waiter(std::shared_ptr<WaitQueue> queue, const WaitRequest& request, const asio::any_io_executor& executor);
     KHIVE_DECL virtual ~Waiter();
 
     [[nodiscard]] const WaitRequest& request() const noexcept { return request_; }
@@ -52,6 +55,8 @@ public:
     KHIVE_DECL void cancel() noexcept;
     /// Why it ended without a grant, if it did.
     [[nodiscard]] const std::optional<Error>& refusal() const noexcept { return refusal_; }
+    /// There was no memory to begin what it waits for; then it has a refusal too.
+    [[nodiscard]] const std::exception_ptr& failure() const noexcept { return failure_; }
 
 protected:
     /// Takes what the queue has granted. Called once and outside the queue's lock.
@@ -68,12 +73,29 @@ private:
     KHIVE_DECL void end_wait(const Error& why) noexcept override;
     std::shared_ptr<void> hold() noexcept override { return weak_from_this().lock(); }
 
+    /// Arms it from outside the lock of another time service.
+    class Rearming final : public PostedTask {
+    public:
+        KHIVE_DECL void post(std::shared_ptr<Waiter> waiter, TimePoint due);
+
+    private:
+        KHIVE_DECL void run() override;
+        KHIVE_DECL void abandon() noexcept override;
+
+        std::shared_ptr<Waiter> waiter_;
+        std::atomic<TimePoint::rep> due_{no_deadline.time_since_epoch().count()};
+        std::atomic<bool> posted_{false};
+    };
+
     std::shared_ptr<WaitQueue> queue_;
     WaitRequest request_;
     Completion rest_;
     TimeService* time_;
     TimePoint since_;
     std::optional<Error> refusal_;
+    std::exception_ptr failure_;
+    Resumption resumption_;
+    Rearming rearming_;
     std::shared_ptr<Waiter> self_; ///< set until delivered: the queue owns it so
     bool queued_ = false;          ///< under the queue's mutex
 };
@@ -101,8 +123,8 @@ public:
     /// Ends every wait with the error `closed`; later waits are refused at once.
     KHIVE_DECL void close() noexcept;
     /// Begins the wait of a waiter in its queue: grants at once if nobody waits and it goes, else joins, or refuses. `slot`
-    /// cancels the wait.
-    KHIVE_DECL static void start(std::shared_ptr<Waiter> waiter, asio::cancellation_slot slot);
+    /// cancels the wait. Where it throws, `rest` is where it was.
+    KHIVE_DECL static void start(std::shared_ptr<Waiter> waiter, Completion& rest, asio::cancellation_slot slot);
 
 protected:
     explicit WaitQueue(std::size_t max_waiting) noexcept : max_waiting_(max_waiting) {}
@@ -161,7 +183,7 @@ private:
         TimePoint due = no_deadline;
     };
 
-    KHIVE_DECL void admit(const std::shared_ptr<Waiter>& waiter);
+    KHIVE_DECL void admit(const std::shared_ptr<Waiter>& waiter, bool& joined);
     KHIVE_DECL std::optional<Error> refusal(const WaitRequest& request, TimePoint now);
     KHIVE_DECL void join(std::shared_ptr<Waiter> waiter) noexcept;
     KHIVE_DECL void unlink(Waiter& waiter, WaiterList& into) noexcept;
@@ -183,8 +205,8 @@ private:
 template <class Owner, class Grant>
 class GrantWaiter final : public Waiter {
 public:
-    GrantWaiter(const std::shared_ptr<Owner>& owner, const WaitRequest& request, Completion rest)
-        : Waiter(owner, request, std::move(rest)), owner_(*owner)
+    GrantWaiter(const std::shared_ptr<Owner>& owner, const WaitRequest& request, const asio::any_io_executor& executor)
+        : Waiter(owner, request, executor), owner_(*owner)
     {}
     [[nodiscard]] std::optional<Grant>& grant() noexcept { return grant_; }
 
@@ -201,25 +223,44 @@ class GrantWait final : public Suspension {
 public:
     GrantWait(std::shared_ptr<Owner> owner, const WaitRequest& request) : owner_(std::move(owner)), request_(request) {}
 
-    [[nodiscard]] bool granted() const noexcept { return !waiter_->refusal(); }
+    /// \name Once it has ended. They throw `std::bad_alloc` where there was no memory for the wait.
+    /// @{
+    [[nodiscard]] bool granted() const
+    {
+        rethrow_failure();
+        return !waiter_->refusal();
+    }
     /// As it stood when the wait ended.
-    [[nodiscard]] const WaitRequest& request() const noexcept { return waiter_->request(); }
+    [[nodiscard]] const WaitRequest& request() const
+    {
+        rethrow_failure();
+        return waiter_->request();
+    }
     [[nodiscard]] Result<Grant> result()
     {
+        rethrow_failure();
         if (waiter_->refusal()) return *waiter_->refusal();
         return std::move(*waiter_->grant());
     }
+    /// @}
 
 private:
-    void start(Completion rest, asio::cancellation_slot slot) override
+    void start(Completion& rest, asio::cancellation_slot slot) override
     {
-        waiter_ = new GrantWaiter<Owner, Grant>(owner_, request_, std::move(rest));
+        waiter_ = new GrantWaiter<Owner, Grant>(owner_, request_, rest.executor());
         kept_.reset(static_cast<Waiter*>(waiter_)); // by its base, so that there is one type of reference count
-        WaitQueue::start(kept_, slot);
+        WaitQueue::start(kept_, rest, slot);
+    }
+    void failed(std::exception_ptr why) noexcept override { failure_ = std::move(why); }
+    void rethrow_failure() const
+    {
+        if (failure_) std::rethrow_exception(failure_);
+        if (waiter_->failure()) std::rethrow_exception(waiter_->failure());
     }
 
     std::shared_ptr<Owner> owner_;
     WaitRequest request_;
+    std::exception_ptr failure_;
     std::shared_ptr<Waiter> kept_;
     GrantWaiter<Owner, Grant>* waiter_ = nullptr;
 };

@@ -78,7 +78,7 @@ protected:
 
     [[nodiscard]] async::TimeService& time() const noexcept { return time_; }
     [[nodiscard]] TimePoint now() const noexcept { return time_.now(); }
-    [[nodiscard]] KHIVE_DECL static Error closed_error();
+    [[nodiscard]] const Error& closed_error() const noexcept { return closed_error_; }
     /// The call ends with its error: whose request, whose attempts, told to the observer.
     KHIVE_DECL void failed(CallState& call, TimePoint started);
     KHIVE_DECL void tell_retry(const CallState& call, Duration delay) noexcept;
@@ -116,6 +116,7 @@ private:
     std::vector<std::unique_ptr<CallState>> spare_;
     std::shared_ptr<async::WaitScope> scope_ = std::make_shared<async::WaitScope>();
     std::shared_ptr<CallDrain> drain_;
+    Error closed_error_; ///< made in advance, since closing must not fail
     std::atomic<std::size_t> in_flight_{0};
     std::atomic<bool> closing_{false};
 };

@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <exception>
+#include <new>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -71,6 +72,8 @@ struct JsonCodec {
             return nlohmann::json(value).dump();
         } catch (const nlohmann::json::exception& error) {
             return Error{ErrorKind::invalid_argument}.with_message(detail::json_error(error, "cannot write JSON").message());
+        } catch (const std::bad_alloc&) {
+            throw;
         } catch (const std::exception&) { // whose text may quote the value
             return Error{ErrorKind::invalid_argument}.with_message("cannot write JSON: to_json threw an exception");
         }
@@ -93,6 +96,8 @@ struct JsonCodec {
             return Result<T>(boost::system::in_place_value, nlohmann::json::parse(text).template get<T>());
         } catch (const nlohmann::json::exception& error) {
             return detail::json_error(error, "cannot decode JSON");
+        } catch (const std::bad_alloc&) {
+            throw;
         } catch (const std::exception&) { // whose text may quote the body
             return Error{ErrorKind::decode}.with_message("cannot decode JSON: from_json threw an exception");
         }

@@ -19,7 +19,9 @@ namespace khive::inline KHIVE_ABI {
 ///
 /// - Cancellation: terminal, partial and total alike, at every point of the call; ends it with `cancelled`. A coroutine lets only
 ///   terminal through unless it asks for more with `asio::this_coro::reset_cancellation_state`.
-/// - Errors: any kind of `ErrorKind`; each carries the ledger.
+/// - Errors: any kind of `ErrorKind`; each carries the ledger. `std::bad_alloc` comes as such, also out of `try_send` and `try_as`,
+///   where the call itself lacks memory; where its connection does, it ends as one that broke, with the cause
+///   `not_enough_memory`, and may be retried. Nothing is lost either way: the client goes on when there is memory.
 /// - Lifetime: does not keep the client open; the awaitable may outlive the builder.
 class RequestBuilder : public FluentRequest<RequestBuilder> {
 public:

@@ -4,6 +4,8 @@
 #include <khive/async/completion.hpp>
 #include <khive/net/connection.hpp>
 
+#include <exception>
+
 namespace khive::inline KHIVE_ABI::net {
 
 /// One exchange to be awaited; named on a line of its own, and alive until it has ended, as is its connection:
@@ -17,7 +19,8 @@ public:
     }
 
 private:
-    KHIVE_DECL void start(async::Completion rest, asio::cancellation_slot slot) override;
+    KHIVE_DECL void start(async::Completion& rest, asio::cancellation_slot slot) override;
+    KHIVE_DECL void failed(std::exception_ptr why) noexcept override;
 
     Connection& connection_;
     Outgoing outgoing_;

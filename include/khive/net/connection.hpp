@@ -25,6 +25,11 @@ struct WaitRequest;
 
 namespace khive::inline KHIVE_ABI::net {
 
+namespace detail {
+/// Of an operation that could not go on; without its cause where there is no memory even for that.
+[[nodiscard]] KHIVE_DECL Error no_memory(ErrorKind kind) noexcept;
+} // namespace detail
+
 class Connection;
 using ConnectionPtr = boost::intrusive_ptr<Connection>;
 
@@ -57,7 +62,7 @@ struct ConnectionSetup {
 ///   ends it. An awaitable lets only `terminal` through unless it asks for more with
 ///   `co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation())`.
 /// - Errors: an exchange ends exactly once with `ExchangeEnd`; `maybe_processed` is set once a byte of the request was
-///   accepted.
+///   accepted. Where there is no memory it ends as where the system has none: the error's cause is `not_enough_memory`.
 /// - Thread safety: safe; steps, deadline and cancellation exclude each other by a mutex that is uncontended in one thread.
 /// - Lifetime: pending operations keep it alive; an exchange ends only after its last operation has, so the caller's buffers are
 ///   not touched afterwards.
@@ -119,11 +124,21 @@ public:
     bool alone = false;              ///< no other connection of the pool was in use when this one was taken
     void* pool_entry = nullptr; ///< the pool's record of its origin
     async::WaitRequest* made_for = nullptr; ///< the request of the caller it is dialled for, as long as that waits
-    ConnectionPtr kept;                     ///< itself, as long as it is dialled
+    ConnectionPtr kept;                     ///< itself, as long as it is dialled, or has been given up and is to be closed
 
 private:
     enum class Stage : std::uint8_t { fresh, resolving, connecting, handshaking, idle, exchanging, closed };
     class Step;
+    /// Tells the keeper later that a dial could not be begun.
+    class DialEnd final : public async::PostedTask {
+    public:
+        KHIVE_DECL void post(Connection& connection);
+
+    private:
+        KHIVE_DECL void run() override;
+        void abandon() noexcept override { const ConnectionPtr gone = std::move(connection_); }
+        ConnectionPtr connection_;
+    };
 
     KHIVE_DECL void on_resolved(boost::system::error_code error, Endpoints endpoints) override;
     KHIVE_DECL void on_connected(boost::system::error_code error) override;
@@ -136,19 +151,23 @@ private:
     void connect_next();
     void handshake();
     void dialled();
+    void begin_exchange(const Outgoing& outgoing);
     void begin_write();
     void pump_write();
     void pump_read();
     void start_read();
     void flush_tls();
     [[nodiscard]] Error encrypt();
+    void written(boost::system::error_code error, std::size_t bytes);
     void sent_all();
+    void has_read(boost::system::error_code error, std::size_t bytes);
     void received(std::size_t bytes);
     void decrypt();
     void step_to(http::ReadStep step);
     void answered();
     void watch_tls(boost::system::error_code error);
-    void end(Error error);
+    void end(Error error) noexcept;
+    void out_of_memory() noexcept;
     void stage_deadline(Timer timer, Duration value, TimePoint now);
     [[nodiscard]] Error lost(boost::system::error_code error) const;
     [[nodiscard]] static Error lost_before_request();
@@ -189,8 +208,11 @@ private:
     TimePoint stage_began_{};
     PeerAddress peer_;
 
+    DialEnd dial_end_;
+
     // Exchange.
     async::Completion rest_;
+    async::Resumption resumption_; ///< needs no keeper: whoever is resumed has the connection
     std::string_view unsent_head_;
     std::string_view unsent_body_;
     bool closes_ = false; ///< the request is the last

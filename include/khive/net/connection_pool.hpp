@@ -66,7 +66,8 @@ private:
 /// - Time: idle and life times are coarse, to within a tenth of a second.
 /// - Cancellation: of a wait, at once, by each of Asio's types that the awaitable lets through; nothing is lost, and a dial that
 ///   was begun for it goes on.
-/// - Errors: `pool_timeout`, `queue_full`, `closed`, `no_trust_anchors`, and those of dialling.
+/// - Errors: `pool_timeout`, `queue_full`, `closed`, `no_trust_anchors`, and those of dialling. A wait for which there is no memory
+///   ends with `std::bad_alloc`, or with `connect` where its connection is to be made later.
 /// - Thread safety: safe; one short lock.
 /// - Complexity: reuse is O(1). An origin is remembered only while it has a connection or a caller, so what is kept, and what
 ///   upkeep and making room go through, is bounded by those; finding an origin is O(log n) of it.
@@ -154,8 +155,7 @@ private:
     PoolMachine machine_;
     std::map<Origin, OriginEntry, ByOrigin> entries_;
     boost::intrusive::list<Connection> live_; ///< every connection, whoever holds it
-    std::vector<std::pair<const async::WaitRequest*, ConnectionPtr>> granted_;
-    std::vector<ConnectionPtr> graves_; ///< to be closed outside the lock
+    boost::intrusive::list<Connection> graves_; ///< to be closed outside the lock; each keeps itself
     std::unique_ptr<Sweeper> sweeper_;
 };
 
@@ -168,7 +168,7 @@ struct ConnectionPool::OriginEntry {
     Origin origin;
     PoolCounts counts;
     std::size_t holders = 0;         ///< who may name it in a call
-    std::vector<ConnectionPtr> idle; ///< the one used last at the back
+    std::vector<ConnectionPtr> idle; ///< the one used last at the back; has room for all that are open
 };
 
 } // namespace khive::inline KHIVE_ABI::net

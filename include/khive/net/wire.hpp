@@ -47,6 +47,8 @@ using WriteBuffers = std::array<std::span<const char>, 2>;
 /// Every started operation ends with exactly one call of its listener, on the wire's executor and never from inside the call
 /// that started it; after `cancel` or `close` with `operation_aborted`. An end of stream is `asio::error::eof`.
 ///
+/// - Errors: where there is no memory, the verbs that start an operation throw `std::bad_alloc`, and have not started it: nothing
+///   is told to the listener.
 /// - Thread safety: one call at a time; `Connection` sees to that.
 class Wire {
 public:
@@ -80,7 +82,7 @@ public:
     /// A wire that is not connected yet, whose listeners run on `executor`.
     virtual std::unique_ptr<Wire> open(const asio::any_io_executor& executor) = 0;
     /// Looks up the addresses of `host`; `listener` is told once on `executor`, never from inside this call. A lookup cannot be
-    /// cancelled: who does not want it any more ignores it.
+    /// cancelled: who does not want it any more ignores it. Throws what it cannot start.
     virtual void resolve(const asio::any_io_executor& executor, const std::string& host, std::uint16_t port,
                          ListenerPtr listener) = 0;
 };

@@ -24,10 +24,7 @@ public:
     using WorkTask::WorkTask;
 
     /// Ended before it began.
-    void refuse(const Error& error)
-    {
-        settled(as_exception(error));
-    }
+    void refuse(const Error& error) { settled(async::as_exception(error)); }
     [[nodiscard]] bool has_ended() const
     {
         const std::lock_guard lock(mutex_);
@@ -43,7 +40,7 @@ public:
                 return;
             }
         }
-        std::move(completion).post();
+        post_later(std::move(completion));
     }
     /// Once it has ended: its value, or throws what it threw.
     T result()
@@ -54,14 +51,6 @@ public:
     [[nodiscard]] std::optional<Stored<T>>* value() noexcept { return &value_; }
 
 private:
-    static std::exception_ptr as_exception(const Error& error)
-    {
-        try {
-            error.raise();
-        } catch (...) {
-            return std::current_exception();
-        }
-    }
     void settled(std::exception_ptr error) noexcept override
     {
         async::Completion joiner;
@@ -71,11 +60,14 @@ private:
             error_ = std::move(error);
             joiner = std::move(joiner_);
         }
-        if (joiner) std::move(joiner).post();
+        if (joiner) post_later(std::move(joiner));
     }
+    /// There is one that joins: who has the task.
+    void post_later(async::Completion joiner) { resumption_.post(std::move(joiner), shared_from_this()); }
 
     mutable std::mutex mutex_;
     async::Completion joiner_;
+    async::Resumption resumption_;
     std::exception_ptr error_;
     std::optional<Stored<T>> value_;
     bool ended_ = false;
@@ -86,20 +78,37 @@ template <class Task>
 class Joining final : public async::Suspension {
 public:
     explicit Joining(std::shared_ptr<Task> task) noexcept : task_(std::move(task)) {}
+    /// Throws `std::bad_alloc` where there was no memory to wait; the task was cancelled then.
+    void check() const
+    {
+        if (failure_) std::rethrow_exception(failure_);
+    }
 
 private:
-    void start(async::Completion rest, asio::cancellation_slot slot) override
+    void start(async::Completion& rest, asio::cancellation_slot slot) override
+    {
+        const auto task = task_;
+        try {
+            listen(slot);
+            rest.track();
+        } catch (...) {
+            // What has begun must have ended before its caller goes on, who may own what it refers to.
+            failed(std::current_exception());
+            task->cancel();
+        }
+        task->join(std::move(rest));
+    }
+    void failed(std::exception_ptr why) noexcept override { failure_ = std::move(why); }
+    void listen(asio::cancellation_slot slot)
     {
         if (slot.is_connected())
             slot.assign([weak = std::weak_ptr<Task>(task_)](asio::cancellation_type) {
                 if (const auto alive = weak.lock()) alive->cancel();
             });
-        rest.track();
-        const auto task = task_;
-        task->join(std::move(rest));
     }
 
     std::shared_ptr<Task> task_;
+    std::exception_ptr failure_;
 };
 
 } // namespace detail
@@ -141,6 +150,7 @@ private:
         detail::Joining joining(self.state_);
         auto wait = async::suspend(joining);
         co_await std::move(wait);
+        joining.check();
         co_return self.state_->result();
     }
     void drop() noexcept
@@ -168,10 +178,11 @@ auto launch(const std::shared_ptr<WorkState>& work, const asio::any_io_executor&
     using T = AwaitedValue<std::invoke_result_t<F&>>;
     const TimePoint now = async::time_service(executor).now();
     auto task = std::make_shared<TaskState<T>>(work, executor);
+    const async::WaitRequest turn{.cost = cost, .arrived = now, .key = static_cast<WorkTask*>(task.get())};
+    auto body = run_work<T>(work, task.get(), turn, std::move(fn), task->value()); // may fail, so before it is admitted
     const auto admission = fault ? WorkState::Admission::closed : work->admit(*task, cost, now);
     if (admission == WorkState::Admission::granted || admission == WorkState::Admission::queued) {
-        const async::WaitRequest turn{.cost = cost, .arrived = now, .key = static_cast<WorkTask*>(task.get())};
-        task->start(run_work<T>(work, task.get(), turn, std::move(fn), task->value()));
+        task->start(std::move(body));
     } else {
         task->refuse(fault ? *fault : refusal_of(admission));
     }

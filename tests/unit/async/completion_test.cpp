@@ -8,7 +8,9 @@
 #include <boost/asio/io_context.hpp>
 
 #include <array>
+#include <exception>
 #include <memory>
+#include <new>
 #include <utility>
 
 namespace asio = boost::asio;
@@ -59,13 +61,16 @@ void check_all_ends()
 struct Note final : BeforeResume {
     std::shared_ptr<int> calls;
     int seen = -1;
+    khive::async::Resumption resumption;
     void before_resume() noexcept override { seen = *calls; }
 };
 
 /// Keeps the rest of the coroutine.
 struct Keep final : Suspension {
     Completion rest;
-    void start(Completion completion, asio::cancellation_slot) override { rest = std::move(completion); }
+    void start(Completion& completion, asio::cancellation_slot) override { rest = std::move(completion); }
+    void failed(std::exception_ptr why) noexcept override { failure = std::move(why); }
+    std::exception_ptr failure;
 };
 
 asio::awaitable<void> wait_for(Keep* kept, std::shared_ptr<int> count)
@@ -103,14 +108,14 @@ TEST_CASE("Completion: tracked, it keeps its executor running", "[async]")
     CHECK(io.stopped());
 }
 
-TEST_CASE("Completion: what is to be told before is told right before", "[async]")
+TEST_CASE("Resumption: what is to be told before is told right before", "[async]")
 {
     asio::io_context io;
     const auto note = std::make_shared<Note>();
     note->calls = std::make_shared<int>(0);
     Completion completion(Count<1>{note->calls}, io.get_executor());
 
-    std::move(completion).post(note);
+    note->resumption.post(std::move(completion), note, note.get());
     CHECK(note->seen == -1);
     io.run();
 
@@ -159,5 +164,34 @@ TEST_CASE("suspend: the coroutine goes on when it is told to, or is destroyed", 
     }
     io.restart();
     io.run();
+    CHECK(count.use_count() == 1);
+}
+
+namespace {
+
+/// Something for which there is no memory.
+struct Starved final : Suspension {
+    std::exception_ptr failure;
+    void start(Completion&, asio::cancellation_slot) override { throw std::bad_alloc(); }
+    void failed(std::exception_ptr why) noexcept override { failure = std::move(why); }
+};
+
+asio::awaitable<void> wait_in_vain(Starved* starved, std::shared_ptr<int> count)
+{
+    auto wait = suspend(*starved);
+    co_await std::move(wait);
+    if (starved->failure) ++*count;
+}
+
+} // namespace
+
+TEST_CASE("suspend: a coroutine whose wait could not be started goes on at once, and knows why", "[async]")
+{
+    asio::io_context io;
+    const auto count = std::make_shared<int>(0);
+    Starved starved;
+    asio::co_spawn(io, wait_in_vain(&starved, count), asio::detached);
+    io.run();
+    CHECK(*count == 1);
     CHECK(count.use_count() == 1);
 }

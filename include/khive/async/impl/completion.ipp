@@ -7,25 +7,6 @@
 #include <boost/asio/prefer.hpp>
 
 namespace khive::inline KHIVE_ABI::async {
-namespace detail {
-
-class Resume final : public PostedTask {
-public:
-    Resume(Completion rest, std::shared_ptr<BeforeResume> first) : rest_(std::move(rest)), first_(std::move(first)) {}
-
-    void run() override
-    {
-        if (first_) first_->before_resume();
-        std::move(rest_).run();
-    }
-
-private:
-    Completion rest_;
-    std::shared_ptr<BeforeResume> first_;
-};
-
-} // namespace detail
-
 KHIVE_DECL Completion& Completion::operator=(Completion&& other) noexcept
 {
     if (this != &other) {
@@ -43,13 +24,42 @@ KHIVE_DECL void Completion::track()
 
 KHIVE_DECL void Completion::post() &&
 {
-    std::move(*this).post(nullptr);
+    const auto resumption = std::make_shared<Resumption>();
+    resumption->post(std::move(*this), resumption);
 }
 
-KHIVE_DECL void Completion::post(std::shared_ptr<BeforeResume> first) &&
+KHIVE_DECL void Resumption::post(Completion rest, std::shared_ptr<void> keeper, BeforeResume* first)
 {
-    const auto executor = std::move(executor_);
-    async::post(executor, std::make_unique<detail::Resume>(std::move(*this), std::move(first)));
+    const auto executor = std::move(rest.executor_);
+    rest_ = std::move(rest);
+    keeper_ = std::move(keeper);
+    first_ = first;
+    async::post(executor, *this);
+}
+
+KHIVE_DECL void Resumption::run()
+{
+    const auto keeper = std::move(keeper_);
+    Completion rest = std::move(rest_);
+    if (first_ != nullptr) first_->before_resume();
+    std::move(rest).run();
+}
+
+KHIVE_DECL void Resumption::abandon() noexcept
+{
+    const auto keeper = std::move(keeper_);
+    rest_.reset();
+}
+
+KHIVE_DECL void Suspension::begin(Completion rest, asio::cancellation_slot slot)
+{
+    try {
+        return start(rest, slot);
+    } catch (...) {
+        if (!rest) throw; // from an executor of another kind: the coroutine is not ours any more
+        failed(std::current_exception());
+    }
+    std::move(rest).run();
 }
 
 } // namespace khive::inline KHIVE_ABI::async

@@ -2,14 +2,12 @@
 #pragma once
 
 #include <khive/async/owned_task.hpp>
-#include <khive/core/error.hpp>
-#include <khive/core/exceptions.hpp>
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/strand.hpp>
 
+#include <new>
 #include <utility>
 
 namespace khive::inline KHIVE_ABI::async {
@@ -22,7 +20,8 @@ public:
     End& operator=(End&&) = delete;
     ~End()
     {
-        if (task_) end(std::make_exception_ptr(CancelledError(Error{ErrorKind::cancelled})));
+        if (!task_) return;
+        end(task_->starting_ ? std::make_exception_ptr(std::bad_alloc()) : as_exception(Error{ErrorKind::cancelled}));
     }
     void operator()(std::exception_ptr error) { end(std::move(error)); }
 
@@ -32,21 +31,23 @@ private:
     std::shared_ptr<OwnedTask> task_;
 };
 
-/// Takes the coroutine's handler out of the signal, whether it is run or destroyed: it holds the strand too.
-class OwnedTask::Disconnect {
-public:
-    explicit Disconnect(std::shared_ptr<OwnedTask> task) noexcept : task_(std::move(task)) {}
-    Disconnect(Disconnect&&) noexcept = default;
-    Disconnect& operator=(Disconnect&&) = delete;
-    ~Disconnect()
-    {
-        if (task_) task_->signal_.slot().clear();
-    }
-    void operator()() const noexcept {}
+KHIVE_DECL void OwnedTask::Errand::post(const asio::any_io_executor& strand, std::shared_ptr<OwnedTask> task)
+{
+    task_ = std::move(task);
+    async::post(strand, *this);
+}
 
-private:
-    std::shared_ptr<OwnedTask> task_;
-};
+KHIVE_DECL void OwnedTask::Errand::run()
+{
+    const auto task = std::move(task_);
+    ((*task).*act_)();
+}
+
+KHIVE_DECL void OwnedTask::Errand::abandon() noexcept
+{
+    const auto task = std::move(task_);
+    if (if_abandoned_ != nullptr) ((*task).*if_abandoned_)();
+}
 
 KHIVE_DECL OwnedTask::OwnedTask(const asio::any_io_executor& parent) : strand_(asio::make_strand(parent)) {}
 
@@ -59,16 +60,22 @@ KHIVE_DECL bool OwnedTask::runs_on(const asio::any_io_executor& executor) const 
 KHIVE_DECL void OwnedTask::start(asio::awaitable<void> body)
 {
     const asio::any_io_executor strand = strand_; // may be let go before this ends
-    asio::co_spawn(strand, std::move(body), asio::bind_cancellation_slot(signal_.slot(), End{shared_from_this()}));
+    starting_ = true;
+    try {
+        asio::co_spawn(strand, std::move(body), asio::bind_cancellation_slot(signal_.slot(), End{shared_from_this()}));
+    } catch (const std::bad_alloc&) {
+        return; // `End` has been destroyed or, where the coroutine has a frame already, will be when Asio destroys that
+    }
+    starting_ = false;
     {
         const std::lock_guard lock(mutex_);
         started_ = true;
-        if (!cancelled_) return;
+        if (!cancelled_ || !strand_) return;
     }
-    emit_later(strand);
+    cancelling_.post(strand, shared_from_this());
 }
 
-KHIVE_DECL void OwnedTask::cancel()
+KHIVE_DECL void OwnedTask::cancel() noexcept
 {
     asio::any_io_executor strand;
     {
@@ -76,16 +83,31 @@ KHIVE_DECL void OwnedTask::cancel()
         if (cancelled_.exchange(true) || !started_ || !strand_) return;
         strand = strand_;
     }
-    emit_later(strand);
-}
-
-KHIVE_DECL void OwnedTask::emit_later(const asio::any_io_executor& strand)
-{
     // Behind the start of the coroutine in the strand's order: Asio 1.81 throws out of run() if a coroutine is cancelled
     // before its first suspension.
-    asio::post(strand, [self = shared_from_this()] {
-        if (!self->ended_) self->signal_.emit(asio::cancellation_type::terminal);
-    });
+    cancelling_.post(strand, shared_from_this());
+}
+
+/// Asio takes memory to pass it on; where there is none it is tried again.
+KHIVE_DECL void OwnedTask::emit() noexcept
+{
+    if (ended_) return;
+    try {
+        signal_.emit(asio::cancellation_type::terminal);
+    } catch (const std::bad_alloc&) {
+        asio::any_io_executor strand;
+        {
+            const std::lock_guard lock(mutex_);
+            strand = strand_;
+        }
+        if (strand) cancelling_.post(strand, shared_from_this());
+    }
+}
+
+/// Takes the coroutine's handler out of the signal, whether this is run or abandoned: it holds the strand too.
+KHIVE_DECL void OwnedTask::disconnect() noexcept
+{
+    signal_.slot().clear();
 }
 
 KHIVE_DECL void OwnedTask::finish(std::exception_ptr error) noexcept
@@ -97,7 +119,7 @@ KHIVE_DECL void OwnedTask::finish(std::exception_ptr error) noexcept
     }
     ended_ = true;
     // Later: this is called from inside the coroutine's last step, whose frame still refers to the signal.
-    asio::post(strand, Disconnect{shared_from_this()});
+    disconnecting_.post(strand, shared_from_this());
     on_end(std::move(error));
 }
 

@@ -13,15 +13,14 @@ namespace detail {
 /// A suspended sleeper. It owns itself until it has ended.
 class Sleeper final : public TimerNode, public ScopedWait, public BeforeResume, public std::enable_shared_from_this<Sleeper> {
 public:
-    Sleeper(Completion rest, Sleep& sleep)
-        : ScopedWait(std::move(sleep.scope_)), time_(time_service(rest.executor())), rest_(std::move(rest)), slept_(sleep.slept_)
-    {
-        rest_.track();
-    }
+    Sleeper(const asio::any_io_executor& executor, Sleep& sleep)
+        : ScopedWait(std::move(sleep.scope_)), time_(time_service(executor)), slept_(sleep.slept_)
+    {}
     ~Sleeper() { leave_scope(); }
 
-    void start(TimePoint due)
+    void start(Completion rest, TimePoint due)
     {
+        rest_ = std::move(rest);
         self_ = shared_from_this();
         time_.arm(*this, due);
         if (!enter_scope()) cancel();
@@ -58,27 +57,29 @@ private:
         auto self = take();
         if (!self) return;
         slept_ = slept;
-        std::move(rest_).post(std::move(self));
+        resumption_.post(std::move(rest_), std::move(self), this);
     }
 
     TimeService& time_;
     std::mutex mutex_;
     Completion rest_;
+    Resumption resumption_;
     std::shared_ptr<Sleeper> self_;
     bool& slept_; ///< in the frame that `rest_` continues
 };
 
 } // namespace detail
 
-KHIVE_DECL void Sleep::start(Completion rest, asio::cancellation_slot slot)
+KHIVE_DECL void Sleep::start(Completion& rest, asio::cancellation_slot slot)
 {
     const TimePoint due = due_;
-    const auto sleeper = std::make_shared<detail::Sleeper>(std::move(rest), *this);
+    rest.track();
+    const auto sleeper = std::make_shared<detail::Sleeper>(rest.executor(), *this);
     if (slot.is_connected())
         slot.assign([weak = std::weak_ptr(sleeper)](asio::cancellation_type) {
             if (const auto alive = weak.lock()) alive->cancel();
         });
-    sleeper->start(due);
+    sleeper->start(std::move(rest), due);
 }
 
 } // namespace khive::inline KHIVE_ABI::async

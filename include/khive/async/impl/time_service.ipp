@@ -4,6 +4,9 @@
 #include <khive/async/post.hpp>
 #include <khive/async/time_service.hpp>
 
+#include <new>
+#include <utility>
+
 namespace khive::inline KHIVE_ABI::async {
 
 KHIVE_DECL TimeService& time_service(const asio::any_io_executor& executor)
@@ -84,10 +87,20 @@ KHIVE_DECL void TimeService::schedule_wakeup()
     const TimePoint due = nodes_.begin()->due_;
     if (due == no_deadline || due >= wakeup_) return;
     wakeup_ = due;
-    async::post(executor_, [this] {
-        const std::lock_guard lock(mutex_);
-        if (!shut_down_ && wakeup_ != no_deadline) start_timer(wakeup_);
-    });
+    if (!std::exchange(wakeup_posted_, true)) async::post(executor_, *this);
+}
+
+/// On the executor: sets the timer.
+KHIVE_DECL void TimeService::run()
+{
+    const std::lock_guard lock(mutex_);
+    wakeup_posted_ = false;
+    if (shut_down_ || wakeup_ == no_deadline) return;
+    try {
+        start_timer(wakeup_);
+    } catch (const std::bad_alloc&) { // looks at the clock instead, again and again until there is memory
+        on_time();
+    }
 }
 
 KHIVE_DECL void TimeService::start_timer(TimePoint due)
@@ -95,12 +108,12 @@ KHIVE_DECL void TimeService::start_timer(TimePoint due)
     timer_->expires_at(due);
     timer_->async_wait([this](boost::system::error_code error) {
         background_.retake();
-        if (!error) on_timer();
+        if (!error) on_time();
     });
     background_.release();
 }
 
-KHIVE_DECL void TimeService::on_timer()
+KHIVE_DECL void TimeService::on_time()
 {
     const std::lock_guard lock(mutex_);
     if (shut_down_) return;

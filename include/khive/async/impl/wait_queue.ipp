@@ -12,10 +12,15 @@
 namespace khive::inline KHIVE_ABI::async {
 namespace detail {
 
-inline Error wait_timeout(const WaitRequest& request, TimePoint since)
+/// Without the timer where there is no memory for it.
+inline Error wait_timeout(const WaitRequest& request, TimePoint since) noexcept
 {
     const bool named = request.timer_value > Duration::zero();
-    return Error{request.timeout_kind}.with_timer(request.timer, named ? request.timer_value : request.deadline - since);
+    try {
+        return Error{request.timeout_kind}.with_timer(request.timer, named ? request.timer_value : request.deadline - since);
+    } catch (...) {
+        return Error{request.timeout_kind};
+    }
 }
 
 /// Ends each, in order, outside the queue's lock.
@@ -31,15 +36,14 @@ void drain(List& list, End end) noexcept
 
 } // namespace detail
 
-KHIVE_DECL Waiter::Waiter(std::shared_ptr<WaitQueue> queue, const WaitRequest& request, Completion rest)
+KHIVE_DECL Waiter::Waiter(std::shared_ptr<WaitQueue> queue, const WaitRequest& request,
+                          const asio::any_io_executor& executor)
     : ScopedWait(request.scope != nullptr ? request.scope->shared_from_this() : nullptr),
       queue_(std::move(queue)),
       request_(request),
-      rest_(std::move(rest)),
-      time_(&time_service(rest_.executor())),
+      time_(&time_service(executor)),
       since_(time_->now())
 {
-    rest_.track();
     if (request_.arrived == no_deadline) request_.arrived = since_;
 }
 
@@ -58,13 +62,35 @@ KHIVE_DECL void Waiter::deliver(std::optional<Error> refusal) noexcept
 {
     refusal_ = std::move(refusal);
     if (!refusal_) take_grant();
-    std::move(rest_).post(std::shared_ptr<BeforeResume>(shared_from_this(), this));
+    resumption_.post(std::move(rest_), shared_from_this(), this);
 }
 
 KHIVE_DECL void Waiter::before_resume() noexcept
 {
     leave_scope();
     time_->disarm(*this);
+}
+
+/// Two time services' locks taken in either order could deadlock, so each is called with the other's lock let go.
+KHIVE_DECL void Waiter::Rearming::post(std::shared_ptr<Waiter> waiter, TimePoint due)
+{
+    due_.store(due.time_since_epoch().count());
+    if (posted_.exchange(true)) return;
+    const asio::any_io_executor& executor = waiter->time_->executor();
+    waiter_ = std::move(waiter);
+    async::post(executor, *this);
+}
+
+KHIVE_DECL void Waiter::Rearming::run()
+{
+    const auto waiter = std::move(waiter_);
+    posted_.store(false);
+    waiter->time_->arm(*waiter, TimePoint{Duration{due_.load()}});
+}
+
+KHIVE_DECL void Waiter::Rearming::abandon() noexcept
+{
+    const auto waiter = std::move(waiter_);
 }
 
 KHIVE_DECL void Waiter::end_wait(const Error& why) noexcept
@@ -134,16 +160,25 @@ KHIVE_DECL std::optional<Error> WaitQueue::refusal(const WaitRequest& request, T
     return std::nullopt;
 }
 
-KHIVE_DECL void WaitQueue::start(std::shared_ptr<Waiter> waiter, asio::cancellation_slot slot)
+KHIVE_DECL void WaitQueue::start(std::shared_ptr<Waiter> waiter, Completion& rest, asio::cancellation_slot slot)
 {
+    rest.track();
     if (slot.is_connected())
         slot.assign([weak = std::weak_ptr<Waiter>(waiter)](asio::cancellation_type) {
             if (const auto alive = weak.lock()) alive->cancel();
         });
-    waiter->queue_->admit(waiter);
+    waiter->rest_ = std::move(rest);
+    bool joined = false;
+    try {
+        waiter->queue_->admit(waiter, joined);
+    } catch (...) {
+        if (joined && !waiter->queue_->leave(*waiter, waiter->time().now(), nullptr)) return; // it has ended otherwise
+        waiter->failure_ = std::current_exception();
+        waiter->deliver(Error{ErrorKind::cancelled});
+    }
 }
 
-KHIVE_DECL void WaitQueue::admit(const std::shared_ptr<Waiter>& waiter)
+KHIVE_DECL void WaitQueue::admit(const std::shared_ptr<Waiter>& waiter, bool& joined)
 {
     const TimePoint now = waiter->time().now();
     const WaitRequest& request = waiter->request();
@@ -157,6 +192,7 @@ KHIVE_DECL void WaitQueue::admit(const std::shared_ptr<Waiter>& waiter)
         return waiter->deliver(std::move(refused));
     }
     join(waiter);
+    joined = true;
     const bool is_head = &waiters_.front() == waiter.get();
     const TimePoint turn = is_head ? next_grant(request, now) : no_deadline;
     lock.unlock();
@@ -231,7 +267,7 @@ KHIVE_DECL void WaitQueue::finish(std::unique_lock<std::mutex> lock, TimePoint n
     if (held == nullptr || held == next.head->time_)
         next.head->time_->arm(*next.head, next.due);
     else // two time services' locks taken in either order could deadlock
-        async::post(next.head->rest_.executor(), [next] { next.head->time_->arm(*next.head, next.due); });
+        next.head->rearming_.post(next.head, next.due);
 }
 
 KHIVE_DECL std::shared_ptr<Waiter> WaitQueue::leave(Waiter& waiter, TimePoint now, TimeService* held) noexcept

@@ -52,7 +52,7 @@ public:
     {
         const InFlight in_flight(*this);
         Run state(*this, call);
-        if (!in_flight.open()) co_return state.refuse(ClientCore::closed_error());
+        if (!in_flight.open()) co_return state.refuse(closed_error());
         if (auto bad_cost = gate_.check_cost(call.fields.cost)) co_return state.refuse(*std::move(bad_cost));
         try {
             for (;;) {
@@ -412,7 +412,7 @@ public:
     /// Cancelled, or the client closed, while nothing was under way.
     void interrupted()
     {
-        call_.error = core_.scope()->closed() ? ClientCore::closed_error() : Error{ErrorKind::cancelled};
+        call_.error = core_.scope()->closed() ? core_.closed_error() : Error{ErrorKind::cancelled};
         Attempt& record = attempt();
         if (record.status == 0 && record.error == ErrorKind{}) {
             read_clock();

@@ -114,11 +114,16 @@ KHIVE_DECL void ReturnCallState::operator()(CallState* call) const noexcept
 }
 
 KHIVE_DECL ClientCore::ClientCore(asio::any_io_executor executor, const ClientOptions& options)
-    : executor_(std::move(executor)), time_(async::time_service(executor_)), settings_(options.settings()),
+    : executor_(std::move(executor)),
+      time_(async::time_service(executor_)),
+      settings_(options.settings()),
       base_headers_(overlay(settings_.headers, settings_.origin_headers)),
       pool_(std::make_shared<net::ConnectionPool>(executor_, settings_.pool, settings_.limits, settings_.tls)),
-      base_entry_(&pool_->entry(settings_.base.origin())), base_host_(settings_.base.origin().host_header()),
-      base_path_(settings_.base.path()), drain_(std::make_shared<CallDrain>(in_flight_))
+      base_entry_(&pool_->entry(settings_.base.origin())),
+      base_host_(settings_.base.origin().host_header()),
+      base_path_(settings_.base.path()),
+      drain_(std::make_shared<CallDrain>(in_flight_)),
+      closed_error_(Error{ErrorKind::closed}.with_message("the client is closed"))
 {
     if (base_path_.ends_with('/')) base_path_.pop_back();
     auto head = http::write_request_head("GET", "/", base_host_, base_headers_, std::nullopt);
@@ -131,11 +136,6 @@ KHIVE_DECL ClientCore::ClientCore(asio::any_io_executor executor, const ClientOp
 KHIVE_DECL ClientCore::~ClientCore()
 {
     delete last_spare_.load(std::memory_order_acquire);
-}
-
-KHIVE_DECL Error ClientCore::closed_error()
-{
-    return Error{ErrorKind::closed}.with_message("the client is closed");
 }
 
 KHIVE_DECL CallPtr ClientCore::new_call()
@@ -301,7 +301,7 @@ KHIVE_DECL TimePoint ClientCore::begin_closing(Duration timeout) noexcept
 KHIVE_DECL void ClientCore::abort() noexcept
 {
     closing_.store(true);
-    scope_->close(closed_error());
+    scope_->close(closed_error_);
     pool_->shut_down();
 }
 

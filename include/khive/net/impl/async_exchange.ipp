@@ -9,7 +9,7 @@
 
 namespace khive::inline KHIVE_ABI::net {
 
-KHIVE_DECL void Exchange::start(async::Completion rest, asio::cancellation_slot slot)
+KHIVE_DECL void Exchange::start(async::Completion& rest, asio::cancellation_slot slot)
 {
     // A plain pointer: the caller keeps the connection until the end, at which an awaitable clears its slot. The slot itself may
     // outlive the execution context, which no connection does.
@@ -20,6 +20,12 @@ KHIVE_DECL void Exchange::start(async::Completion rest, asio::cancellation_slot 
     // On its own executor the socket operation is what keeps `run()` going.
     if (rest.executor() != connection_.executor()) rest.track();
     connection_.exchange(outgoing_, timeouts_, deadline_, attempt_, std::move(rest));
+}
+
+KHIVE_DECL void Exchange::failed(std::exception_ptr) noexcept
+{
+    connection_.result() = {};
+    connection_.result().error = detail::no_memory(ErrorKind::connection_lost);
 }
 
 } // namespace khive::inline KHIVE_ABI::net

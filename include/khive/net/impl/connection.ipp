@@ -7,6 +7,7 @@
 #include <boost/asio/error.hpp>
 
 #include <algorithm>
+#include <new>
 #include <utility>
 
 namespace khive::inline KHIVE_ABI::net {
@@ -37,12 +38,33 @@ inline bool is_idempotent(const Outgoing& outgoing) noexcept
     return http::is_idempotent(outgoing.head.substr(0, outgoing.head.find(' ')));
 }
 
+KHIVE_DECL Error no_memory(ErrorKind kind) noexcept
+{
+    Error error = Error{kind}.with_retryable(true);
+    try {
+        return Error{error}.with_cause(make_error_code(boost::system::errc::not_enough_memory));
+    } catch (...) {
+        return error;
+    }
+}
+
 } // namespace detail
 
 /// A turn of the connection: the lock, and what has to happen once it is let go.
 class Connection::Step {
 public:
     explicit Step(Connection& connection) : c_(connection), lock_(connection.mutex_) {}
+
+    /// What the turn does. Without memory for it, it ends what is under way.
+    template <class Act>
+    void act(Act act) noexcept
+    {
+        try {
+            act();
+        } catch (...) {
+            c_.out_of_memory();
+        }
+    }
 
     /// Lets go of the lock, sets the deadline, and calls whoever waits for an end that is due.
     void finish(bool on_own_executor)
@@ -62,7 +84,7 @@ public:
         if (on_own_executor && rest.executor() == c_.executor_)
             std::move(rest).run();
         else
-            std::move(rest).post();
+            c_.resumption_.post(std::move(rest), nullptr);
     }
 
     void tell_keeper() noexcept { tell_keeper_ = true; }
@@ -96,14 +118,32 @@ KHIVE_DECL void Connection::dial(const DialTimeouts& timeouts)
     stage_began_ = time_.now();
     total_ = {};
     stage_deadline(Timer::resolve, timeouts.resolve, stage_began_);
-    network_->resolve(executor_, origin_.host, origin_.port, self());
-    step.finish(false);
+    step.act([&] { network_->resolve(executor_, origin_.host, origin_.port, self()); });
+    if (ended_)
+        dial_end_.post(*this);
+    else
+        step.finish(false);
+}
+
+KHIVE_DECL void Connection::DialEnd::post(Connection& connection)
+{
+    const asio::any_io_executor executor = connection.executor_;
+    connection_ = &connection;
+    async::post(executor, *this);
+}
+
+KHIVE_DECL void Connection::DialEnd::run()
+{
+    const ConnectionPtr connection = std::move(connection_);
+    Step step(*connection);
+    step.finish(true);
 }
 
 KHIVE_DECL void Connection::on_resolved(boost::system::error_code error, Endpoints endpoints)
 {
     Step step(*this);
-    if (now_in_ == Stage::resolving && !ended_) {
+    step.act([&] {
+        if (now_in_ != Stage::resolving || ended_) return;
         const TimePoint now = time_.now();
         dial_times_.resolve = now - stage_began_;
         if (error || endpoints.empty()) {
@@ -118,7 +158,7 @@ KHIVE_DECL void Connection::on_resolved(boost::system::error_code error, Endpoin
             total_ = {saturating_add(now, dial_timeouts_.connect), Timer::connect, dial_timeouts_.connect};
             connect_next();
         }
-    }
+    });
     step.finish(true);
 }
 
@@ -135,8 +175,8 @@ KHIVE_DECL void Connection::connect_next()
     const Duration share = time_left(total_.at, now) / left;
     stage_ = {saturating_add(now, share), Timer::connect, dial_timeouts_.connect};
     peer_ = detail::to_peer(endpoints_[next_endpoint_]);
-    ++pending_;
     wire_->connect(endpoints_[next_endpoint_++], self());
+    ++pending_;
 }
 
 KHIVE_DECL void Connection::on_connected(boost::system::error_code error)
@@ -145,7 +185,8 @@ KHIVE_DECL void Connection::on_connected(boost::system::error_code error)
     --pending_;
     // It may have succeeded just as its time ran out; the socket is closed then.
     if (std::exchange(share_over_, false) && !error) error = asio::error::timed_out;
-    if (now_in_ == Stage::connecting && !ended_) {
+    step.act([&] {
+        if (now_in_ != Stage::connecting || ended_) return;
         const TimePoint now = time_.now();
         dial_times_.connect = now - stage_began_;
         if (error) {
@@ -162,7 +203,7 @@ KHIVE_DECL void Connection::on_connected(boost::system::error_code error)
         } else {
             dialled();
         }
-    }
+    });
     step.finish(true);
 }
 
@@ -210,6 +251,12 @@ KHIVE_DECL void Connection::exchange(const Outgoing& outgoing, const ExchangeTim
     began_ = time_.now();
     reader_.start(outgoing.head_method);
     if (std::exchange(watching_, false)) wire_->cancel();
+    step.act([&] { begin_exchange(outgoing); });
+    step.finish(false);
+}
+
+KHIVE_DECL void Connection::begin_exchange(const Outgoing& outgoing)
+{
     const bool probe = !std::exchange(probed_, false) && end_.reused && !detail::is_idempotent(outgoing);
     if (now_in_ == Stage::idle) {
         now_in_ = Stage::exchanging;
@@ -224,9 +271,10 @@ KHIVE_DECL void Connection::exchange(const Outgoing& outgoing, const ExchangeTim
     } else {
         // Between the grant and now: by its owner, or its watch, begun by another thread just before, has found its end.
         ended_ = true;
-        end_.error = closed_by_owner_ ? Error{ErrorKind::closed} : lost_before_request();
+        end_.error =
+            Error{closed_by_owner_ ? ErrorKind::closed : ErrorKind::connection_lost}.with_retryable(!closed_by_owner_);
+        if (!closed_by_owner_) end_.error = lost_before_request();
     }
-    step.finish(false);
 }
 
 /// Straight to the socket where nothing else goes on; else through the scheduler, so that by the time the answer is looked for
@@ -250,9 +298,9 @@ KHIVE_DECL void Connection::pump_write()
         if (auto failed = encrypt(); failed.kind() != ErrorKind{}) return end(std::move(failed));
         out = {tls_->output(), {}};
     }
+    wire_->write_some(out, self());
     writing_ = true;
     ++pending_;
-    wire_->write_some(out, self());
 }
 
 KHIVE_DECL Error Connection::encrypt()
@@ -272,6 +320,12 @@ KHIVE_DECL void Connection::on_written(boost::system::error_code error, std::siz
     --pending_;
     writing_ = false;
     if (tls_ && !error) tls_->consume_output(bytes);
+    step.act([&] { written(error, bytes); });
+    step.finish(true);
+}
+
+KHIVE_DECL void Connection::written(boost::system::error_code error, std::size_t bytes)
+{
     if (now_in_ == Stage::handshaking && !ended_) {
         if (error)
             end(lost(error));
@@ -298,7 +352,6 @@ KHIVE_DECL void Connection::on_written(boost::system::error_code error, std::siz
     } else if (ended_ && rest_ && !error) {
         std::move(end_.error).with_maybe_processed(true); // it was on its way when the exchange was ended
     }
-    step.finish(true);
 }
 
 KHIVE_DECL void Connection::sent_all()
@@ -325,17 +378,17 @@ KHIVE_DECL void Connection::pump_read()
 
 KHIVE_DECL void Connection::start_read()
 {
+    wire_->read_some(tls_ ? tls_->prepare_input() : reader_.prepare(), self());
     reading_ = true;
     ++pending_;
-    wire_->read_some(tls_ ? tls_->prepare_input() : reader_.prepare(), self());
 }
 
 KHIVE_DECL void Connection::flush_tls()
 {
     if (!tls_ || writing_ || tls_->output_size() == 0) return;
+    wire_->write_some({tls_->output(), {}}, self());
     writing_ = true;
     ++pending_;
-    wire_->write_some({tls_->output(), {}}, self());
 }
 
 KHIVE_DECL void Connection::on_read(boost::system::error_code error, std::size_t bytes)
@@ -344,6 +397,14 @@ KHIVE_DECL void Connection::on_read(boost::system::error_code error, std::size_t
     --pending_;
     reading_ = false;
     if (tls_) tls_->commit_input(bytes);
+    const bool was_idle = now_in_ == Stage::idle;
+    step.act([&] { has_read(error, bytes); });
+    if (was_idle && now_in_ == Stage::closed) step.tell_keeper();
+    step.finish(true);
+}
+
+KHIVE_DECL void Connection::has_read(boost::system::error_code error, std::size_t bytes)
+{
     if (now_in_ == Stage::handshaking && !ended_) {
         if (error)
             end(lost(error));
@@ -351,7 +412,6 @@ KHIVE_DECL void Connection::on_read(boost::system::error_code error, std::size_t
             handshake();
     } else if (now_in_ == Stage::idle) {
         watch_tls(error);
-        if (now_in_ == Stage::closed) step.tell_keeper();
     } else if (now_in_ == Stage::exchanging && !ended_) {
         if (error == asio::error::eof)
             step_to(reader_.end_of_stream(!tls_));
@@ -366,7 +426,6 @@ KHIVE_DECL void Connection::on_read(boost::system::error_code error, std::size_t
             step_to(reader_.commit(bytes));
         }
     }
-    step.finish(true);
 }
 
 KHIVE_DECL void Connection::received(std::size_t bytes)
@@ -427,7 +486,23 @@ KHIVE_DECL void Connection::answered()
     end(Error{});
 }
 
-KHIVE_DECL void Connection::end(Error error)
+KHIVE_DECL void Connection::out_of_memory() noexcept
+{
+    switch (now_in_) {
+    case Stage::resolving: return end(detail::no_memory(ErrorKind::resolve));
+    case Stage::connecting: return end(detail::no_memory(ErrorKind::connect));
+    case Stage::handshaking: return end(detail::no_memory(ErrorKind::tls));
+    case Stage::exchanging: return end(detail::no_memory(ErrorKind::connection_lost).with_maybe_processed(end_.wrote));
+    case Stage::fresh:
+    case Stage::idle:
+    case Stage::closed:
+        now_in_ = Stage::closed;
+        reusable_ = false;
+        wire_->close();
+    }
+}
+
+KHIVE_DECL void Connection::end(Error error) noexcept
 {
     if (ended_) return;
     ended_ = true;
@@ -496,9 +571,12 @@ KHIVE_DECL void Connection::watch()
 {
     Step step(*this);
     if (now_in_ == Stage::idle && !watching_ && !reading_) {
-        watching_ = true;
-        ++pending_;
-        wire_->wait_readable(self());
+        try {
+            wire_->wait_readable(self());
+            watching_ = true;
+            ++pending_;
+        } catch (const std::bad_alloc&) { // NOLINT: unwatched, it is looked at when it is used
+        }
     }
     step.finish(false);
 }
@@ -525,13 +603,12 @@ KHIVE_DECL void Connection::on_readable(boost::system::error_code error)
     Step step(*this);
     --pending_;
     if (now_in_ == Stage::idle && std::exchange(watching_, false)) {
-        if (tls_ && !error) {
-            start_read();
-        } else {
+        step.act([&] {
+            if (tls_ && !error) return start_read();
             now_in_ = Stage::closed;
             wire_->close();
-            step.tell_keeper();
-        }
+        });
+        if (now_in_ == Stage::closed) step.tell_keeper();
     }
     step.finish(true);
 }
@@ -541,9 +618,10 @@ KHIVE_DECL void Connection::watch_tls(boost::system::error_code error)
     char unasked = 0;
     std::size_t bytes = 0;
     if (!error && tls_->read({&unasked, 1}, bytes) == TlsStep::read && tls_->output_size() == 0) { // a session ticket
+        wire_->wait_readable(self());
         watching_ = true;
         ++pending_;
-        return wire_->wait_readable(self());
+        return;
     }
     now_in_ = Stage::closed;
     wire_->close();
@@ -569,7 +647,8 @@ KHIVE_DECL TimePoint Connection::on_time(TimePoint now) noexcept
 {
     Step step(*this);
     TimePoint again = no_deadline;
-    if (now_in_ != Stage::idle && now_in_ != Stage::closed && !ended_) {
+    step.act([&] {
+        if (now_in_ == Stage::idle || now_in_ == Stage::closed || ended_) return;
         const Deadline due = nearest();
         if (due.at > now) {
             again = due.at;
@@ -584,7 +663,7 @@ KHIVE_DECL TimePoint Connection::on_time(TimePoint now) noexcept
                     .with_retryable(due.timer != Timer::total)
                     .with_maybe_processed(end_.wrote));
         }
-    }
+    });
     step.finish(false);
     return again;
 }

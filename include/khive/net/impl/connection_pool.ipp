@@ -4,6 +4,7 @@
 #include <khive/net/connection_pool.hpp>
 
 #include <algorithm>
+#include <array>
 #include <iterator>
 #include <tuple>
 
@@ -90,6 +91,11 @@ KHIVE_DECL TimePoint ConnectionPool::sweep(TimePoint now) noexcept
     std::vector<ConnectionPtr> to_watch;
     {
         const std::lock_guard lock(mutex_);
+        try {
+            to_watch.reserve(machine_.total().idle);
+        } catch (...) {
+            return now + detail::watch_after;
+        }
         for (auto at = entries_.begin(); at != entries_.end();) {
             OriginEntry& entry = (at++)->second;
             for (std::size_t i = entry.idle.size(); i-- > 0;) {
@@ -132,7 +138,8 @@ KHIVE_DECL void ConnectionPool::forget_idle(OriginEntry& entry, std::size_t inde
     entry.idle.erase(entry.idle.begin() + static_cast<std::ptrdiff_t>(index));
     machine_.idle_closed(entry.counts);
     forget(*connection);
-    graves_.push_back(std::move(connection));
+    graves_.push_back(*connection);
+    connection->kept = connection;
 }
 
 /// It is none of this pool's any more.
@@ -144,12 +151,16 @@ KHIVE_DECL void ConnectionPool::forget(Connection& connection) noexcept
 
 KHIVE_DECL void ConnectionPool::bury() noexcept
 {
-    std::vector<ConnectionPtr> closing;
-    {
-        const std::lock_guard lock(mutex_);
-        closing.swap(graves_);
+    for (;;) {
+        ConnectionPtr closing;
+        {
+            const std::lock_guard lock(mutex_);
+            if (graves_.empty()) return;
+            closing = std::exchange(graves_.front().kept, nullptr);
+            graves_.pop_front();
+        }
+        closing->close();
     }
-    for (const auto& connection : closing) connection->close();
 }
 
 // --- Origins ----------------------------------------------------------------------------------------------------------
@@ -210,11 +221,13 @@ KHIVE_DECL ConnectionPool::ConnectionPool(asio::any_io_executor executor, const 
 KHIVE_DECL ConnectionPool::~ConnectionPool()
 {
     sweeper_.reset();
-    std::vector<ConnectionPtr> all;
-    for (Connection& connection : live_) all.emplace_back(&connection);
-    live_.clear();
-    for (const auto& connection : all) connection->kept.reset();
-    for (const auto& connection : all) connection->close();
+    bury();
+    while (!live_.empty()) {
+        const ConnectionPtr connection(&live_.front());
+        live_.pop_front();
+        connection->kept.reset();
+        connection->close();
+    }
 }
 
 KHIVE_DECL ConnectionPtr ConnectionPool::pop_idle(OriginEntry& entry, bool fresh, TimePoint now) noexcept
@@ -290,17 +303,14 @@ KHIVE_DECL bool ConnectionPool::try_grant(const async::WaitRequest& head, TimePo
     auto& entry = *static_cast<OriginEntry*>(head.key);
     ConnectionPtr connection = pop_idle(entry, head.fresh, now);
     if (!connection) return false;
-    granted_.emplace_back(&head, std::move(connection));
+    head.granted = connection.detach();
     return true;
 }
 
 KHIVE_DECL Lease ConnectionPool::make_grant(const async::WaitRequest& request) noexcept
 {
-    const std::lock_guard lock(mutex_);
-    const auto at = std::ranges::find_if(granted_, [&](const auto& grant) { return grant.first == &request; });
-    Lease lease(self(), std::move(at->second));
-    granted_.erase(at);
-    return lease;
+    auto* const granted = static_cast<Connection*>(std::exchange(request.granted, nullptr));
+    return {self(), ConnectionPtr(granted, false)};
 }
 
 KHIVE_DECL bool ConnectionPool::blocks(const async::WaitRequest& head) const noexcept
@@ -336,9 +346,12 @@ KHIVE_DECL void ConnectionPool::on_leave(const async::WaitRequest& request) noex
 KHIVE_DECL void ConnectionPool::after_join(async::Waiter& newcomer)
 {
     ConnectionPtr dial;
-    {
+    try {
         const std::lock_guard lock(mutex_);
         if (auto* request = find(newcomer)) dial = plan_dial(*request); // there was nothing for those who wait longer
+    } catch (...) {
+        bury();
+        throw;
     }
     bury();
     if (dial) dial->dial(newcomer.request().dial);
@@ -350,6 +363,7 @@ KHIVE_DECL void ConnectionPool::after_join(async::Waiter& newcomer)
 KHIVE_DECL ConnectionPtr ConnectionPool::new_connection(async::WaitRequest& request)
 {
     auto& entry = *static_cast<OriginEntry*>(request.key);
+    if (entry.idle.capacity() <= entry.counts.open()) entry.idle.reserve(2 * entry.counts.open() + 1);
     ConnectionSetup setup{entry.origin, executor_, network_, tls_, limits_};
     ConnectionPtr connection(new Connection(setup, std::static_pointer_cast<ConnectionPool>(shared_from_this())));
     connection->pool_entry = &entry;
@@ -391,16 +405,28 @@ KHIVE_DECL ConnectionPtr ConnectionPool::plan_dial(async::WaitRequest& request)
 
 KHIVE_DECL void ConnectionPool::dial_for_waiters() noexcept
 {
-    std::vector<std::pair<ConnectionPtr, DialTimeouts>> dials;
-    {
-        const std::lock_guard lock(mutex_);
+    std::array<std::pair<ConnectionPtr, DialTimeouts>, 16> dials;
+    for (bool more = true; more;) {
+        std::size_t planned = 0;
+        const async::WaitRequest* starved = nullptr; // there is no memory for its connection
+        std::unique_lock lock(mutex_);
         for_each_waiting([&](async::WaitRequest& request) {
-            if (auto dial = plan_dial(request)) dials.emplace_back(std::move(dial), request.dial);
-            return machine_.lacking() != 0 && machine_.has_room();
+            try {
+                if (auto dial = plan_dial(request)) dials[planned++] = {std::move(dial), request.dial};
+            } catch (...) {
+                starved = &request;
+                return false;
+            }
+            return planned < dials.size() && machine_.lacking() != 0 && machine_.has_room();
         });
+        more = starved != nullptr || planned == dials.size();
+        if (starved != nullptr)
+            end_wait(std::move(lock), *starved, detail::no_memory(ErrorKind::connect));
+        else
+            lock.unlock();
+        bury();
+        for (std::size_t i = 0; i < planned; ++i) std::exchange(dials[i].first, nullptr)->dial(dials[i].second);
     }
-    bury();
-    for (const auto& [connection, timeouts] : dials) connection->dial(timeouts);
     serve_those_held_up();
 }
 
@@ -490,7 +516,7 @@ KHIVE_DECL void ConnectionPool::discard_idle(OriginEntry& entry) noexcept
 KHIVE_DECL void ConnectionPool::shut_down() noexcept
 {
     WaitQueue::close();
-    std::vector<ConnectionPtr> all;
+    std::size_t left = 0;
     {
         const std::lock_guard lock(mutex_);
         for (auto at = entries_.begin(); at != entries_.end();) {
@@ -498,10 +524,20 @@ KHIVE_DECL void ConnectionPool::shut_down() noexcept
             while (!entry.idle.empty()) forget_idle(entry, entry.idle.size() - 1);
             drop_if_unused(entry);
         }
-        for (Connection& connection : live_) all.emplace_back(&connection);
+        left = live_.size();
     }
     bury();
-    for (const auto& connection : all) connection->close();
+    // Those that go meanwhile go from anywhere, those that are there are not yet closed at the front.
+    for (; left != 0; --left) {
+        ConnectionPtr connection;
+        {
+            const std::lock_guard lock(mutex_);
+            if (live_.empty()) return;
+            connection = &live_.front();
+            live_.splice(live_.end(), live_, live_.begin());
+        }
+        connection->close();
+    }
 }
 
 KHIVE_DECL PoolCounts ConnectionPool::counts() const

@@ -14,6 +14,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <new>
 #include <utility>
 
 namespace khive::inline KHIVE_ABI::net {
@@ -26,6 +27,8 @@ public:
     explicit BackgroundWait(asio::any_io_executor executor) : work_(std::move(executor)) {}
 
     void begin() noexcept { under_way_.store(true); }
+    /// Instead of `release`: the operation could not be started.
+    void undo() noexcept { under_way_.store(false); }
     /// After the operation has been started.
     void release() const noexcept { work_.release(); }
     /// By its handler or its cancellation, whichever comes first.
@@ -53,6 +56,17 @@ public:
     {
         if (listener_) listener_->on_abandoned();
     }
+    /// Hands the handler to `start`, which has not taken it if it throws: there is nothing to tell then.
+    template <class Start>
+    void start_with(Start start)
+    {
+        try {
+            start(*this);
+        } catch (...) {
+            listener_.reset();
+            throw;
+        }
+    }
     void operator()(boost::system::error_code error, std::size_t bytes = 0)
     {
         const ListenerPtr listener = std::move(listener_);
@@ -79,30 +93,39 @@ public:
         boost::system::error_code ignored;
         socket_.close(ignored);
         open_for_this_process_only(endpoint);
-        socket_.async_connect(endpoint, WireHandler(WireEvent::connected, std::move(listener)));
+        WireHandler handler(WireEvent::connected, std::move(listener));
+        handler.start_with([&](WireHandler& h) { socket_.async_connect(endpoint, std::move(h)); });
     }
 
     void read_some(std::span<char> into, ListenerPtr listener) override
     {
-        socket_.async_read_some(asio::buffer(into.data(), into.size()), WireHandler(WireEvent::read, std::move(listener)));
+        WireHandler handler(WireEvent::read, std::move(listener));
+        handler.start_with(
+            [&](WireHandler& h) { socket_.async_read_some(asio::buffer(into.data(), into.size()), std::move(h)); });
     }
 
     void write_some(const WriteBuffers& from, ListenerPtr listener) override
     {
         set_options_once();
         WireHandler handler(WireEvent::written, std::move(listener));
-        if (from[1].empty())
-            return socket_.async_write_some(asio::buffer(from[0].data(), from[0].size()), std::move(handler));
-        const std::array<asio::const_buffer, 2> both{asio::buffer(from[0].data(), from[0].size()),
-                                                     asio::buffer(from[1].data(), from[1].size())};
-        socket_.async_write_some(both, std::move(handler));
+        handler.start_with([&](WireHandler& h) {
+            if (from[1].empty()) return socket_.async_write_some(asio::buffer(from[0].data(), from[0].size()), std::move(h));
+            const std::array<asio::const_buffer, 2> both{asio::buffer(from[0].data(), from[0].size()),
+                                                         asio::buffer(from[1].data(), from[1].size())};
+            socket_.async_write_some(both, std::move(h));
+        });
     }
 
     void wait_readable(ListenerPtr listener) override
     {
+        WireHandler handler(WireEvent::readable, std::move(listener), &background_);
         background_.begin();
-        socket_.async_wait(asio::socket_base::wait_read,
-                           WireHandler(WireEvent::readable, std::move(listener), &background_));
+        try {
+            handler.start_with([&](WireHandler& h) { socket_.async_wait(asio::socket_base::wait_read, std::move(h)); });
+        } catch (...) {
+            background_.undo();
+            throw;
+        }
         background_.release();
     }
 
@@ -189,14 +212,22 @@ KHIVE_DECL void TcpNetwork::resolve(const asio::any_io_executor& executor, const
     const auto address = asio::ip::make_address(host, not_literal);
     if (!not_literal) {
         const Endpoint endpoint(address, port);
-        return async::post(executor, [listener = std::move(listener), endpoint] { listener->on_resolved({}, {endpoint}); });
+        return async::post(executor, [listener = std::move(listener), found = Endpoints{endpoint}]() mutable {
+            listener->on_resolved({}, std::move(found));
+        });
     }
     auto resolver = std::make_unique<asio::ip::tcp::resolver>(executor);
     auto& running = *resolver;
     running.async_resolve(host, std::to_string(port), asio::ip::tcp::resolver::numeric_service,
                           [kept = std::move(resolver), listener = std::move(listener)](
                               boost::system::error_code error, const asio::ip::tcp::resolver::results_type& results) {
-                              listener->on_resolved(error, detail::endpoints_of(results));
+                              Endpoints found;
+                              try {
+                                  found = detail::endpoints_of(results);
+                              } catch (const std::bad_alloc&) {
+                                  error = make_error_code(boost::system::errc::not_enough_memory);
+                              }
+                              listener->on_resolved(error, std::move(found));
                           });
 }
 

@@ -13,6 +13,7 @@
 #include <cstdlib>
 #include <map>
 #include <mutex>
+#include <new>
 #include <utility>
 
 #include <dirent.h>
@@ -35,7 +36,8 @@ using SslPtr = std::unique_ptr<T, SslDeleter>;
 /// Sessions to resume, the newest per origin. Bounded: a full cache forgets everything, which costs a few full handshakes.
 class SessionCache {
 public:
-    void store(const std::string& origin, SslPtr<SSL_SESSION> session)
+    /// Takes the session, unless it throws.
+    void store(const std::string& origin, SslPtr<SSL_SESSION>& session)
     {
         const std::lock_guard lock(mutex_);
         if (sessions_.size() >= max_origins) sessions_.clear();
@@ -136,16 +138,23 @@ inline int no_password(char*, int, int, void*)
     return -1;
 }
 
+/// An index of OpenSSL's: tried again the next time where there is no memory for it.
+inline int made(int index)
+{
+    if (index < 0) throw std::bad_alloc();
+    return index;
+}
+
 inline int context_index()
 {
-    static const int index = SSL_CTX_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
+    static const int index = made(SSL_CTX_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr));
     return index;
 }
 
 /// Where an `SSL` keeps the name of its origin for the session cache.
 inline int origin_index()
 {
-    static const int index = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
+    static const int index = made(SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr));
     return index;
 }
 
@@ -154,8 +163,14 @@ inline int on_new_session(SSL* ssl, SSL_SESSION* session)
     auto* state = static_cast<TlsState*>(SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), context_index()));
     const auto* origin = static_cast<const std::string*>(SSL_get_ex_data(ssl, origin_index()));
     if (state == nullptr || origin == nullptr) return 0;
-    state->sessions.store(*origin, SslPtr<SSL_SESSION>(session));
-    return 1; // keeps the reference
+    SslPtr<SSL_SESSION> kept(session);
+    try {
+        state->sessions.store(*origin, kept);
+        return 1;   // keeps the reference
+    } catch (...) { // called by C, which has the session still
+        (void)kept.release();
+        return 0;
+    }
 }
 
 } // namespace detail
@@ -195,7 +210,9 @@ KHIVE_DECL TlsContext& TlsContext::add_ca_pem(const std::string& pem)
 
 KHIVE_DECL TlsContext& TlsContext::trust_nothing()
 {
-    SSL_CTX_set_cert_store(native(), X509_STORE_new());
+    X509_STORE* const empty = X509_STORE_new();
+    if (empty == nullptr) detail::raise_tls_configuration("cannot create a certificate store");
+    SSL_CTX_set_cert_store(native(), empty);
     state_->anchors = state_->use_system = false;
     return *this;
 }

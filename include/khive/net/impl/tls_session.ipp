@@ -32,6 +32,7 @@ struct TlsSession::Buffers {
     std::vector<char> output;  ///< what OpenSSL wrote since `sending` was filled
     std::vector<char> sending; ///< what the wire sends from
     std::size_t sent = 0;
+    bool no_memory = false; ///< for output
 };
 
 namespace detail {
@@ -59,7 +60,7 @@ struct VerifyFailure {
 
 inline int verify_index()
 {
-    static const int index = SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
+    static const int index = made(SSL_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr));
     return index;
 }
 
@@ -69,7 +70,10 @@ inline int on_verify(int ok, X509_STORE_CTX* store)
     auto* ssl = static_cast<SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
     if (auto* failure = static_cast<VerifyFailure*>(SSL_get_ex_data(ssl, verify_index()))) {
         failure->depth = X509_STORE_CTX_get_error_depth(store);
-        failure->subject = subject_of(X509_STORE_CTX_get_current_cert(store));
+        try {
+            failure->subject = subject_of(X509_STORE_CTX_get_current_cert(store));
+        } catch (...) { // NOLINT: called by C; the subject is a help only
+        }
     }
     return 0;
 }
@@ -103,7 +107,12 @@ inline int TlsSession::bio_read(BIO* bio, char* into, int size)
 inline int TlsSession::bio_write(BIO* bio, const char* from, int size)
 {
     auto& buffers = *static_cast<Buffers*>(BIO_get_data(bio));
-    buffers.output.insert(buffers.output.end(), from, from + size);
+    try {
+        buffers.output.insert(buffers.output.end(), from, from + size);
+    } catch (...) { // called by C
+        buffers.no_memory = true;
+        return -1;
+    }
     return size;
 }
 
@@ -116,6 +125,7 @@ inline const BIO_METHOD* TlsSession::bio_method()
 {
     static BIO_METHOD* const method = [] {
         BIO_METHOD* made = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "khive");
+        if (made == nullptr) throw std::bad_alloc();
         BIO_meth_set_read(made, &TlsSession::bio_read);
         BIO_meth_set_write(made, &TlsSession::bio_write);
         BIO_meth_set_ctrl(made, &TlsSession::bio_control);
@@ -169,6 +179,7 @@ KHIVE_DECL void TlsSession::fail()
 {
     const long verdict = SSL_get_verify_result(ssl_);
     const auto* failure = static_cast<const detail::VerifyFailure*>(SSL_get_ex_data(ssl_, detail::verify_index()));
+    if (buffers_->no_memory) throw std::bad_alloc();
     std::string reason = "TLS failed: " + detail::openssl_reason();
     if (context_.verifies() && verdict != X509_V_OK) {
         reason = std::string{"certificate verification failed: "} + X509_verify_cert_error_string(verdict);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <khive/core/exceptions.hpp>
 #include <khive/policy/task.hpp>
 
 #include <boost/system/result.hpp>
@@ -60,9 +59,10 @@ public:
     {
         auto feeder = std::make_shared<Feeder>(this->shared_from_this(), executor);
         executor_ = executor;
+        auto feeding = feed(this->shared_from_this(), feeder.get());
         live_ = 1;
-        if (work_->adopt_feeder(*feeder)) return feeder->start(feed(this->shared_from_this(), feeder.get()));
-        failure_ = std::make_exception_ptr(ClosedError(Error{ErrorKind::closed}));
+        if (work_->adopt_feeder(*feeder)) return feeder->start(std::move(feeding));
+        failure_ = async::as_exception(Error{ErrorKind::closed});
         live_ = 0;
     }
     /// Completes when everything has ended.
@@ -75,9 +75,9 @@ public:
                 return;
             }
         }
-        std::move(completion).post();
+        resumption_.post(std::move(completion), this->shared_from_this());
     }
-    void cancel() { stop(std::make_exception_ptr(CancelledError(Error{ErrorKind::cancelled}))); }
+    void cancel() noexcept { stop(async::as_exception(Error{ErrorKind::cancelled})); }
 
     /// \name Once everything has ended
     /// @{
@@ -162,6 +162,7 @@ private:
         // What may throw comes before the child counts as one.
         Call call{this->shared_from_this(), static_cast<Item>(std::forward<Reference>(item))};
         auto child = std::make_shared<Child>(this->shared_from_this(), results_.emplace_back());
+        auto body = run_work<T>(work_, child.get(), async::WaitRequest{}, std::move(call), child->value());
         {
             std::unique_lock lock(mutex_);
             if (stopped_) {
@@ -173,12 +174,12 @@ private:
         }
         if (!work_->adopt_item(*child)) { // closed meanwhile: this item was never begun
             results_.pop_back();
-            stop(std::make_exception_ptr(ClosedError(Error{ErrorKind::closed})));
+            stop(async::as_exception(Error{ErrorKind::closed}));
             one_ended();
             return false;
         }
         child->permit() = std::move(permit);
-        child->start(run_work<T>(work_, child.get(), async::WaitRequest{}, std::move(call), child->value()));
+        child->start(std::move(body));
         if (is_stopped()) child->cancel(); // stopped between the two: nobody else saw it
         return true;
     }
@@ -189,7 +190,7 @@ private:
         return stopped_;
     }
 
-    void stop(std::exception_ptr why)
+    void stop(std::exception_ptr why) noexcept
     {
         {
             const std::lock_guard lock(mutex_);
@@ -206,7 +207,7 @@ private:
             const std::lock_guard lock(mutex_);
             if (--live_ == 0) joiner = std::move(joiner_);
         }
-        if (joiner) std::move(joiner).post();
+        if (joiner) resumption_.post(std::move(joiner), this->shared_from_this());
     }
 
     std::shared_ptr<WorkState> work_;
@@ -220,6 +221,7 @@ private:
     bool stopped_ = false;
     std::exception_ptr failure_;
     async::Completion joiner_;
+    async::Resumption resumption_;
 };
 
 /// Cancels a map whose caller is destroyed before it has ended.
@@ -248,6 +250,7 @@ asio::awaitable<void> finish_map(std::shared_ptr<MapState<View, F>> map)
     Joining joining(map);
     auto wait = async::suspend(joining);
     co_await std::move(wait);
+    joining.check();
     scope.dismiss();
     if (map->failure()) std::rethrow_exception(map->failure());
 }

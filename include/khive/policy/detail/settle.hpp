@@ -9,8 +9,10 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/strand.hpp>
 
+#include <atomic>
 #include <exception>
 #include <memory>
+#include <new>
 #include <optional>
 #include <type_traits>
 #include <utility>
@@ -47,36 +49,75 @@ asio::awaitable<void> settle_into(asio::awaitable<Value> work, Settlement<Value>
 template <class Value>
 class Race final : public async::TimerNode, public std::enable_shared_from_this<Race<Value>> {
 public:
-    /// `result` is in the frame that `rest` continues.
-    Race(async::Completion rest, Settlement<Value>& result)
-        : time_(&async::time_service(rest.executor())), strand_(asio::make_strand(rest.executor())), rest_(std::move(rest)),
-          result_(result)
-    {
-        rest_.track();
-    }
+    /// `result` is in the frame that is to go on at the end.
+    Race(const asio::any_io_executor& executor, Settlement<Value>& result)
+        : time_(&async::time_service(executor)), strand_(asio::make_strand(executor)), result_(result)
+    {}
     ~Race()
     {
         if (time_ != nullptr) time_->disarm(*this);
     }
 
-    void start(asio::awaitable<Value> work, TimePoint due)
+    /// Where it throws, `rest` is where it was.
+    void start(async::Completion& rest, asio::awaitable<Value> work, TimePoint due)
     {
         auto self = this->shared_from_this();
-        asio::co_spawn(strand_, run(self, std::move(work), due),
-                       asio::bind_cancellation_slot(signal_.slot(), [self](std::exception_ptr) { self->finish(); }));
+        auto racing = run(self, std::move(work), due);
+        rest_ = std::move(rest);
+        try {
+            asio::co_spawn(strand_, std::move(racing),
+                           asio::bind_cancellation_slot(signal_.slot(), [self](std::exception_ptr) { self->finish(); }));
+        } catch (...) {
+            rest = std::move(rest_);
+            throw;
+        }
     }
 
     /// From any thread, after `start`.
-    void cancel(asio::cancellation_type type, bool timed_out)
+    void cancel(asio::cancellation_type type, bool timed_out) noexcept
     {
-        asio::post(strand_, [self = this->shared_from_this(), type, timed_out] {
-            if (self->finished_) return;
-            self->settled_.timed_out |= timed_out;
-            self->signal_.emit(type);
-        });
+        if (timed_out) timed_out_.store(true);
+        types_.fetch_or(static_cast<unsigned>(type));
+        cancelling_.post(strand_, this->shared_from_this());
     }
 
 private:
+    /// Passes on, on the strand, what it has been told.
+    class Cancelling final : public async::PostedTask {
+    public:
+        void post(const asio::any_io_executor& strand, std::shared_ptr<Race> race)
+        {
+            if (posted_.exchange(true)) return;
+            race_ = std::move(race);
+            async::post(strand, *this);
+        }
+
+    private:
+        void run() override
+        {
+            const auto race = std::move(race_);
+            posted_.store(false);
+            race->emit();
+        }
+        void abandon() noexcept override { const auto race = std::move(race_); }
+
+        std::shared_ptr<Race> race_;
+        std::atomic<bool> posted_{false};
+    };
+
+    void emit()
+    {
+        if (finished_) return;
+        settled_.timed_out |= timed_out_.load();
+        const unsigned types = types_.exchange(0);
+        if (types == 0) return;
+        try {
+            signal_.emit(static_cast<asio::cancellation_type>(types));
+        } catch (const std::bad_alloc&) { // which Asio takes to pass it on: once more
+            cancel(static_cast<asio::cancellation_type>(types), false);
+        }
+    }
+
     static asio::awaitable<void> run(std::shared_ptr<Race> self, asio::awaitable<Value> work, TimePoint due)
     {
         // Armed only here, on the strand: Asio's co_spawn does not survive a cancellation before its first step.
@@ -97,14 +138,18 @@ private:
         finished_ = true;
         if (time_ != nullptr) time_->disarm(*this);
         result_ = std::move(settled_);
-        std::move(rest_).post();
+        resumption_.post(std::move(rest_), this->shared_from_this());
     }
 
     async::TimeService* time_; ///< null once the context ends
-    asio::strand<asio::any_io_executor> strand_;
+    asio::any_io_executor strand_;
     async::Completion rest_;
+    async::Resumption resumption_;
     Settlement<Value>& result_;
     asio::cancellation_signal signal_;
+    Cancelling cancelling_;
+    std::atomic<unsigned> types_{0};
+    std::atomic<bool> timed_out_{false};
     Settlement<Value> settled_;
     bool finished_ = false;
 };
@@ -114,19 +159,27 @@ template <class Value>
 class RaceWait final : public async::Suspension {
 public:
     RaceWait(asio::awaitable<Value> work, TimePoint due) : work_(std::move(work)), due_(due) {}
-    [[nodiscard]] Settlement<Value> result() { return std::move(result_); }
+    /// Throws `std::bad_alloc` where there was no memory to begin.
+    [[nodiscard]] Settlement<Value> result()
+    {
+        if (failure_) std::rethrow_exception(failure_);
+        return std::move(result_);
+    }
 
 private:
-    void start(async::Completion rest, asio::cancellation_slot slot) override
+    void start(async::Completion& rest, asio::cancellation_slot slot) override
     {
-        const auto race = std::make_shared<Race<Value>>(std::move(rest), result_);
+        rest.track();
+        const auto race = std::make_shared<Race<Value>>(rest.executor(), result_);
         if (slot.is_connected())
             slot.assign([weak = std::weak_ptr(race)](asio::cancellation_type type) {
                 if (const auto alive = weak.lock()) alive->cancel(type, false);
             });
-        race->start(std::move(work_), due_);
+        race->start(rest, std::move(work_), due_);
     }
+    void failed(std::exception_ptr why) noexcept override { failure_ = std::move(why); }
 
+    std::exception_ptr failure_;
     asio::awaitable<Value> work_;
     TimePoint due_;
     Settlement<Value> result_;

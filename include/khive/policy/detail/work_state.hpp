@@ -176,7 +176,7 @@ public:
     /// Takes an item of an accepted map into the list. False if it is too late even for that.
     KHIVE_DECL bool adopt_item(WorkTask& item) noexcept;
     KHIVE_DECL void remove(WorkTask& task, End end) noexcept;
-    KHIVE_DECL void cancel_family(const void* family);
+    KHIVE_DECL void cancel_family(const void* family) noexcept;
     [[nodiscard]] KHIVE_DECL ExecutorStats stats() const;
     /// @}
 
@@ -187,7 +187,7 @@ public:
     KHIVE_DECL bool begin_shutdown(const asio::any_io_executor& executor);
     KHIVE_DECL void end_shutdown(const asio::any_io_executor& executor);
     [[nodiscard]] KHIVE_DECL std::size_t left(bool inside) const;
-    KHIVE_DECL void cancel_all();
+    KHIVE_DECL void cancel_all() noexcept;
     [[nodiscard]] const std::shared_ptr<Drain>& drain() const noexcept { return drain_; }
     /// @}
 
@@ -208,7 +208,7 @@ private:
     KHIVE_DECL void count(End end) noexcept;
     KHIVE_DECL bool mark(const asio::any_io_executor& executor, bool stopping) noexcept;
     template <class Which>
-    void cancel_if(Which which);
+    void cancel_if(Which which) noexcept;
 
     // What entering and leaving write, next to the queue; then what they only read.
     std::size_t running_ = 0; ///< slots in use

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <string>
-#include <vector>
 
 namespace khive::inline KHIVE_ABI::detail {
 
@@ -209,25 +208,29 @@ KHIVE_DECL void WorkState::count(End end) noexcept
     }
 }
 
+/// Goes once through the list, whose front is always what it has not seen.
 template <class Which>
-void WorkState::cancel_if(Which which)
+void WorkState::cancel_if(Which which) noexcept
 {
-    std::vector<std::shared_ptr<async::OwnedTask>> chosen;
-    {
-        const std::lock_guard lock(mutex_);
-        for (auto& task : tasks_)
-            if (which(task)) chosen.push_back(task.weak_from_this().lock());
+    std::unique_lock lock(mutex_);
+    for (std::size_t left = tasks_.size(); left != 0 && !tasks_.empty(); --left) {
+        WorkTask& task = tasks_.front();
+        tasks_.splice(tasks_.end(), tasks_, tasks_.begin());
+        if (!which(task)) continue;
+        auto chosen = task.weak_from_this().lock();
+        lock.unlock();
+        if (chosen) chosen->cancel();
+        chosen.reset(); // perhaps the last that held it
+        lock.lock();
     }
-    for (const auto& task : chosen)
-        if (task) task->cancel();
 }
 
-KHIVE_DECL void WorkState::cancel_family(const void* family)
+KHIVE_DECL void WorkState::cancel_family(const void* family) noexcept
 {
     cancel_if([family](const WorkTask& task) { return task.family_ == family; });
 }
 
-KHIVE_DECL void WorkState::cancel_all()
+KHIVE_DECL void WorkState::cancel_all() noexcept
 {
     cancel_if([](const WorkTask& task) { return !task.stopping_; });
 }
