@@ -170,7 +170,8 @@ void check_template(const Url& base, std::string_view pattern, const std::vector
         require(std::count(path->begin(), path->end(), delimiter) == std::count(plain->begin(), plain->end(), delimiter),
                 "an argument makes a delimiter", *path);
     require(split(path_of(*path), '/').size() == split(path_of(*plain), '/').size(), "an argument makes a segment", *path);
-    if (plain->find("://") != std::string::npos) return;       // the pattern itself says that its origin may vary
+    // The pattern itself says that its scheme may vary: `http:` and `https:` as a first segment are refused, `ftp:` is one.
+    if (plain->find("://") != std::string::npos || split(path_of(*plain), '/').front().ends_with(':')) return;
     if (std::count(args.begin(), args.end(), "") != 0) return; // an empty segment is one, but not at the end of a path
 
     const auto url = join(base, *path);
