@@ -87,6 +87,7 @@ ScheduleLimits::ScheduleLimits(unsigned seed)
     connections = static_cast<std::size_t>(dice.whole(1, 4));
     max_queue = static_cast<std::size_t>(dice.chance(0.2) ? dice.whole(0, 4) : 1000);
     max_attempts = static_cast<unsigned>(dice.whole(1, 4));
+    shuffles = dice.chance(0.5);
 }
 
 std::vector<Action> ClientSchedule::actions_of(unsigned seed, std::size_t count)
@@ -106,6 +107,7 @@ std::vector<Action> ClientSchedule::actions_of(unsigned seed, std::size_t count)
 ClientSchedule::ClientSchedule(unsigned seed)
     : seed_(seed),
       limits_(seed),
+      time_(limits_.shuffles ? VirtualTime(seed) : VirtualTime()),
       network_(SimulatedNetwork::install(time_)),
       log_(std::make_shared<SpendLog>(&time_)),
       executor_({.max_concurrency = limits_.slots, .max_queue = limits_.max_queue}),
@@ -145,10 +147,11 @@ void ClientSchedule::add_side(std::size_t index)
     (void)side.breaker->on_state_change([this, &side](const BreakerTransition& change) { on_state(side, change); });
     const RetryWithBackoff retry(retry_options(limits_.max_attempts), Random(seed_ + 1));
     if (limits_.combined)
-        side.api.emplace(AsyncAPIClient(time_.context(), options(index), LoggedDispatch(both_, log_), *side.breaker, retry));
-    else
         side.api.emplace(
-            AsyncAPIClient(time_.context(), options(index), LoggedLimiter(limiter_, log_), executor_, *side.breaker, retry));
+            AsyncAPIClient(time_.executor(), options(index), LoggedDispatch(both_, log_), *side.breaker, retry));
+    else
+        side.api.emplace(AsyncAPIClient(time_.executor(), options(index), LoggedLimiter(limiter_, log_), executor_,
+                                        *side.breaker, retry));
 }
 
 void ClientSchedule::on_state(Side& side, const BreakerTransition& change)

@@ -173,6 +173,7 @@ struct ScheduleLimits {
     std::size_t connections;
     std::size_t max_queue;
     unsigned max_attempts;
+    bool shuffles; ///< what is ready runs in a random order
 };
 
 /// Two clients of two hosts that share a limiter and an executor, on a simulated network in virtual time.

@@ -35,7 +35,7 @@ class ScriptedClient : public khive::AsyncAPIClient<Policies...> {
 public:
     ScriptedClient(const ScriptedWorld& world, khive::testing::VirtualTime& time, khive::ClientOptions options,
                    Policies... policies)
-        : khive::AsyncAPIClient<Policies...>(time.context(), std::move(options), std::move(policies)...), world_(world)
+        : khive::AsyncAPIClient<Policies...>(time.executor(), std::move(options), std::move(policies)...), world_(world)
     {
     }
 

@@ -16,6 +16,7 @@
 #include <khive/testing/impl/reply.ipp>
 #include <khive/testing/impl/script.ipp>
 #include <khive/testing/impl/scripted_server.ipp>
+#include <khive/testing/impl/seeded_scheduler.ipp>
 #include <khive/testing/impl/simulated_address.ipp>
 #include <khive/testing/impl/simulated_host.ipp>
 #include <khive/testing/impl/simulated_link.ipp>

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <khive/async/asio.hpp>
+#include <khive/async/post.hpp>
 #include <khive/async/time_service.hpp>
 #include <khive/core/time.hpp>
 #include <khive/testing/config.hpp>
+#include <khive/testing/seeded_scheduler.hpp>
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/bind_executor.hpp>
@@ -32,12 +34,19 @@ struct StartedState {
     asio::cancellation_signal cancel;
     std::optional<std::conditional_t<std::is_void_v<T>, NoValue, T>> value;
     std::exception_ptr error;
+    bool begun = false;
     bool done = false;
+    /// What was asked for before it began: Asio's co_spawn does not survive that.
+    asio::cancellation_type wanted = asio::cancellation_type::none;
 };
 
 template <class T>
 asio::awaitable<void> keep_value(asio::awaitable<T> operation, std::shared_ptr<StartedState<T>> state)
 {
+    const asio::any_io_executor executor = co_await asio::this_coro::executor;
+    state->begun = true;
+    if (state->wanted != asio::cancellation_type::none)
+        async::post(executor, [state] { state->cancel.emit(state->wanted); });
     if constexpr (std::is_void_v<T>) {
         co_await std::move(operation);
         state->value.emplace();
@@ -58,7 +67,13 @@ public:
 
     [[nodiscard]] bool done() const noexcept { return state_->done; }
     /// Asks it to end; it does so while time runs or settles.
-    void cancel(asio::cancellation_type type = asio::cancellation_type::terminal) { state_->cancel.emit(type); }
+    void cancel(asio::cancellation_type type = asio::cancellation_type::terminal)
+    {
+        if (state_->begun)
+            state_->cancel.emit(type);
+        else
+            state_->wanted = state_->wanted | type;
+    }
     /// What left it: null while it runs and after success.
     [[nodiscard]] std::exception_ptr error() const noexcept { return state_->error; }
     /// Its value, or throws what it threw; once. `std::logic_error` while it runs.
@@ -79,11 +94,14 @@ private:
 /// - Thread safety: none; one thread owns it.
 class VirtualTime {
 public:
-    VirtualTime() { service().use_virtual_time(start_); }
+    VirtualTime() : executor_(io_.get_executor()) { service().use_virtual_time(start_); }
+    /// What is ready at one time runs in a random order, by a `SeededScheduler` of that seed.
+    explicit VirtualTime(std::uint64_t seed) : executor_(SeededScheduler(io_, seed)) { service().use_virtual_time(start_); }
     VirtualTime(const VirtualTime&) = delete;
     VirtualTime& operator=(const VirtualTime&) = delete;
 
-    [[nodiscard]] asio::any_io_executor executor() { return io_.get_executor(); }
+    /// For whatever lives in this time.
+    [[nodiscard]] const asio::any_io_executor& executor() const noexcept { return executor_; }
     [[nodiscard]] asio::io_context& context() noexcept { return io_; }
     [[nodiscard]] async::TimeService& service() { return async::time_service(io_.get_executor()); }
     [[nodiscard]] TimePoint now() { return service().now(); }
@@ -113,6 +131,7 @@ private:
     static constexpr TimePoint start_ = TimePoint{} + std::chrono::hours{1};
     static constexpr std::uint64_t max_jumps = 10'000'000;
     asio::io_context io_{1};
+    asio::any_io_executor executor_;
 };
 
 template <class T>
@@ -131,9 +150,8 @@ Started<T> VirtualTime::start(asio::awaitable<T> operation)
         state->error = error;
         state->done = true;
     };
-    // The executor makes Asio queue a cancellation behind the start: 1.83 throws out of run() if it comes before.
-    asio::co_spawn(io_, detail::keep_value(std::move(operation), state),
-                   asio::bind_cancellation_slot(state->cancel.slot(), asio::bind_executor(io_, std::move(end))));
+    asio::co_spawn(executor_, detail::keep_value(std::move(operation), state),
+                   asio::bind_cancellation_slot(state->cancel.slot(), asio::bind_executor(executor_, std::move(end))));
     return Started<T>{std::move(state)};
 }
 

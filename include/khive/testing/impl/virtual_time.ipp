@@ -32,7 +32,7 @@ KHIVE_TESTING_DECL void VirtualTime::run_until_idle()
 
 KHIVE_TESTING_DECL void VirtualTime::spawn(asio::awaitable<void> operation)
 {
-    asio::co_spawn(io_, std::move(operation), [](std::exception_ptr error) {
+    asio::co_spawn(executor_, std::move(operation), [](std::exception_ptr error) {
         if (error) std::rethrow_exception(error);
     });
 }
