@@ -3,6 +3,8 @@
 
 #include <khive/testing/virtual_time.hpp>
 
+#include <boost/asio/strand.hpp>
+
 #include <algorithm>
 
 namespace khive::inline KHIVE_ABI::testing {
@@ -32,9 +34,15 @@ KHIVE_TESTING_DECL void VirtualTime::run_until_idle()
 
 KHIVE_TESTING_DECL void VirtualTime::spawn(asio::awaitable<void> operation)
 {
-    asio::co_spawn(executor_, std::move(operation), [](std::exception_ptr error) {
+    asio::co_spawn(in_order(), std::move(operation), [](std::exception_ptr error) {
         if (error) std::rethrow_exception(error);
     });
+}
+
+KHIVE_TESTING_DECL asio::any_io_executor VirtualTime::in_order()
+{
+    if (!shuffles_) return executor_;
+    return asio::make_strand(executor_);
 }
 
 KHIVE_TESTING_DECL bool VirtualTime::jump(TimePoint until)
