@@ -51,7 +51,7 @@ asio::awaitable<void> keep_value(asio::awaitable<T> operation, std::shared_ptr<S
 
 /// An operation that runs on a `VirtualTime` while the test does other things: looks at it, cancels it, takes its value.
 ///
-/// - Lifetime: a handle. Letting go of it does not stop the operation.
+/// - Lifetime: a handle. Letting go of it does not stop the operation. Where time has a seed, it is gone before time is.
 template <class T>
 class Started {
 public:

@@ -386,6 +386,7 @@ inline void CallWorld::check_without_context()
     const double sent = seen();
     const TimePoint now = time_->now();
     client.reset();
+    if (how_ == How::owned_strand) call_.reset(); // it holds the strand, which must not outlive its context
     time_.reset();
 
     const double left = kind_.setup.combined ? drain_combined(now) : limiter.tokens(now);
