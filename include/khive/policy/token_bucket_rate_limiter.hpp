@@ -4,6 +4,7 @@
 #include <khive/async/wait_queue.hpp>
 #include <khive/core/result.hpp>
 #include <khive/core/time.hpp>
+#include <khive/core/yield_point.hpp>
 #include <khive/policy/concepts.hpp>
 #include <khive/policy/detail/awaitable_value.hpp>
 #include <khive/policy/detail/cache_line.hpp>
@@ -201,6 +202,7 @@ inline bool detail::TokenBucketState::try_take(double cost, TimePoint now, Bucke
 
 inline void detail::TokenBucketState::let_go() noexcept
 {
+    KHIVE_YIELD_POINT();
     if (let_go_.fetch_add(1, std::memory_order_acq_rel) == -1) delete this;
 }
 

@@ -3,6 +3,7 @@
 
 #include <khive/async/post.hpp>
 #include <khive/async/time_service.hpp>
+#include <khive/core/yield_point.hpp>
 
 #include <new>
 #include <utility>
@@ -22,6 +23,7 @@ KHIVE_DECL void TimeService::attach(const asio::any_io_executor& executor)
 {
     // Without the lock once attached: connections are made under the lock of a pool, which `on_time` takes.
     if (attached_.load(std::memory_order_acquire)) return;
+    KHIVE_YIELD_POINT();
     const std::lock_guard lock(mutex_);
     if (timer_ || shut_down_) return;
     executor_ = executor;
@@ -33,6 +35,7 @@ KHIVE_DECL void TimeService::attach(const asio::any_io_executor& executor)
 KHIVE_DECL void TimeService::arm(TimerNode& node, TimePoint due)
 {
     const auto armed = node.due_rep_.load(std::memory_order_acquire);
+    KHIVE_YIELD_POINT();
     if (armed != TimerNode::not_armed && armed <= due.time_since_epoch().count()) return;
     const std::lock_guard lock(mutex_);
     if (shut_down_) return;
@@ -44,6 +47,7 @@ KHIVE_DECL void TimeService::arm(TimerNode& node, TimePoint due)
 
 KHIVE_DECL void TimeService::disarm(TimerNode& node) noexcept
 {
+    KHIVE_YIELD_POINT();
     const std::lock_guard lock(mutex_);
     erase(node);
 }
@@ -74,7 +78,9 @@ KHIVE_DECL void TimeService::run_due(TimePoint now)
         TimerNode& node = *nodes_.begin();
         // Unlinked before the call: who arms it meanwhile sees that, waits for the lock and is not lost.
         erase(node);
+        KHIVE_YIELD_POINT();
         const TimePoint next = node.on_time(now);
+        KHIVE_YIELD_POINT();
         if (next == no_deadline || shut_down_) continue;
         erase(node);
         insert(node, next > now ? next : now + Duration{1});
@@ -108,8 +114,10 @@ KHIVE_DECL void TimeService::start_timer(TimePoint due)
     timer_->expires_at(due);
     timer_->async_wait([this](boost::system::error_code error) {
         background_.retake();
+        KHIVE_YIELD_POINT();
         if (!error) on_time();
     });
+    KHIVE_YIELD_POINT();
     background_.release();
 }
 

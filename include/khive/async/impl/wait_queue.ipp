@@ -2,6 +2,7 @@
 #pragma once
 
 #include <khive/async/wait_queue.hpp>
+#include <khive/core/yield_point.hpp>
 
 #include <boost/asio/cancellation_type.hpp>
 
@@ -60,14 +61,17 @@ KHIVE_DECL void Waiter::cancel() noexcept
 
 KHIVE_DECL void Waiter::deliver(std::optional<Error> refusal) noexcept
 {
+    KHIVE_YIELD_POINT();
     refusal_ = std::move(refusal);
     if (!refusal_) take_grant();
+    KHIVE_YIELD_POINT();
     resumption_.post(std::move(rest_), shared_from_this(), this);
 }
 
 KHIVE_DECL void Waiter::before_resume() noexcept
 {
     leave_scope();
+    KHIVE_YIELD_POINT();
     time_->disarm(*this);
 }
 
@@ -75,7 +79,9 @@ KHIVE_DECL void Waiter::before_resume() noexcept
 KHIVE_DECL void Waiter::Rearming::post(std::shared_ptr<Waiter> waiter, TimePoint due)
 {
     due_.store(due.time_since_epoch().count());
+    KHIVE_YIELD_POINT();
     if (posted_.exchange(true)) return;
+    KHIVE_YIELD_POINT();
     const asio::any_io_executor& executor = waiter->time_->executor();
     waiter_ = std::move(waiter);
     async::post(executor, *this);
@@ -84,7 +90,9 @@ KHIVE_DECL void Waiter::Rearming::post(std::shared_ptr<Waiter> waiter, TimePoint
 KHIVE_DECL void Waiter::Rearming::run()
 {
     const auto waiter = std::move(waiter_);
+    KHIVE_YIELD_POINT();
     posted_.store(false);
+    KHIVE_YIELD_POINT();
     waiter->time_->arm(*waiter, TimePoint{Duration{due_.load()}});
 }
 
@@ -196,9 +204,12 @@ KHIVE_DECL void WaitQueue::admit(const std::shared_ptr<Waiter>& waiter, bool& jo
     const bool is_head = &waiters_.front() == waiter.get();
     const TimePoint turn = is_head ? next_grant(request, now) : no_deadline;
     lock.unlock();
+    KHIVE_YIELD_POINT();
     // Armed even if it never ends by itself: the time service lets go of it when the context ends.
     waiter->time().arm(*waiter, std::min(turn, request.deadline));
+    KHIVE_YIELD_POINT();
     if (!waiter->enter_scope()) return waiter->end_wait(Error{ErrorKind::closed});
+    KHIVE_YIELD_POINT();
     after_join(*waiter);
 }
 
@@ -262,8 +273,10 @@ KHIVE_DECL void WaitQueue::finish(std::unique_lock<std::mutex> lock, TimePoint n
     WaiterList granted;
     const Wakeup next = grant_heads(now, granted);
     lock.unlock();
+    KHIVE_YIELD_POINT();
     detail::drain(granted, [](Waiter& waiter) { std::exchange(waiter.self_, nullptr)->deliver(std::nullopt); });
     if (next.due == no_deadline) return;
+    KHIVE_YIELD_POINT();
     if (held == nullptr || held == next.head->time_)
         next.head->time_->arm(*next.head, next.due);
     else // two time services' locks taken in either order could deadlock
@@ -290,6 +303,7 @@ KHIVE_DECL TimePoint WaitQueue::on_waiter_time(Waiter& waiter, TimePoint now) no
         std::unique_lock lock(mutex_);
         finish(std::move(lock), now, waiter.time_);
     }
+    KHIVE_YIELD_POINT();
     const TimePoint deadline = waiter.request().deadline;
     if (deadline <= now) {
         if (const auto late = leave(waiter, now, waiter.time_))
@@ -310,6 +324,7 @@ KHIVE_DECL void WaitQueue::close() noexcept
         closed_ = true;
         while (!waiters_.empty()) unlink(waiters_.front(), all);
     }
+    KHIVE_YIELD_POINT();
     detail::drain(all, [](Waiter& waiter) { std::exchange(waiter.self_, nullptr)->deliver(Error{ErrorKind::closed}); });
 }
 

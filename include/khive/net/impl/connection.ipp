@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <khive/core/yield_point.hpp>
 #include <khive/http/method.hpp>
 #include <khive/net/connection.hpp>
 
@@ -77,7 +78,9 @@ public:
         const TimePoint deadline = active ? c_.nearest().at : no_deadline;
         const auto keeper = tell_keeper_ || dialled ? c_.keeper_.lock() : nullptr;
         lock_.unlock();
+        KHIVE_YIELD_POINT();
         if (deadline != no_deadline) c_.time_.arm(c_, deadline);
+        KHIVE_YIELD_POINT();
         if (keeper && tell_keeper_) keeper->on_idle_ended(c_);
         if (keeper && dialled) keeper->on_dialled(c_, std::move(c_.end_.error));
         if (!rest) return;
@@ -111,6 +114,7 @@ KHIVE_DECL Connection::~Connection()
 
 KHIVE_DECL void Connection::dial(const DialTimeouts& timeouts)
 {
+    KHIVE_YIELD_POINT();
     Step step(*this);
     dialling_ = true;
     dial_timeouts_ = timeouts;
@@ -545,6 +549,7 @@ KHIVE_DECL void Connection::cancel_exchange(std::uint64_t serial)
 
 KHIVE_DECL void Connection::close(const Error& why)
 {
+    KHIVE_YIELD_POINT();
     Step step(*this);
     closed_by_owner_ = true;
     switch (now_in_) {
@@ -569,6 +574,7 @@ KHIVE_DECL void Connection::close(const Error& why)
 
 KHIVE_DECL void Connection::watch()
 {
+    KHIVE_YIELD_POINT();
     Step step(*this);
     if (now_in_ == Stage::idle && !watching_ && !reading_) {
         try {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <khive/async/post.hpp>
+#include <khive/core/yield_point.hpp>
 #include <khive/net/tcp_wire.hpp>
 
 #include <boost/asio/buffer.hpp>
@@ -126,6 +127,7 @@ public:
             background_.undo();
             throw;
         }
+        KHIVE_YIELD_POINT();
         background_.release();
     }
 
