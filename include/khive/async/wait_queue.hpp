@@ -147,6 +147,8 @@ protected:
     virtual void on_leave(const WaitRequest&) noexcept {}
     /// Told after a caller has joined, outside every lock. It may have left already: see `find`.
     virtual void after_join(Waiter&) {}
+    /// Told after a caller has left without a grant, outside the queue's lock but perhaps under that of a time service.
+    virtual void after_leave() noexcept {}
     /// The request of a caller if that still waits. Under `mutex_`.
     [[nodiscard]] static WaitRequest* find(Waiter& waiter) noexcept { return waiter.queued_ ? &waiter.request_ : nullptr; }
     /// Ends the wait of the caller whose request this is, which waits; unlocks.

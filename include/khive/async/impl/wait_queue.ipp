@@ -292,6 +292,7 @@ KHIVE_DECL std::shared_ptr<Waiter> WaitQueue::leave(Waiter& waiter, TimePoint no
     left.clear();
     auto self = std::exchange(waiter.self_, nullptr);
     finish(std::move(lock), now, held);
+    after_leave();
     return self;
 }
 

@@ -159,6 +159,17 @@ KHIVE_DECL void WorkState::on_leave(const async::WaitRequest& request) noexcept
         --outsiders_;
 }
 
+/// It may have been the last for whom a `shutdown` waits.
+KHIVE_DECL void WorkState::after_leave() noexcept
+{
+    bool draining = false;
+    {
+        const std::lock_guard lock(mutex_);
+        draining = closing_;
+    }
+    if (draining) drain_->poke();
+}
+
 KHIVE_DECL WorkState::Admission WorkState::admit(WorkTask& task, double cost, TimePoint now) noexcept
 {
     const std::lock_guard lock(mutex_);
@@ -338,6 +349,7 @@ KHIVE_DECL asio::awaitable<ShutdownReport> shut_down(std::shared_ptr<WorkState> 
     report.cancelled = work->left(scope.inside());
     if (report.cancelled == 0) co_return report;
     work->close();
+    drain->poke(); // another `shutdown` may have waited for those only
     KHIVE_YIELD_POINT();
     work->cancel_all();
     const auto ended = co_await async::wait_in<Drain::Done>(drain, drain_request(scope.inside(), deadline));
