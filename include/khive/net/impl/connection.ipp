@@ -122,7 +122,10 @@ KHIVE_DECL void Connection::dial(const DialTimeouts& timeouts)
     stage_began_ = time_.now();
     total_ = {};
     stage_deadline(Timer::resolve, timeouts.resolve, stage_began_);
-    step.act([&] { network_->resolve(executor_, origin_.host, origin_.port, self()); });
+    step.act([&] {
+        if (closed_by_owner_) return end(Error{ErrorKind::closed}); // between its making and now, by another thread
+        network_->resolve(executor_, origin_.host, origin_.port, self());
+    });
     if (ended_)
         dial_end_.post(*this);
     else
