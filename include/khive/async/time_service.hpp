@@ -63,7 +63,7 @@ public:
     KHIVE_DECL explicit TimeService(asio::execution_context& context);
 
     [[nodiscard]] TimePoint now() const noexcept;
-    /// One of its context.
+    /// One of its context, no strand.
     [[nodiscard]] const asio::any_io_executor& executor() const noexcept { return executor_; }
     /// Calls `on_time` at `due` or earlier. `no_deadline` keeps the node only for `on_shutdown`.
     KHIVE_DECL void arm(TimerNode& node, TimePoint due);

@@ -182,6 +182,16 @@ TEST_CASE("TimeService: real time runs by the steady clock", "[async]")
     CHECK(bell.rung.front() >= due);
 }
 
+TEST_CASE("TimeService: runs on its context itself, whichever strand of it asks first", "[async]")
+{
+    asio::io_context io;
+    const asio::any_io_executor strand = asio::make_strand(io);
+    const asio::any_io_executor tracked = asio::prefer(strand, asio::execution::outstanding_work.tracked);
+    const asio::any_io_executor executor = GENERATE_COPY(strand, tracked, asio::any_io_executor(asio::make_strand(strand)));
+
+    CHECK(khive::async::time_service(executor).executor() == asio::any_io_executor(io.get_executor()));
+}
+
 TEST_CASE("TimeService: a distant deadline does not keep a program running", "[async]")
 {
     const bool on_strand = GENERATE(false, true);

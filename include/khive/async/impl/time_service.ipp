@@ -26,8 +26,10 @@ KHIVE_DECL void TimeService::attach(const asio::any_io_executor& executor)
     KHIVE_YIELD_POINT();
     const std::lock_guard lock(mutex_);
     if (timer_ || shut_down_) return;
-    executor_ = executor;
-    background_ = UntrackedWork{executor};
+    // Not by way of a strand: what else runs there could hold up every timer of the context, and a timer that is held up gives up
+    // its unit of work before `retake`, at which the context may stop.
+    executor_ = without_strand(executor);
+    background_ = UntrackedWork{executor_};
     timer_.emplace(executor_);
     attached_.store(true, std::memory_order_release);
 }

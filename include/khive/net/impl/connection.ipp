@@ -619,7 +619,7 @@ KHIVE_DECL void Connection::on_readable(boost::system::error_code error)
         });
         if (now_in_ == Stage::closed) step.tell_keeper();
     }
-    step.finish(true);
+    step.finish(false); // whatever strand the executor is, this is outside of it
 }
 
 KHIVE_DECL void Connection::watch_tls(boost::system::error_code error)

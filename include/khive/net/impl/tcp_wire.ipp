@@ -6,6 +6,7 @@
 #include <khive/net/tcp_wire.hpp>
 
 #include <boost/asio/buffer.hpp>
+#include <boost/asio/system_executor.hpp>
 
 #if defined(__linux__)
 #include <sys/socket.h>
@@ -85,6 +86,16 @@ private:
     WireEvent event_;
 };
 
+/// Called by the thread that has found the event, not by way of a strand: see `UntrackedWork`.
+class ReadableHandler final : public WireHandler {
+public:
+    using executor_type = asio::system_executor; // which calls at once
+    ReadableHandler(ListenerPtr listener, BackgroundWait& background) noexcept
+        : WireHandler(WireEvent::readable, std::move(listener), &background)
+    {}
+    [[nodiscard]] executor_type get_executor() const noexcept { return {}; }
+};
+
 class TcpWire final : public Wire {
 public:
     explicit TcpWire(const asio::any_io_executor& executor) : socket_(executor), background_(executor) {}
@@ -119,10 +130,10 @@ public:
 
     void wait_readable(ListenerPtr listener) override
     {
-        WireHandler handler(WireEvent::readable, std::move(listener), &background_);
+        ReadableHandler handler(std::move(listener), background_);
         background_.begin();
         try {
-            handler.start_with([&](WireHandler& h) { socket_.async_wait(asio::socket_base::wait_read, std::move(h)); });
+            handler.start_with([&](WireHandler&) { socket_.async_wait(asio::socket_base::wait_read, std::move(handler)); });
         } catch (...) {
             background_.undo();
             throw;
