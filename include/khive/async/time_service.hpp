@@ -41,10 +41,12 @@ private:
     friend class TimeService;
     friend bool operator<(const TimerNode& a, const TimerNode& b) noexcept { return a.due_ < b.due_; }
 
-    /// `not_armed` when the service does not hold it. Read without the lock by `arm`'s fast path.
+    /// `not_armed` when the service does not hold it, `retired` when it never will again. Read without the lock by `arm`'s fast
+    /// path, for which a retired node is one that is armed for the earliest time.
     std::atomic<TimePoint::rep> due_rep_{not_armed};
     TimePoint due_{};
     static constexpr TimePoint::rep not_armed = TimePoint::min().time_since_epoch().count();
+    static constexpr TimePoint::rep retired = not_armed + 1;
 };
 
 /// Time, for everything in one execution context: `now()`, and one timer that serves every wait and deadline.
@@ -69,6 +71,8 @@ public:
     KHIVE_DECL void arm(TimerNode& node, TimePoint due);
     /// Takes the node back; `on_time` is not running and will not run once this returns, unless it is the caller.
     KHIVE_DECL void disarm(TimerNode& node) noexcept;
+    /// The same for ever: whoever is about to arm it, having let go of his own lock, comes too late.
+    KHIVE_DECL void retire(TimerNode& node) noexcept;
 
     /// How many nodes it holds.
     [[nodiscard]] KHIVE_DECL std::size_t armed() const;

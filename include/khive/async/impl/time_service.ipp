@@ -40,7 +40,7 @@ KHIVE_DECL void TimeService::arm(TimerNode& node, TimePoint due)
     KHIVE_YIELD_POINT();
     if (armed != TimerNode::not_armed && armed <= due.time_since_epoch().count()) return;
     const std::lock_guard lock(mutex_);
-    if (shut_down_) return;
+    if (shut_down_ || node.due_rep_.load(std::memory_order_relaxed) == TimerNode::retired) return;
     if (node.is_linked() && node.due_ <= due) return;
     erase(node);
     insert(node, due);
@@ -52,6 +52,14 @@ KHIVE_DECL void TimeService::disarm(TimerNode& node) noexcept
     KHIVE_YIELD_POINT();
     const std::lock_guard lock(mutex_);
     erase(node);
+}
+
+KHIVE_DECL void TimeService::retire(TimerNode& node) noexcept
+{
+    KHIVE_YIELD_POINT();
+    const std::lock_guard lock(mutex_);
+    erase(node);
+    node.due_rep_.store(TimerNode::retired, std::memory_order_release);
 }
 
 KHIVE_DECL std::size_t TimeService::armed() const

@@ -22,6 +22,7 @@ KHIVE_DECL bool ScopedWait::enter_scope()
     if (!scope_) return true;
     KHIVE_YIELD_POINT();
     const std::lock_guard lock(scope_->mutex_);
+    if (has_left_) return true;
     if (scope_->closed_) return false;
     scope_->waits_.push_back(*this);
     return true;
@@ -31,6 +32,7 @@ KHIVE_DECL void ScopedWait::leave_scope() noexcept
 {
     if (!scope_) return;
     const std::lock_guard lock(scope_->mutex_);
+    has_left_ = true;
     if (detail::ScopeHook::is_linked()) scope_->waits_.erase(scope_->waits_.iterator_to(*this));
 }
 
