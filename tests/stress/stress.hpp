@@ -230,6 +230,7 @@ public:
         (void)eventually([&] { return count([](int ends) { return ends == 0; }) == 0; });
         return count([](int ends) { return ends != 1; });
     }
+    [[nodiscard]] std::size_t running() const { return count([](int ends) { return ends == 0; }); }
     /// How many ended with an exception.
     [[nodiscard]] std::size_t thrown() const
     {
