@@ -6,6 +6,7 @@
 #   tests/fuzz/run.sh                          every target for 60 seconds
 #   tests/fuzz/run.sh --seconds 600 target...  these targets, named as the files tests/fuzz/*.cpp are, for 10 minutes each
 #   tests/fuzz/run.sh --seconds 0              the corpora only
+#   tests/fuzz/run.sh --seed 1                 the same search each time, as far as the time reaches; else another each time
 #
 # What is found lands in build/fuzz/artifacts/TARGET, what helps to search further in build/fuzz/corpus/TARGET. To see a finding
 # again: build/fuzz/tests/fuzz/fuzz_TARGET FILE. Fix it with a test under tests/unit, and keep the file in corpus/TARGET.
@@ -14,17 +15,19 @@ cd "$(dirname "$0")/../.."
 . cmake/count.sh
 
 seconds=60
+seed=0
 targets=()
 while [ $# -gt 0 ]; do
   case "$1" in
     --seconds) seconds=${2:?--seconds needs a number}; shift ;;
-    --help | -h) sed -n '3,11s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    --seed) seed=${2:?--seed needs a number}; shift ;;
+    --help | -h) sed -n '3,12s/^# \{0,1\}//p' "$0"; exit 0 ;;
     -*) echo "unknown option: $1" >&2; exit 2 ;;
     *) targets+=("$1") ;;
   esac
   shift
 done
-[[ $seconds =~ ^[0-9]+$ ]] || { echo "--seconds needs a number" >&2; exit 2; }
+[[ $seconds =~ ^[0-9]+$ && $seed =~ ^[0-9]+$ ]] || { echo "--seconds and --seed need a number" >&2; exit 2; }
 if [ ${#targets[@]} = 0 ]; then
   for source in tests/fuzz/*.cpp; do targets+=("$(basename "$source" .cpp)"); done
 fi
@@ -57,7 +60,7 @@ search() {
   local corpus=tests/fuzz/corpus/$1
   mkdir -p "build/fuzz/artifacts/$1" "build/fuzz/corpus/$1"
   run_target "its corpus" "$1" -runs=0 "$corpus"
-  [ "$seconds" = 0 ] || run_target "$seconds s" "$1" -max_total_time="$seconds" \
+  [ "$seconds" = 0 ] || run_target "$seconds s" "$1" -max_total_time="$seconds" -seed="$seed" \
     -dict="tests/fuzz/$(dictionary_of "$1").dict" "build/fuzz/corpus/$1" "$corpus"
 }
 

@@ -8,10 +8,10 @@
 #include <khive/core/outcome.hpp>
 #include <khive/core/time.hpp>
 
+#include <boost/smart_ptr/intrusive_ptr.hpp>
 #include <boost/system/error_code.hpp>
 
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -20,12 +20,14 @@ namespace khive::inline KHIVE_ABI {
 
 namespace detail {
 struct ErrorDetails;
-}
+KHIVE_DECL void intrusive_ptr_add_ref(const ErrorDetails* details) noexcept;
+KHIVE_DECL void intrusive_ptr_release(const ErrorDetails* details) noexcept;
+} // namespace detail
 
 /// At most `limit` bytes of untrusted text with control bytes, quotes and non-ASCII bytes escaped, safe to print.
 [[nodiscard]] KHIVE_DECL std::string escape_untrusted(std::string_view text, std::size_t limit = 256);
 
-/// What went wrong, as a value: a kind, and behind a shared pointer whatever is known about it.
+/// What went wrong, as a value: a kind, and behind a pointer whatever is known about it.
 ///
 /// The same object serves both styles: `Result<T>` holds it, and `raise()` throws the exception class of its kind, which
 /// holds it too. A refusal that carries nothing but a kind and a delay allocates nothing.
@@ -96,7 +98,7 @@ public:
 private:
     [[nodiscard]] KHIVE_DECL detail::ErrorDetails& details();
 
-    std::shared_ptr<detail::ErrorDetails> details_;
+    boost::intrusive_ptr<detail::ErrorDetails> details_;
     Duration retry_after_{-1};
     ErrorKind kind_{};
     bool retryable_ = false;

@@ -48,10 +48,11 @@ TEST_CASE("ByteBuffer: gives all the room that it has", "[core][byte_buffer]")
     buffer.reserve(100);
     buffer.append("12345");
 
-    CHECK(buffer.capacity() == 100);
-    CHECK(buffer.prepare(1).size() == 95);
+    const std::size_t capacity = buffer.capacity();
+    CHECK(capacity >= 100); // as much as the allocator has given
+    CHECK(buffer.prepare(1).size() == capacity - 5);
     buffer.reserve(10);
-    CHECK(buffer.capacity() == 100);
+    CHECK(buffer.capacity() == capacity);
 }
 
 TEST_CASE("ByteBuffer: consume removes at the front", "[core][byte_buffer]")

@@ -6,6 +6,7 @@
 #include <khive/core/result.hpp>
 
 #include <set>
+#include <thread>
 #include <type_traits>
 
 using namespace khive;
@@ -85,6 +86,22 @@ TEST_CASE("Error: a copy shares and a change to one does not show in the other",
 
     CHECK(one.reason() == "one");
     CHECK(two.reason() == "two");
+}
+
+TEST_CASE("Error: threads change their copies of one error", "[core][error][threads]")
+{
+    constexpr int rounds = 1000;
+    for (int i = 0; i < rounds; ++i) {
+        Error mine = Error{ErrorKind::circuit_open}.with_message("open");
+        Error other{mine};
+        {
+            std::jthread thread([&other] { other = Error{std::move(other)}.with_request("GET", "other"); });
+            mine = Error{std::move(mine)}.with_request("GET", "mine");
+        }
+        REQUIRE(mine.url() == "mine");
+        REQUIRE(other.url() == "other");
+        REQUIRE(other.reason() == "open");
+    }
 }
 
 TEST_CASE("Error: a delay of zero is a delay", "[core][error]")

@@ -51,6 +51,15 @@ TEST_CASE("FaultyAPI: allows its burst, then its rate, and says when to come aga
     CHECK(api.counts().throttled == 4);
 }
 
+TEST_CASE("FaultyAPI: allows its burst on a machine that has just started, whose clock begins at zero", "[testing]")
+{
+    const FaultyAPI api{{.quota = 0.001, .quota_burst = 2}};
+
+    CHECK(api(at(-59min)).status() == 200);
+    CHECK(api(at(-59min)).status() == 200);
+    CHECK(api(at(-59min)).status() == 429);
+}
+
 TEST_CASE("FaultyAPI: errors come in bursts", "[testing]")
 {
     const FaultyAPI api{{.error_ratio = 0.2, .error_burst = 3}};

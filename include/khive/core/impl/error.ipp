@@ -5,12 +5,23 @@
 #include <khive/core/error.hpp>
 #include <khive/core/exceptions.hpp>
 
+#include <atomic>
+#include <cstdint>
 #include <cstdio>
 
 namespace khive::inline KHIVE_ABI {
 namespace detail {
 
+/// How many errors share the same details. Their copy begins alone.
+struct Sharers {
+    Sharers() noexcept = default;
+    Sharers(const Sharers&) noexcept {}
+    Sharers& operator=(const Sharers&) = delete;
+    mutable std::atomic<std::uint32_t> count{0};
+};
+
 struct ErrorDetails {
+    Sharers sharers;
     std::string reason;
     std::string method;
     std::string url;
@@ -24,13 +35,23 @@ struct ErrorDetails {
     Timer timer = Timer::none;
 };
 
+KHIVE_DECL void intrusive_ptr_add_ref(const ErrorDetails* details) noexcept
+{
+    details->sharers.count.fetch_add(1, std::memory_order_relaxed);
+}
+
+KHIVE_DECL void intrusive_ptr_release(const ErrorDetails* details) noexcept
+{
+    if (details->sharers.count.fetch_sub(1, std::memory_order_acq_rel) == 1) delete details;
+}
+
 inline const ErrorDetails& no_details() noexcept
 {
     static const ErrorDetails none;
     return none;
 }
 
-inline const ErrorDetails& details_of(const std::shared_ptr<ErrorDetails>& details) noexcept
+inline const ErrorDetails& details_of(const boost::intrusive_ptr<ErrorDetails>& details) noexcept
 {
     return details ? *details : no_details();
 }
@@ -78,10 +99,11 @@ KHIVE_DECL std::string escape_untrusted(std::string_view text, std::size_t limit
 
 KHIVE_DECL detail::ErrorDetails& Error::details()
 {
+    // Acquires what another thread did with the copy that it has let go of: its reads come before the writes that follow here.
     if (!details_)
-        details_ = std::make_shared<detail::ErrorDetails>();
-    else if (details_.use_count() != 1)
-        details_ = std::make_shared<detail::ErrorDetails>(*details_);
+        details_ = new detail::ErrorDetails;
+    else if (details_->sharers.count.load(std::memory_order_acquire) != 1)
+        details_ = new detail::ErrorDetails(*details_);
     return *details_;
 }
 
@@ -99,7 +121,11 @@ KHIVE_DECL std::string Error::message() const
     text.append(reason());
     if (known.status != 0) text.append(" ").append(std::to_string(known.status));
     if (known.timer != Timer::none)
-        text.append(" (timer ").append(to_string(known.timer)).append(", ").append(detail::format_ms(known.timer_value)).append(")");
+        text.append(" (timer ")
+            .append(to_string(known.timer))
+            .append(", ")
+            .append(detail::format_ms(known.timer_value))
+            .append(")");
     if (known.cause) text.append(": ").append(known.cause.message());
     if (retry_after_ >= Duration::zero()) text.append("; retry after ").append(detail::format_ms(retry_after_));
     if (maybe_processed_) text.append("; the server may have processed it");
@@ -172,9 +198,9 @@ KHIVE_DECL Outcome Error::outcome() const noexcept
     case ErrorKind::truncated_body:
     case ErrorKind::timeout: outcome.verdict = Verdict::failure; break;
     case ErrorKind::status:
-        outcome.verdict = status() == 429                                               ? Verdict::throttled
+        outcome.verdict = status() == 429                                         ? Verdict::throttled
                           : status() >= 500 && status() != 501 && status() != 505 ? Verdict::failure
-                                                                                       : Verdict::success;
+                                                                                  : Verdict::success;
         break;
     case ErrorKind::decode:
     case ErrorKind::header_too_large:

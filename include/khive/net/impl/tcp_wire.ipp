@@ -174,14 +174,20 @@ public:
 
 private:
     /// A socket that programs started by this one do not inherit, as those of Asio are. Where that fails, Asio opens one.
-    void open_for_this_process_only([[maybe_unused]] const Endpoint& endpoint) noexcept
+    void open_for_this_process_only([[maybe_unused]] const Endpoint& endpoint)
     {
 #if defined(__linux__)
-        const int handle =
-            ::socket(endpoint.protocol().family(), SOCK_STREAM | SOCK_CLOEXEC, endpoint.protocol().protocol());
+        struct Handle {
+            ~Handle()
+            {
+                if (value >= 0) ::close(value);
+            }
+            int value;
+        } handle{::socket(endpoint.protocol().family(), SOCK_STREAM | SOCK_CLOEXEC, endpoint.protocol().protocol())};
+        if (handle.value < 0) return;
         boost::system::error_code error;
-        if (handle >= 0) socket_.assign(endpoint.protocol(), handle, error);
-        if (handle >= 0 && error) ::close(handle);
+        socket_.assign(endpoint.protocol(), handle.value, error); // throws without memory for its record
+        if (!error) handle.value = -1;
 #endif
     }
     /// Asked of the system once in the life of the socket.

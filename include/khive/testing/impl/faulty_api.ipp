@@ -55,7 +55,7 @@ struct FaultyAPI::State {
     std::mutex mutex;
     FaultyAPICounts counts;
     std::uint64_t errors_left = 0;
-    TimePoint empty_at{}; ///< when the bucket was or would have been empty
+    TimePoint empty_at = TimePoint::min(); ///< when the bucket was or would have been empty
 };
 
 inline Duration FaultyAPI::State::charge(TimePoint now)
