@@ -209,6 +209,8 @@ TEST_CASE("Stress: the last handle of a client goes while its calls run", "[stre
     while (rounds.more()) {
         Dice dice = rounds.dice();
         Threads threads;
+        const bool context_first = dice.chance(0.3);
+        if (context_first) threads.use_one_context();
         auto api = std::make_unique<AsyncAPIClient<AsyncExecutor, CircuitBreaker>>(
             threads.main(), options(server), AsyncExecutor{{.max_concurrency = 3}}, CircuitBreaker{});
         Callers callers(threads);
@@ -218,7 +220,6 @@ TEST_CASE("Stress: the last handle of a client goes while its calls run", "[stre
             if (dice.chance(0.2)) callers.cancel_one(dice);
         }
         spin(std::chrono::microseconds{dice.whole(0, 2'000)});
-        const bool context_first = dice.chance(0.3);
         if (context_first) threads.stop(); // what still runs is destroyed with the context
         api.reset();
         rounds.count(callers.size(), callers.cancelled());

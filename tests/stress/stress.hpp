@@ -166,8 +166,12 @@ public:
     /// A strand of its own over either context.
     [[nodiscard]] asio::any_io_executor strand(Dice& dice)
     {
-        return dice.chance(0.7) ? asio::any_io_executor(asio::make_strand(main_)) : asio::any_io_executor(asio::make_strand(side_));
+        if (one_context_ || dice.chance(0.7)) return asio::make_strand(main_);
+        return asio::make_strand(side_);
     }
+    /// From now on every strand is over the first one: for those who destroy a context with what runs on it, which must not be
+    /// waited for by another one.
+    void use_one_context() noexcept { one_context_ = true; }
     /// Ends the threads, whatever is left to do; the contexts are destroyed with it then.
     void stop()
     {
@@ -184,6 +188,7 @@ private:
     asio::executor_work_guard<asio::io_context::executor_type> side_work_{side_.get_executor()};
     std::vector<std::thread> threads_;
     bool joined_ = false;
+    bool one_context_ = false;
 };
 
 /// Coroutines on strands of their own, each of which ends once and may be cancelled at any time.
