@@ -6,6 +6,7 @@
 #include <khive/policy/retry_with_backoff.hpp>
 
 #include <array>
+#include <set>
 
 using namespace khive_tests;
 
@@ -76,6 +77,24 @@ TEST_CASE("Stress: a retried call ends once, after its last attempt", "[stress][
     }
     CHECK(async::time_service(threads.main().get_executor()).armed() == 0);
     CHECK(async::time_service(threads.side().get_executor()).armed() == 0);
+}
+
+TEST_CASE("Stress: of shared random numbers each is given out once", "[stress][random]")
+{
+    constexpr std::size_t each = 2'000;
+    Rounds rounds("random");
+    Random random(rounds.seed());
+    std::array<std::vector<std::uint64_t>, 4> taken;
+    std::vector<std::thread> threads;
+    for (auto& numbers : taken)
+        threads.emplace_back([&numbers, &random] {
+            for (std::size_t i = 0; i < each; ++i) numbers.push_back(random.next());
+        });
+    for (auto& thread : threads) thread.join();
+
+    std::set<std::uint64_t> all;
+    for (const auto& numbers : taken) all.insert(numbers.begin(), numbers.end());
+    CHECK(all.size() == each * taken.size());
 }
 
 TEST_CASE("Stress: a sleep ends once and never early, also when its scope closes", "[stress][time]")

@@ -37,7 +37,7 @@
 #endif
 
 // Several threads, random calls, and at every yield point of khive a chance that another thread goes first. A case goes on for
-// KHIVE_STRESS_SECONDS, 4 by default, and begins with KHIVE_STRESS_SEED if that is set.
+// KHIVE_STRESS_SECONDS, 3 by default, and begins with KHIVE_STRESS_SEED if that is set.
 namespace khive_tests {
 
 using namespace khive;
@@ -122,7 +122,7 @@ private:
     static Duration length()
     {
         const char* const text = std::getenv("KHIVE_STRESS_SECONDS");
-        return std::chrono::milliseconds{text != nullptr ? 1000 * std::stoll(text) : 4000};
+        return std::chrono::milliseconds{text != nullptr ? 1000 * std::stoll(text) : 3000};
     }
 
     const char* what_;

@@ -42,7 +42,8 @@ private:
     friend bool operator<(const TimerNode& a, const TimerNode& b) noexcept { return a.due_ < b.due_; }
 
     /// `not_armed` when the service does not hold it, `retired` when it never will again. Read without the lock by `arm`'s fast
-    /// path, for which a retired node is one that is armed for the earliest time.
+    /// path, for which a retired node is one that is armed for the earliest time. Whoever arms has changed what `on_time` looks at
+    /// under a lock that it takes: where that has come and gone, the node is seen as not armed; where not, it will see the change.
     std::atomic<TimePoint::rep> due_rep_{not_armed};
     TimePoint due_{};
     static constexpr TimePoint::rep not_armed = TimePoint::min().time_since_epoch().count();
@@ -108,9 +109,9 @@ private:
     UntrackedWork background_;
     TimePoint wakeup_ = no_deadline; ///< what the timer is set to, or is about to be
     bool wakeup_posted_ = false;
-    std::atomic<TimePoint::rep> virtual_now_{};
+    std::atomic<TimePoint::rep> virtual_now_{}; ///< a number by itself; virtual time belongs to one thread
     std::atomic<bool> virtual_{false};
-    std::atomic<bool> attached_{false};
+    std::atomic<bool> attached_{false}; ///< set last; acquired by who then uses what was set before
     bool shut_down_ = false;
 };
 

@@ -86,9 +86,9 @@ private:
         KHIVE_DECL void run() override;
         KHIVE_DECL void abandon() noexcept override;
 
-        std::shared_ptr<Waiter> waiter_;
-        std::atomic<TimePoint::rep> due_{no_deadline.time_since_epoch().count()};
-        std::atomic<bool> posted_{false};
+        std::shared_ptr<Waiter> waiter_; ///< of who has set `posted_`
+        std::atomic<TimePoint::rep> due_{no_deadline.time_since_epoch().count()}; ///< written under the queue's lock
+        std::atomic<bool> posted_{false}; ///< set after `due_` is written, and cleared before that is read
     };
 
     std::shared_ptr<WaitQueue> queue_;

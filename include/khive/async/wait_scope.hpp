@@ -48,7 +48,7 @@ private:
     std::mutex mutex_;
     boost::intrusive::list<ScopedWait, boost::intrusive::base_hook<
         boost::intrusive::list_base_hook<boost::intrusive::tag<ScopedWait>>>> waits_;
-    std::atomic<bool> closed_{false};
+    std::atomic<bool> closed_{false}; ///< written under the lock. Who misses it is ended by what closes next: its connection
 };
 
 } // namespace khive::inline KHIVE_ABI::async

@@ -36,7 +36,7 @@ public:
     [[nodiscard]] double uniform() noexcept { return static_cast<double>(next() >> 11) * 0x1.0p-53; }
 
 private:
-    std::atomic<std::uint64_t> state_;
+    std::atomic<std::uint64_t> state_; ///< a number by itself, each of which is given out once
 };
 
 } // namespace khive::inline KHIVE_ABI

@@ -108,7 +108,7 @@ private:
     alignas(cache_line) std::int64_t issued_ = 0;
     std::atomic<std::int64_t> let_go_{0};
     machine::TokenBucket bucket_; ///< under `mutex_`
-    std::atomic<double> burst_;
+    std::atomic<double> burst_;   ///< a copy for `check_cost`; what is granted is decided under `mutex_`
     std::size_t max_waiters_;
 };
 

@@ -41,7 +41,7 @@ public:
 
 private:
     async::UntrackedWork work_;
-    std::atomic<bool> under_way_{false};
+    std::atomic<bool> under_way_{false}; ///< whoever clears it takes the work back: handler and cancellation may come at once
 };
 
 enum class WireEvent : std::uint8_t { connected, written, read, readable };

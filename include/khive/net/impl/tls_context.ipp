@@ -67,7 +67,7 @@ struct TlsState {
     std::once_flag system_loaded;
     bool use_system = true; ///< the system's authorities are read when the first TLS connection is made: it takes milliseconds
     bool verify = true;
-    std::atomic<bool> anchors{false};
+    std::atomic<bool> anchors{false}; ///< set by configuration or, once, by the first connection: who reads it has called that
 };
 
 inline std::string openssl_reason()

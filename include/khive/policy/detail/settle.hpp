@@ -107,8 +107,8 @@ private:
         }
         void abandon() noexcept override { const auto race = std::move(race_); }
 
-        std::shared_ptr<Race> race_;
-        std::atomic<bool> posted_{false};
+        std::shared_ptr<Race> race_;      ///< of who has set `posted_`
+        std::atomic<bool> posted_{false}; ///< cleared before `types_` are taken: what is asked later is posted again
     };
 
     void emit()
@@ -156,8 +156,8 @@ private:
     Settlement<Value>& result_;
     asio::cancellation_signal signal_;
     Cancelling cancelling_;
-    std::atomic<unsigned> types_{0};
-    std::atomic<bool> timed_out_{false};
+    std::atomic<unsigned> types_{0};     ///< set before `posted_` is
+    std::atomic<bool> timed_out_{false}; ///< set before `types_` are: what is passed on for it knows why
     Settlement<Value> settled_;
     bool finished_ = false;
 };

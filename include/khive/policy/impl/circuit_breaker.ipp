@@ -41,7 +41,7 @@ public:
         return result;
     }
 
-    /// Certainly closed a moment ago: a peek needs no lock.
+    /// Certainly closed a moment ago: a peek needs no lock. Who passes is decided by `admit`, with the lock.
     [[nodiscard]] bool passing() const noexcept { return passing_.load(std::memory_order_acquire); }
 
     /// The error of a refusal that was just decided; called under the lock.
@@ -182,7 +182,7 @@ private:
     alignas(cache_line) std::mutex mutex_;
     std::uint64_t tickets_ = 0;
     Machine machine_;
-    alignas(cache_line) std::atomic<bool> passing_{true};
+    alignas(cache_line) std::atomic<bool> passing_{true}; ///< stored under the lock, in the order of the changes
     bool has_handles_ = true;
     Random random_;
     Error refusal_{ErrorKind::circuit_open};
