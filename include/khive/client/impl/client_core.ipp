@@ -293,9 +293,7 @@ KHIVE_DECL bool ClientCore::enter() noexcept
 
 KHIVE_DECL void ClientCore::leave() noexcept
 {
-    if (in_flight_.fetch_sub(1) != 1) return;
-    KHIVE_YIELD_POINT();
-    if (closing_.load()) drain_->check(now());
+    if (in_flight_.fetch_sub(1) == 1 && (KHIVE_YIELD_POINT(), closing_.load())) drain_->check(now());
 }
 
 KHIVE_DECL TimePoint ClientCore::begin_closing(Duration timeout) noexcept
