@@ -226,7 +226,7 @@ TEST_CASE("Calls: whose client's last handle goes at any point end, and leave no
 
 TEST_CASE("Calls: destroyed with their context at any point give back what they hold", "[exhaustive][cancellation]")
 {
-    interrupt_all(plain_kinds, GENERATE(How::context, How::owned));
+    interrupt_all(plain_kinds, GENERATE(How::context, How::owned, How::owned_strand));
 }
 
 TEST_CASE("Calls: through a combined policy leave nothing behind whatever interrupts them", "[exhaustive][cancellation]")
@@ -246,7 +246,7 @@ TEST_CASE("Calls: over TLS end, and leave nothing behind, when their client is c
 
 TEST_CASE("Calls: over TLS give back what they hold when they are destroyed with their context", "[exhaustive][cancellation]")
 {
-    interrupt_all(tls_kinds, GENERATE(How::context, How::owned));
+    interrupt_all(tls_kinds, GENERATE(How::context, How::owned, How::owned_strand));
 }
 
 TEST_CASE("Calls: that were made and never begun hold nothing", "[exhaustive][cancellation]")

@@ -14,7 +14,10 @@
 #include <khive/policy/token_bucket_rate_limiter.hpp>
 
 #include <boost/asio/cancellation_state.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/strand.hpp>
 #include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include <array>
 #include <chrono>
@@ -46,12 +49,12 @@ enum class How {
     close_in_time, ///< the client is closed, and waits for calls in flight
     last_handle,   ///< the last handle of the client goes
     context,       ///< the execution context is destroyed; the client was before
-    owned          ///< the execution context is destroyed, and with the coroutine the last handle of its client
+    owned,         ///< the execution context is destroyed, and with the coroutine the last handle of its client
+    owned_strand   ///< likewise, where the coroutine runs on a strand, as tasks of an executor do
 };
 
-inline constexpr std::array every_how{How::terminal,      How::partial,       How::total,
-                                      How::timeout,       How::close_at_once, How::close_in_time,
-                                      How::last_handle,   How::context,       How::owned};
+inline constexpr std::array every_how{How::terminal,      How::partial,     How::total,   How::timeout, How::close_at_once,
+                                      How::close_in_time, How::last_handle, How::context, How::owned,   How::owned_strand};
 
 inline asio::awaitable<std::string> body_of(asio::awaitable<khive::Response> sending)
 {
@@ -83,9 +86,9 @@ std::string end_of(khive::testing::Started<T>& started)
 
 /// What a kind of call needs of its world.
 struct CallSetup {
-    double tokens = 100;             ///< there at the start; one more a second
-    std::size_t slots = 10;          ///< of the executor
-    std::size_t connections = 10;    ///< of the pool
+    double tokens = 100;          ///< there at the start; one more a second
+    std::size_t slots = 10;       ///< of the executor
+    std::size_t connections = 10; ///< of the pool
     std::size_t write_at_most = 100'000;
     bool tls = false;
     bool combined = false; ///< `RateLimitedExecutor` instead of limiter and executor
@@ -156,11 +159,13 @@ public:
     /// @{
     void begin()
     {
-        if (how_ == How::owned)
-            call_.emplace(time_->start(owning(std::move(*client), kind_.call)));
-        else
+        if (!owns()) {
             call_.emplace(time_->start(listening(kind_.call(*client))));
-        if (how_ == How::owned) client.reset();
+            return;
+        }
+        auto call = owning(std::move(*client), kind_.call);
+        client.reset();
+        call_.emplace(time_->start(how_ == How::owned_strand ? on_strand(std::move(call)) : std::move(call)));
     }
     [[nodiscard]] bool done() const { return call_->done(); }
     [[nodiscard]] khive::testing::VirtualTime& time() { return *time_; }
@@ -176,7 +181,8 @@ public:
         if (kind_.setup.combined)
             client.emplace(khive::AsyncAPIClient(time_->context(), std::move(options), combined, breaker, exact_retry()));
         else
-            client.emplace(khive::AsyncAPIClient(time_->context(), std::move(options), limiter, executor, breaker, exact_retry()));
+            client.emplace(
+                khive::AsyncAPIClient(time_->context(), std::move(options), limiter, executor, breaker, exact_retry()));
     }
     /// Takes one of everything for two seconds.
     void occupy()
@@ -208,10 +214,8 @@ public:
     khive::TokenBucketRateLimiter limiter{{.rate = 1, .burst = 1'000'000, .initial_tokens = kind_.setup.tokens + 1}};
     khive::AsyncExecutor executor{{.max_concurrency = kind_.setup.slots}};
     khive::CircuitBreaker breaker{{.consecutive_failures = 3, .open_for = 10s, .open_jitter = 0}};
-    khive::RateLimitedExecutor combined{{.rate = 1,
-                                         .burst = 1'000'000,
-                                         .initial_tokens = kind_.setup.tokens + 1,
-                                         .max_concurrency = kind_.setup.slots}};
+    khive::RateLimitedExecutor combined{
+        {.rate = 1, .burst = 1'000'000, .initial_tokens = kind_.setup.tokens + 1, .max_concurrency = kind_.setup.slots}};
     std::shared_ptr<TlsFront> tls_front;
     std::optional<khive::AnyAPIClient> client;
 
@@ -233,6 +237,13 @@ private:
         auto call = make(client);
         co_return co_await std::move(call);
     }
+    static asio::awaitable<std::string> on_strand(asio::awaitable<std::string> call)
+    {
+        const asio::any_io_executor executor = co_await asio::this_coro::executor;
+        auto end = asio::co_spawn(asio::make_strand(executor), std::move(call), asio::use_awaitable);
+        co_return co_await std::move(end);
+    }
+    [[nodiscard]] bool owns() const noexcept { return how_ == How::owned || how_ == How::owned_strand; }
     [[nodiscard]] double seen() const { return tls_front ? static_cast<double>(tls_front->requests()) : requests->seen(); }
     /// What a bucket that nobody has used would hold, less what was taken on purpose.
     [[nodiscard]] double tokens_there() const
@@ -274,13 +285,14 @@ inline void CallWorld::interrupt()
     case How::close_in_time: closing_.emplace(time_->start(client->close(10s))); return;
     case How::last_handle:
     case How::context: return client.reset();
-    case How::owned: return;
+    case How::owned:
+    case How::owned_strand: return;
     }
 }
 
 inline void CallWorld::finish()
 {
-    if (how_ == How::context || how_ == How::owned) return check_without_context();
+    if (how_ == How::context || owns()) return check_without_context();
     REQUIRE(step_until(*time_, [this] {
         bool all = call_->done() && (!closing_ || closing_->done());
         for (const auto& other : others_) all = all && other.done();
@@ -307,7 +319,8 @@ inline void CallWorld::check_end()
     case How::close_in_time:
     case How::last_handle: allowed.insert("closed"); break;
     case How::context:
-    case How::owned: break;
+    case How::owned:
+    case How::owned_strand: break;
     }
     const std::string end = end_of(*call_);
     INFO("the call ended with: " << end);

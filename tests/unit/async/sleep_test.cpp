@@ -41,6 +41,12 @@ asio::awaitable<void> sleep_guarded(bool* gone, TimePoint due)
     co_await sleep_until(due);
 }
 
+asio::awaitable<void> sleep_in(bool* gone, std::shared_ptr<WaitScope> scope)
+{
+    const Guard guard(gone);
+    co_await sleep_until(khive::no_deadline, std::move(scope));
+}
+
 asio::awaitable<bool> nap(khive::Duration length)
 {
     const asio::any_io_executor executor = co_await asio::this_coro::executor;
@@ -147,4 +153,31 @@ TEST_CASE("sleep_until: many sleepers over threads all wake", "[async][threads]"
     for (auto& sleeper : sleepers) all = sleeper.get() && all;
     pool.join();
     CHECK(all);
+}
+
+TEST_CASE("sleep_until: the first thing that a context does does not keep it running afterwards", "[async]")
+{
+    asio::io_context io;
+    auto slept = asio::co_spawn(io, sleep_until(khive::Clock::now() + 1ms), asio::use_future);
+
+    io.run_for(10s);
+
+    CHECK(io.stopped());
+    CHECK(slept.get());
+}
+
+TEST_CASE("sleep_until: a context that ends between the end of a sleep on a strand and its caller's turn", "[async]")
+{
+    bool gone = false;
+    {
+        asio::io_context io;
+        auto scope = std::make_shared<WaitScope>();
+        (void)khive::async::time_service(io.get_executor());
+        const auto strand = asio::make_strand(asio::any_io_executor(io.get_executor()));
+        asio::co_spawn(strand, sleep_in(&gone, scope), asio::detached);
+        io.poll();
+        scope->close(khive::Error{khive::ErrorKind::closed});
+        CHECK_FALSE(gone);
+    }
+    CHECK(gone);
 }

@@ -93,6 +93,13 @@ asio::awaitable<void> hold_slot(AsyncExecutor executor, Duration length)
     co_await take(length);
 }
 
+asio::awaitable<int> fail_last_of_20(int number)
+{
+    if (number == 19) throw std::runtime_error("the last");
+    (void)co_await khive::async::sleep_until(khive::Clock::now() + 1h);
+    throw std::runtime_error("cancelled");
+}
+
 } // namespace
 
 TEST_CASE("AsyncExecutor: never runs more than its slots at once", "[policy][executor]")
@@ -669,4 +676,20 @@ TEST_CASE("AsyncExecutor: tasks cancelled from other threads all end", "[policy]
     CHECK(report.left == 0);
     CHECK(executor.stats().cancelled == 200);
     CHECK(executor.stats().running == 0);
+}
+
+TEST_CASE("AsyncExecutor: maps that fail at once, on several threads, cancel all of their items", "[policy][executor][threads]")
+{
+    asio::thread_pool pool(4);
+    AsyncExecutor executor{{.max_concurrency = 1000}};
+    for (int round = 0; round < 50; ++round) {
+        std::vector<std::future<std::vector<int>>> maps;
+        for (int i = 0; i < 4; ++i)
+            maps.push_back(asio::co_spawn(pool, executor.map(std::views::iota(0, 20), fail_last_of_20), asio::use_future));
+        for (auto& map : maps) CHECK_THROWS_AS(map.get(), std::runtime_error); // would last an hour
+    }
+    pool.join();
+
+    CHECK(executor.stats().running == 0);
+    CHECK(executor.stats().cancelled + executor.stats().failed == 50 * 4 * 20);
 }

@@ -52,7 +52,7 @@ KHIVE_DECL void Resumption::run()
 KHIVE_DECL void Resumption::abandon() noexcept
 {
     const auto keeper = std::move(keeper_);
-    rest_.reset();
+    const Completion rest = std::move(rest_); // what it destroys may hold the last of what this is a part of
 }
 
 KHIVE_DECL void Suspension::begin(Completion rest, asio::cancellation_slot slot)

@@ -17,7 +17,11 @@ public:
     Sleeper(const asio::any_io_executor& executor, Sleep& sleep)
         : ScopedWait(std::move(sleep.scope_)), time_(time_service(executor)), slept_(sleep.slept_)
     {}
-    ~Sleeper() { leave_scope(); }
+    ~Sleeper()
+    {
+        leave_scope();
+        time_.disarm(*this);
+    }
 
     void start(Completion rest, TimePoint due)
     {
@@ -78,8 +82,9 @@ private:
 KHIVE_DECL void Sleep::start(Completion& rest, asio::cancellation_slot slot)
 {
     const TimePoint due = due_;
-    rest.track();
+    // Before the executor is tracked: the time service keeps the first that it is shown.
     const auto sleeper = std::make_shared<detail::Sleeper>(rest.executor(), *this);
+    rest.track();
     if (slot.is_connected())
         slot.assign([weak = std::weak_ptr(sleeper)](asio::cancellation_type) {
             if (const auto alive = weak.lock()) alive->cancel();

@@ -315,7 +315,8 @@ KHIVE_DECL Error Connection::encrypt()
     while (!request_sent() && tls_->output_size() < detail::enough_output) {
         std::string_view& part = unsent_head_.empty() ? unsent_body_ : unsent_head_;
         std::size_t taken = 0;
-        if (tls_->write(detail::bytes_of(part), taken) != TlsStep::done) return tls_->error();
+        if (const auto step = tls_->write(detail::bytes_of(part), taken); step != TlsStep::done)
+            return step == TlsStep::failed ? tls_->error() : Error{ErrorKind::tls}.with_message("TLS failed: cannot write");
         part.remove_prefix(taken);
     }
     return Error{};

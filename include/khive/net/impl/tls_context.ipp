@@ -64,7 +64,8 @@ struct TlsState {
     SslPtr<SSL_CTX> context;
     SessionCache sessions;
     std::string server_name;
-    std::once_flag system_loaded;
+    std::mutex system_mutex;
+    bool system_tried = false;
     bool use_system = true; ///< the system's authorities are read when the first TLS connection is made: it takes milliseconds
     bool verify = true;
     std::atomic<bool> anchors{false}; ///< set by configuration or, once, by the first connection: who reads it has called that
@@ -262,11 +263,14 @@ KHIVE_DECL TlsContext& TlsContext::dangerously_skip_verification()
 
 KHIVE_DECL bool TlsContext::has_trust_anchors() const noexcept
 {
-    std::call_once(state_->system_loaded, [this] {
-        if (state_->use_system && state_->verify && detail::load_system_anchors(native())) state_->anchors = true;
+    if (!state_->verify) return true;
+    const std::lock_guard lock(state_->system_mutex);
+    // Once, or until there is one: there may have been no memory for them, or no files yet.
+    if (state_->use_system && !(std::exchange(state_->system_tried, true) && state_->anchors)) {
+        if (detail::load_system_anchors(native())) state_->anchors = true;
         ERR_clear_error();
-    });
-    return state_->anchors || !state_->verify;
+    }
+    return state_->anchors;
 }
 
 KHIVE_DECL SSL_CTX* TlsContext::native() const noexcept

@@ -64,6 +64,18 @@ inline int verify_index()
     return index;
 }
 
+/// The handshake under way knows where to write it.
+class VerifyFailureScope {
+public:
+    VerifyFailureScope(SSL* ssl, VerifyFailure& failure) : ssl_(ssl) { SSL_set_ex_data(ssl_, verify_index(), &failure); }
+    VerifyFailureScope(const VerifyFailureScope&) = delete;
+    VerifyFailureScope& operator=(const VerifyFailureScope&) = delete;
+    ~VerifyFailureScope() { SSL_set_ex_data(ssl_, verify_index(), nullptr); }
+
+private:
+    SSL* ssl_;
+};
+
 inline int on_verify(int ok, X509_STORE_CTX* store)
 {
     if (ok == 1) return 1;
@@ -107,6 +119,7 @@ inline int TlsSession::bio_read(BIO* bio, char* into, int size)
 inline int TlsSession::bio_write(BIO* bio, const char* from, int size)
 {
     auto& buffers = *static_cast<Buffers*>(BIO_get_data(bio));
+    BIO_clear_retry_flags(bio);
     try {
         buffers.output.insert(buffers.output.end(), from, from + size);
     } catch (...) { // called by C
@@ -193,10 +206,8 @@ KHIVE_DECL TlsStep TlsSession::handshake()
 {
     ERR_clear_error();
     detail::VerifyFailure failure;
-    SSL_set_ex_data(ssl_, detail::verify_index(), &failure);
-    const TlsStep step = step_of(SSL_do_handshake(ssl_));
-    SSL_set_ex_data(ssl_, detail::verify_index(), nullptr);
-    return step;
+    const detail::VerifyFailureScope scope(ssl_, failure);
+    return step_of(SSL_do_handshake(ssl_));
 }
 
 KHIVE_DECL TlsStep TlsSession::read(std::span<char> into, std::size_t& bytes)

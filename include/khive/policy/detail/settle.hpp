@@ -177,8 +177,9 @@ public:
 private:
     void start(async::Completion& rest, asio::cancellation_slot slot) override
     {
-        rest.track();
+        // Before the executor is tracked: what is made inside of the work may keep the one that it finds.
         const auto race = std::make_shared<Race<Value>>(rest.executor(), result_);
+        rest.track();
         if (slot.is_connected())
             slot.assign([weak = std::weak_ptr(race)](asio::cancellation_type type) {
                 if (const auto alive = weak.lock()) alive->cancel(type, false);

@@ -137,6 +137,7 @@ private:
     bool pending_ = false;  ///< accepted, and without a slot yet
     bool stopping_ = false; ///< inside `shutdown`, which must not wait for it
     bool helper_ = false;   ///< not a task of the user's
+    bool doomed_ = false;   ///< about to be cancelled
 };
 
 /// What the copies of an executor share: its slots, its bucket if it has one, the queue in front of them, and every task.

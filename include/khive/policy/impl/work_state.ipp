@@ -226,15 +226,25 @@ KHIVE_DECL void WorkState::count(End end) noexcept
     }
 }
 
-/// Goes once through the list, whose front is always what it has not seen.
+/// Moves what it chooses to the front of the list, at once, and cancels from there without the lock. Threads share that part.
 template <class Which>
 void WorkState::cancel_if(Which which) noexcept
 {
     std::unique_lock lock(mutex_);
-    for (std::size_t left = tasks_.size(); left != 0 && !tasks_.empty(); --left) {
+    auto others = std::find_if(tasks_.begin(), tasks_.end(), [](const WorkTask& task) { return !task.doomed_; });
+    for (auto next = others; next != tasks_.end();) {
+        const auto task = next++;
+        if (!which(*task)) continue;
+        task->doomed_ = true;
+        if (task == others)
+            others = next;
+        else
+            tasks_.splice(others, tasks_, task);
+    }
+    while (!tasks_.empty() && tasks_.front().doomed_) {
         WorkTask& task = tasks_.front();
+        task.doomed_ = false;
         tasks_.splice(tasks_.end(), tasks_, tasks_.begin());
-        if (!which(task)) continue;
         auto chosen = task.weak_from_this().lock();
         lock.unlock();
         KHIVE_YIELD_POINT();
