@@ -23,11 +23,10 @@
 #include <cstdint>
 #include <cstdlib>
 #include <iostream>
-#include <list>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <random>
-#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -71,7 +70,7 @@ inline void spin(Duration length)
     while (Clock::now() < until);
 }
 
-/// At most yield points nothing, at some another thread's turn, at a few 20 microseconds of it.
+/// Nothing at most yield points, a turn of another thread at some, 20 microseconds of that at a few.
 inline void at_yield_point() noexcept
 {
     static std::atomic<std::uint64_t> threads{0};
