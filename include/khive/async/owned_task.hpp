@@ -76,8 +76,8 @@ private:
     mutable std::mutex mutex_;
     asio::any_io_executor strand_;     ///< under `mutex_`; let go at the end, for a strand must not outlive its context
     bool started_ = false;             ///< under `mutex_`
-    std::atomic<bool> starting_{false};
-    std::atomic<bool> cancelled_{false};
+    std::atomic<bool> starting_{false}; ///< only tells `End` why it is destroyed
+    std::atomic<bool> cancelled_{false}; ///< written under `mutex_` with `started_`: whoever comes second posts the cancellation
     Errand cancelling_{&OwnedTask::emit};
     Errand disconnecting_{&OwnedTask::disconnect, &OwnedTask::disconnect};
     asio::cancellation_signal signal_; ///< on the strand, once started

@@ -68,6 +68,10 @@ void post(const asio::any_io_executor& executor, Function function)
     (void)task.release();
 }
 
+/// The executor of the `io_context` or `thread_pool` that `executor` is over, by way of any strands; itself where it is of another
+/// kind. It counts as no work.
+[[nodiscard]] KHIVE_DECL asio::any_io_executor without_strand(const asio::any_io_executor& executor);
+
 } // namespace khive::inline KHIVE_ABI::async
 
 #if !defined(KHIVE_SEPARATE_COMPILATION)

@@ -41,10 +41,13 @@ private:
     friend class TimeService;
     friend bool operator<(const TimerNode& a, const TimerNode& b) noexcept { return a.due_ < b.due_; }
 
-    /// `not_armed` when the service does not hold it. Read without the lock by `arm`'s fast path.
+    /// `not_armed` when the service does not hold it, `retired` when it never will again. Read without the lock by `arm`'s fast
+    /// path, for which a retired node is one that is armed for the earliest time. Whoever arms has changed what `on_time` looks at
+    /// under a lock that it takes: where that has come and gone, the node is seen as not armed; where not, it will see the change.
     std::atomic<TimePoint::rep> due_rep_{not_armed};
     TimePoint due_{};
     static constexpr TimePoint::rep not_armed = TimePoint::min().time_since_epoch().count();
+    static constexpr TimePoint::rep retired = not_armed + 1;
 };
 
 /// Time, for everything in one execution context: `now()`, and one timer that serves every wait and deadline.
@@ -63,12 +66,14 @@ public:
     KHIVE_DECL explicit TimeService(asio::execution_context& context);
 
     [[nodiscard]] TimePoint now() const noexcept;
-    /// One of its context.
+    /// One of its context, no strand.
     [[nodiscard]] const asio::any_io_executor& executor() const noexcept { return executor_; }
     /// Calls `on_time` at `due` or earlier. `no_deadline` keeps the node only for `on_shutdown`.
     KHIVE_DECL void arm(TimerNode& node, TimePoint due);
     /// Takes the node back; `on_time` is not running and will not run once this returns, unless it is the caller.
     KHIVE_DECL void disarm(TimerNode& node) noexcept;
+    /// The same for ever: whoever is about to arm it, having let go of his own lock, comes too late.
+    KHIVE_DECL void retire(TimerNode& node) noexcept;
 
     /// How many nodes it holds.
     [[nodiscard]] KHIVE_DECL std::size_t armed() const;
@@ -104,9 +109,9 @@ private:
     UntrackedWork background_;
     TimePoint wakeup_ = no_deadline; ///< what the timer is set to, or is about to be
     bool wakeup_posted_ = false;
-    std::atomic<TimePoint::rep> virtual_now_{};
+    std::atomic<TimePoint::rep> virtual_now_{}; ///< a number by itself; virtual time belongs to one thread
     std::atomic<bool> virtual_{false};
-    std::atomic<bool> attached_{false};
+    std::atomic<bool> attached_{false}; ///< set last; acquired by who then uses what was set before
     bool shut_down_ = false;
 };
 

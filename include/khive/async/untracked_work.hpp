@@ -9,8 +9,10 @@ namespace khive::inline KHIVE_ABI::async {
 ///
 /// An idle connection is watched and a distant deadline is kept by pending operations. Neither is a reason for a program
 /// whose work is done to go on running. `release()` after starting such an operation gives back the unit of work that it
-/// holds; its handler calls `retake()` first. Both must be called from a handler that runs on the executor. Executors that
-/// are not Asio's own are left as they are: there the operation holds its unit of work.
+/// holds; its handler calls `retake()` first. Both must be called from a handler that runs on the executor, and the operation's
+/// own handler must not go by way of a strand: where that is busy the handler comes after the operation has given its unit back a
+/// second time, and the context may have stopped. Executors that are not Asio's own are left as they are: there the operation
+/// holds its unit of work.
 ///
 /// - Thread safety: safe.
 class UntrackedWork {

@@ -64,27 +64,31 @@ protected:
 
 private:
     friend class WaitQueue;
-    /// Posts the end to the caller: the grant, or why there is none. Called once and outside the queue's lock.
-    KHIVE_DECL void deliver(std::optional<Error> refusal) noexcept;
-    /// Takes the node back from the time service.
+    /// Posts the end to the caller: the grant, or why there is none. Called once and outside the queue's lock. The reference goes
+    /// with it: the last one must not be dropped here, where a time service's lock may be held, for a grant that nobody takes is
+    /// given back then, which may take another's.
+    KHIVE_DECL static void deliver(std::shared_ptr<Waiter> self, std::optional<Error> refusal) noexcept;
+    /// Takes the node back from the time service, for good: who is about to arm it has let go of the queue's lock.
     KHIVE_DECL void before_resume() noexcept override;
     KHIVE_DECL TimePoint on_time(TimePoint now) noexcept override;
     KHIVE_DECL void on_shutdown() noexcept override;
     KHIVE_DECL void end_wait(const Error& why) noexcept override;
     std::shared_ptr<void> hold() noexcept override { return weak_from_this().lock(); }
 
-    /// Arms it from outside the lock of another time service.
+    /// Arms it from outside the lock of another time service: two such locks taken in either order could deadlock.
     class Rearming final : public PostedTask {
     public:
-        KHIVE_DECL void post(std::shared_ptr<Waiter> waiter, TimePoint due);
+        /// For one that waits, under the queue's lock. True if `post` is to follow; else it is under way, and will see `due`.
+        KHIVE_DECL bool prepare(Waiter& waiter, TimePoint due) noexcept;
+        KHIVE_DECL void post();
 
     private:
         KHIVE_DECL void run() override;
         KHIVE_DECL void abandon() noexcept override;
 
-        std::shared_ptr<Waiter> waiter_;
-        std::atomic<TimePoint::rep> due_{no_deadline.time_since_epoch().count()};
-        std::atomic<bool> posted_{false};
+        std::shared_ptr<Waiter> waiter_; ///< of who has set `posted_`
+        std::atomic<TimePoint::rep> due_{no_deadline.time_since_epoch().count()}; ///< written under the queue's lock
+        std::atomic<bool> posted_{false}; ///< set after `due_` is written, and cleared before that is read
     };
 
     std::shared_ptr<WaitQueue> queue_;
@@ -98,6 +102,7 @@ private:
     Rearming rearming_;
     std::shared_ptr<Waiter> self_; ///< set until delivered: the queue owns it so
     bool queued_ = false;          ///< under the queue's mutex
+    bool resumed_ = false;         ///< the time service has let go of it
 };
 
 /// A strict FIFO of suspended callers in front of something that its owner hands out: tokens, slots, connections.
@@ -147,6 +152,8 @@ protected:
     virtual void on_leave(const WaitRequest&) noexcept {}
     /// Told after a caller has joined, outside every lock. It may have left already: see `find`.
     virtual void after_join(Waiter&) {}
+    /// Told after a caller has left without a grant, outside the queue's lock but perhaps under that of a time service.
+    virtual void after_leave() noexcept {}
     /// The request of a caller if that still waits. Under `mutex_`.
     [[nodiscard]] static WaitRequest* find(Waiter& waiter) noexcept { return waiter.queued_ ? &waiter.request_ : nullptr; }
     /// Ends the wait of the caller whose request this is, which waits; unlocks.
@@ -178,16 +185,12 @@ protected:
 private:
     friend class Waiter;
     using WaiterList = boost::intrusive::list<Waiter>;
-    struct Wakeup {
-        std::shared_ptr<Waiter> head;
-        TimePoint due = no_deadline;
-    };
 
     KHIVE_DECL void admit(const std::shared_ptr<Waiter>& waiter, bool& joined);
     KHIVE_DECL std::optional<Error> refusal(const WaitRequest& request, TimePoint now);
     KHIVE_DECL void join(std::shared_ptr<Waiter> waiter) noexcept;
     KHIVE_DECL void unlink(Waiter& waiter, WaiterList& into) noexcept;
-    KHIVE_DECL Wakeup grant_heads(TimePoint now, WaiterList& granted) noexcept;
+    KHIVE_DECL void grant_heads(TimePoint now, WaiterList& granted) noexcept;
     KHIVE_DECL TimePoint on_waiter_time(Waiter& waiter, TimePoint now) noexcept;
     /// Takes one waiter out and lets those behind it move up; null if it had left already. `held` is the time service whose
     /// lock the calling thread holds.

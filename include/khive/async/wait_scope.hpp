@@ -18,9 +18,9 @@ class ScopedWait : public boost::intrusive::list_base_hook<boost::intrusive::tag
 protected:
     explicit ScopedWait(std::shared_ptr<WaitScope> scope) noexcept : scope_(std::move(scope)) {}
     KHIVE_DECL ~ScopedWait();
-    /// Joins the scope, if there is one. False if it is closed.
+    /// Joins the scope, if there is one, unless it has left already. False if the scope is closed.
     KHIVE_DECL bool enter_scope();
-    /// Leaves it; the scope does not call any more once this returns.
+    /// Leaves it for good; the scope does not call any more once this returns.
     KHIVE_DECL void leave_scope() noexcept;
     /// Ends the wait, if it has not ended, with `why`.
     virtual void end_wait(const Error& why) noexcept = 0;
@@ -30,6 +30,7 @@ protected:
 private:
     friend class WaitScope;
     std::shared_ptr<WaitScope> scope_;
+    bool has_left_ = false; ///< under the scope's lock
 };
 
 /// Everything that the calls of one client wait for, so that closing the client ends it.
@@ -47,7 +48,7 @@ private:
     std::mutex mutex_;
     boost::intrusive::list<ScopedWait, boost::intrusive::base_hook<
         boost::intrusive::list_base_hook<boost::intrusive::tag<ScopedWait>>>> waits_;
-    std::atomic<bool> closed_{false};
+    std::atomic<bool> closed_{false}; ///< written under the lock. Who misses it is ended by what closes next: its connection
 };
 
 } // namespace khive::inline KHIVE_ABI::async

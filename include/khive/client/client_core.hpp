@@ -111,12 +111,16 @@ private:
     std::string base_path_;  ///< the base's path without its last '/'
     bool base_closes_ = false; ///< they say `Connection: close`
     std::string head_fields_; ///< `Host` and the default headers as they travel, for requests that add none
-    std::atomic<CallState*> last_spare_{nullptr}; ///< owned; one call after another needs no lock
+    /// Owned; one call after another needs no lock. Whoever exchanges it for null owns it, and it is filled only where it is null,
+    /// so that the same pointer may come back in between does no harm.
+    std::atomic<CallState*> last_spare_{nullptr};
     std::mutex spare_mutex_;
     std::vector<std::unique_ptr<CallState>> spare_;
     std::shared_ptr<async::WaitScope> scope_ = std::make_shared<async::WaitScope>();
     std::shared_ptr<CallDrain> drain_;
     Error closed_error_; ///< made in advance, since closing must not fail
+    /// A call counts itself in before it looks at `closing_` and out before it looks again; `close` sets that before it looks at
+    /// the count. So either sees the other, in the one order that all of these have.
     std::atomic<std::size_t> in_flight_{0};
     std::atomic<bool> closing_{false};
 };

@@ -7,10 +7,17 @@
 /// them (the CMake target `khive::compiled` does both) to compile the bodies of non-templates once.
 #if defined(KHIVE_SEPARATE_COMPILATION)
 #define KHIVE_DECL
-#define KHIVE_ABI v0_1_compiled
+#define KHIVE_ABI KHIVE_ABI_OF(v0_1_compiled)
 #else
 #define KHIVE_DECL inline
-#define KHIVE_ABI v0_1
+#define KHIVE_ABI KHIVE_ABI_OF(v0_1)
+#endif
+
+/// Other bodies, other names: see `core/yield_point.hpp`.
+#if defined(KHIVE_YIELD_POINTS)
+#define KHIVE_ABI_OF(name) name##_yielding
+#else
+#define KHIVE_ABI_OF(name) name
 #endif
 
 /// `KHIVE_ABI` is an inline namespace: translation units that disagree on a macro which changes the meaning of a

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <khive/core/config.hpp>
+#include <khive/core/yield_point.hpp>
 
 #include <atomic>
 #include <cstdint>
@@ -24,6 +25,7 @@ public:
     [[nodiscard]] std::uint64_t next() noexcept
     {
         constexpr std::uint64_t golden = 0x9e3779b97f4a7c15u;
+        KHIVE_YIELD_POINT();
         std::uint64_t z = state_.fetch_add(golden, std::memory_order_relaxed) + golden;
         z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
         z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
@@ -34,7 +36,7 @@ public:
     [[nodiscard]] double uniform() noexcept { return static_cast<double>(next() >> 11) * 0x1.0p-53; }
 
 private:
-    std::atomic<std::uint64_t> state_;
+    std::atomic<std::uint64_t> state_; ///< a number by itself, each of which is given out once
 };
 
 } // namespace khive::inline KHIVE_ABI

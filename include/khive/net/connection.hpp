@@ -225,7 +225,7 @@ private:
     TimePoint began_{};
     TimePoint last_byte_{}; ///< of an answer
     ExchangeEnd end_;
-    std::atomic<std::uint64_t> serial_{0};
+    std::atomic<std::uint64_t> serial_{0}; ///< counted by who has the connection, which passes from one to the next under a lock
 };
 
 } // namespace khive::inline KHIVE_ABI::net

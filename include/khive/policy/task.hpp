@@ -2,6 +2,7 @@
 #pragma once
 
 #include <khive/async/completion.hpp>
+#include <khive/core/yield_point.hpp>
 #include <khive/policy/detail/run_work.hpp>
 #include <khive/policy/detail/work_state.hpp>
 
@@ -60,6 +61,7 @@ private:
             error_ = std::move(error);
             joiner = std::move(joiner_);
         }
+        KHIVE_YIELD_POINT();
         if (joiner) post_later(std::move(joiner));
     }
     /// There is one that joins: who has the task.
@@ -155,7 +157,10 @@ private:
     }
     void drop() noexcept
     {
-        if (state_ && !state_->has_ended()) state_->cancel();
+        if (state_ && !state_->has_ended()) {
+            KHIVE_YIELD_POINT();
+            state_->cancel();
+        }
         state_.reset();
     }
 
@@ -182,6 +187,7 @@ auto launch(const std::shared_ptr<WorkState>& work, const asio::any_io_executor&
     auto body = run_work<T>(work, task.get(), turn, std::move(fn), task->value()); // may fail, so before it is admitted
     const auto admission = fault ? WorkState::Admission::closed : work->admit(*task, cost, now);
     if (admission == WorkState::Admission::granted || admission == WorkState::Admission::queued) {
+        KHIVE_YIELD_POINT();
         task->start(std::move(body));
     } else {
         task->refuse(fault ? *fault : refusal_of(admission));

@@ -4,6 +4,7 @@
 #include <khive/async/wait_queue.hpp>
 #include <khive/core/result.hpp>
 #include <khive/core/time.hpp>
+#include <khive/core/yield_point.hpp>
 #include <khive/policy/concepts.hpp>
 #include <khive/policy/detail/awaitable_value.hpp>
 #include <khive/policy/detail/cache_line.hpp>
@@ -107,7 +108,7 @@ private:
     alignas(cache_line) std::int64_t issued_ = 0;
     std::atomic<std::int64_t> let_go_{0};
     machine::TokenBucket bucket_; ///< under `mutex_`
-    std::atomic<double> burst_;
+    std::atomic<double> burst_;   ///< a copy for `check_cost`; what is granted is decided under `mutex_`
     std::size_t max_waiters_;
 };
 
@@ -201,6 +202,7 @@ inline bool detail::TokenBucketState::try_take(double cost, TimePoint now, Bucke
 
 inline void detail::TokenBucketState::let_go() noexcept
 {
+    KHIVE_YIELD_POINT();
     if (let_go_.fetch_add(1, std::memory_order_acq_rel) == -1) delete this;
 }
 

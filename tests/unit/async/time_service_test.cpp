@@ -9,6 +9,7 @@
 #include <boost/asio/strand.hpp>
 #include <boost/asio/thread_pool.hpp>
 
+#include <array>
 #include <chrono>
 #include <memory>
 #include <vector>
@@ -180,6 +181,17 @@ TEST_CASE("TimeService: real time runs by the steady clock", "[async]")
     while (bell.rung.empty()) io.run_one();
 
     CHECK(bell.rung.front() >= due);
+}
+
+TEST_CASE("TimeService: runs on its context itself, whichever strand of it asks first", "[async]")
+{
+    const std::size_t which = GENERATE(0u, 1u, 2u);
+    asio::io_context io;
+    const asio::any_io_executor strand = asio::make_strand(io);
+    const std::array<asio::any_io_executor, 3> executors{
+        strand, asio::prefer(strand, asio::execution::outstanding_work.tracked), asio::make_strand(strand)};
+
+    CHECK(khive::async::time_service(executors[which]).executor() == asio::any_io_executor(io.get_executor()));
 }
 
 TEST_CASE("TimeService: a distant deadline does not keep a program running", "[async]")

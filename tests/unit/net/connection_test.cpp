@@ -26,10 +26,14 @@ struct ConnectionWorld : NetWorld {
     net::ConnectionPtr connection;
     TimePoint began{};
 
-    net::ConnectionPtr& dial()
+    void make()
     {
         const net::ConnectionSetup setup{origin, time.executor(), network, net::TlsContext{}, limits};
         connection.reset(new net::Connection(setup, keeper));
+    }
+    net::ConnectionPtr& dial()
+    {
+        make();
         connection->dial(dial_timeouts);
         return connection;
     }
@@ -247,6 +251,19 @@ TEST_CASE_METHOD(ConnectionWorld, "Connection: closed at each stage of a dial, t
     REQUIRE(keeper->dial_end.has_value());
     CHECK(keeper->dial_end->kind() == ErrorKind::cancelled);
     CHECK(there.open_connections() == 0);
+}
+
+TEST_CASE_METHOD(ConnectionWorld, "Connection: closed before its dial begins, it dials nobody", "[net][connection]")
+{
+    make();
+    connection->close();
+
+    connection->dial(dial_timeouts);
+    time.run_until_idle();
+
+    REQUIRE(keeper->dial_end.has_value());
+    CHECK(keeper->dial_end->kind() == ErrorKind::closed);
+    CHECK(network->connects() == 0);
 }
 
 TEST_CASE_METHOD(ConnectionWorld, "Connection: TLS on a port that does not speak it is an error of TLS", "[net][connection][tls]")

@@ -132,6 +132,40 @@ TEST_CASE("RateLimitedExecutor: shutdown drains at the rate", "[policy][executor
     CHECK_THROWS_AS(time.run(executor.execute(fn)), khive::ClosedError);
 }
 
+TEST_CASE("RateLimitedExecutor: shutdown ends when the last who waited for tokens has gone", "[policy][executor]")
+{
+    VirtualTime time;
+    RateLimitedExecutor executor{{.rate = 0.001, .burst = 1, .initial_tokens = 0}};
+    Started<khive::Result<RateLimitedExecutor::Grant>> waiting(time.executor(), executor.dispatch({}));
+    time.poll();
+    REQUIRE(executor.stats().queued == 1);
+    Started<khive::ShutdownReport> shutdown(time.executor(), executor.shutdown(khive::unlimited));
+    time.poll();
+    REQUIRE_FALSE(shutdown.done());
+
+    waiting.cancel();
+    time.poll();
+
+    REQUIRE(shutdown.done());
+    CHECK(shutdown.value().left == 0);
+}
+
+TEST_CASE("RateLimitedExecutor: a shutdown without patience ends a patient one too", "[policy][executor]")
+{
+    VirtualTime time;
+    RateLimitedExecutor executor{{.rate = 0.001, .burst = 1, .initial_tokens = 0}};
+    Started<khive::Result<RateLimitedExecutor::Grant>> waiting(time.executor(), executor.dispatch({}));
+    Started<khive::ShutdownReport> patient(time.executor(), executor.shutdown(khive::unlimited));
+    time.poll();
+    REQUIRE_FALSE(patient.done());
+
+    CHECK(time.run(executor.shutdown(0s)).left == 0);
+    time.poll();
+
+    CHECK(waiting.value().error().kind() == ErrorKind::closed);
+    CHECK(patient.done());
+}
+
 TEST_CASE("RateLimitedExecutor: bad options are refused and named", "[policy][executor][RL-5][EX-11]")
 {
     CHECK_THROWS_WITH(RateLimitedExecutor({.rate = 0}), khive_tests::contains("RateLimitedExecutor: rate is 0"));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <khive/async/completion.hpp>
+#include <khive/core/yield_point.hpp>
 
 #include <boost/asio/execution/outstanding_work.hpp>
 #include <boost/asio/prefer.hpp>
@@ -34,14 +35,17 @@ KHIVE_DECL void Resumption::post(Completion rest, std::shared_ptr<void> keeper, 
     rest_ = std::move(rest);
     keeper_ = std::move(keeper);
     first_ = first;
+    KHIVE_YIELD_POINT();
     async::post(executor, *this);
 }
 
 KHIVE_DECL void Resumption::run()
 {
+    KHIVE_YIELD_POINT();
     const auto keeper = std::move(keeper_);
     Completion rest = std::move(rest_);
     if (first_ != nullptr) first_->before_resume();
+    KHIVE_YIELD_POINT();
     std::move(rest).run();
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <khive/async/owned_task.hpp>
+#include <khive/core/yield_point.hpp>
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -34,6 +35,7 @@ private:
 KHIVE_DECL void OwnedTask::Errand::post(const asio::any_io_executor& strand, std::shared_ptr<OwnedTask> task)
 {
     task_ = std::move(task);
+    KHIVE_YIELD_POINT();
     async::post(strand, *this);
 }
 
@@ -66,6 +68,7 @@ KHIVE_DECL void OwnedTask::start(asio::awaitable<void> body)
     } catch (const std::bad_alloc&) {
         return; // `End` has been destroyed or, where the coroutine has a frame already, will be when Asio destroys that
     }
+    KHIVE_YIELD_POINT();
     starting_ = false;
     {
         const std::lock_guard lock(mutex_);
@@ -77,6 +80,7 @@ KHIVE_DECL void OwnedTask::start(asio::awaitable<void> body)
 
 KHIVE_DECL void OwnedTask::cancel() noexcept
 {
+    KHIVE_YIELD_POINT();
     asio::any_io_executor strand;
     {
         const std::lock_guard lock(mutex_);
@@ -117,9 +121,11 @@ KHIVE_DECL void OwnedTask::finish(std::exception_ptr error) noexcept
         const std::lock_guard lock(mutex_);
         strand = std::exchange(strand_, nullptr);
     }
+    KHIVE_YIELD_POINT();
     ended_ = true;
     // Later: this is called from inside the coroutine's last step, whose frame still refers to the signal.
     disconnecting_.post(strand, shared_from_this());
+    KHIVE_YIELD_POINT();
     on_end(std::move(error));
 }
 

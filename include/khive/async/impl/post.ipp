@@ -158,4 +158,12 @@ KHIVE_DECL void post(const asio::any_io_executor& executor, PostedTask& task)
     if (is_mine()) task.abandon(); // its strand's context has ended
 }
 
+KHIVE_DECL asio::any_io_executor without_strand(const asio::any_io_executor& executor)
+{
+    asio::any_io_executor below = executor;
+    const auto take = [&](const auto& plain) { below = asio::prefer(plain, asio::execution::outstanding_work.untracked); };
+    if (!detail::visit_plain_executor(executor, take)) (void)detail::visit_executor_below(executor, take);
+    return below;
+}
+
 } // namespace khive::inline KHIVE_ABI::async

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <khive/async/sleep.hpp>
+#include <khive/core/yield_point.hpp>
 
 #include <boost/asio/cancellation_type.hpp>
 
@@ -26,7 +27,9 @@ public:
     {
         rest_ = std::move(rest);
         self_ = shared_from_this();
+        KHIVE_YIELD_POINT();
         time_.arm(*this, due);
+        KHIVE_YIELD_POINT();
         if (!enter_scope()) cancel();
     }
 
@@ -45,6 +48,7 @@ private:
     void before_resume() noexcept override
     {
         leave_scope();
+        KHIVE_YIELD_POINT();
         time_.disarm(*this);
     }
     void end_wait(const Error&) noexcept override { cancel(); }
@@ -60,6 +64,7 @@ private:
     {
         auto self = take();
         if (!self) return;
+        KHIVE_YIELD_POINT();
         slept_ = slept;
         resumption_.post(std::move(rest_), std::move(self), this);
     }

@@ -3,6 +3,7 @@
 
 #include <khive/async/post.hpp>
 #include <khive/async/time_service.hpp>
+#include <khive/core/yield_point.hpp>
 
 #include <new>
 #include <utility>
@@ -22,10 +23,13 @@ KHIVE_DECL void TimeService::attach(const asio::any_io_executor& executor)
 {
     // Without the lock once attached: connections are made under the lock of a pool, which `on_time` takes.
     if (attached_.load(std::memory_order_acquire)) return;
+    KHIVE_YIELD_POINT();
     const std::lock_guard lock(mutex_);
     if (timer_ || shut_down_) return;
-    executor_ = executor;
-    background_ = UntrackedWork{executor};
+    // Not by way of a strand: what else runs there could hold up every timer of the context, and a timer that is held up gives up
+    // its unit of work before `retake`, at which the context may stop.
+    executor_ = without_strand(executor);
+    background_ = UntrackedWork{executor_};
     timer_.emplace(executor_);
     attached_.store(true, std::memory_order_release);
 }
@@ -33,9 +37,10 @@ KHIVE_DECL void TimeService::attach(const asio::any_io_executor& executor)
 KHIVE_DECL void TimeService::arm(TimerNode& node, TimePoint due)
 {
     const auto armed = node.due_rep_.load(std::memory_order_acquire);
+    KHIVE_YIELD_POINT();
     if (armed != TimerNode::not_armed && armed <= due.time_since_epoch().count()) return;
     const std::lock_guard lock(mutex_);
-    if (shut_down_) return;
+    if (shut_down_ || node.due_rep_.load(std::memory_order_relaxed) == TimerNode::retired) return;
     if (node.is_linked() && node.due_ <= due) return;
     erase(node);
     insert(node, due);
@@ -44,8 +49,17 @@ KHIVE_DECL void TimeService::arm(TimerNode& node, TimePoint due)
 
 KHIVE_DECL void TimeService::disarm(TimerNode& node) noexcept
 {
+    KHIVE_YIELD_POINT();
     const std::lock_guard lock(mutex_);
     erase(node);
+}
+
+KHIVE_DECL void TimeService::retire(TimerNode& node) noexcept
+{
+    KHIVE_YIELD_POINT();
+    const std::lock_guard lock(mutex_);
+    erase(node);
+    node.due_rep_.store(TimerNode::retired, std::memory_order_release);
 }
 
 KHIVE_DECL std::size_t TimeService::armed() const
@@ -74,7 +88,9 @@ KHIVE_DECL void TimeService::run_due(TimePoint now)
         TimerNode& node = *nodes_.begin();
         // Unlinked before the call: who arms it meanwhile sees that, waits for the lock and is not lost.
         erase(node);
+        KHIVE_YIELD_POINT();
         const TimePoint next = node.on_time(now);
+        KHIVE_YIELD_POINT();
         if (next == no_deadline || shut_down_) continue;
         erase(node);
         insert(node, next > now ? next : now + Duration{1});
@@ -108,8 +124,10 @@ KHIVE_DECL void TimeService::start_timer(TimePoint due)
     timer_->expires_at(due);
     timer_->async_wait([this](boost::system::error_code error) {
         background_.retake();
+        KHIVE_YIELD_POINT();
         if (!error) on_time();
     });
+    KHIVE_YIELD_POINT();
     background_.release();
 }
 

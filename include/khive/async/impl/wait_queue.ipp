@@ -2,6 +2,7 @@
 #pragma once
 
 #include <khive/async/wait_queue.hpp>
+#include <khive/core/yield_point.hpp>
 
 #include <boost/asio/cancellation_type.hpp>
 
@@ -50,41 +51,53 @@ KHIVE_DECL Waiter::Waiter(std::shared_ptr<WaitQueue> queue, const WaitRequest& r
 KHIVE_DECL Waiter::~Waiter()
 {
     leave_scope();
-    if (time_ != nullptr) time_->disarm(*this);
+    if (time_ != nullptr && !resumed_) time_->disarm(*this);
 }
 
 KHIVE_DECL void Waiter::cancel() noexcept
 {
-    if (const auto left = queue_->leave(*this, time_->now(), nullptr)) left->deliver(Error{ErrorKind::cancelled});
+    if (auto left = queue_->leave(*this, time_->now(), nullptr)) deliver(std::move(left), Error{ErrorKind::cancelled});
 }
 
-KHIVE_DECL void Waiter::deliver(std::optional<Error> refusal) noexcept
+KHIVE_DECL void Waiter::deliver(std::shared_ptr<Waiter> self, std::optional<Error> refusal) noexcept
 {
-    refusal_ = std::move(refusal);
-    if (!refusal_) take_grant();
-    resumption_.post(std::move(rest_), shared_from_this(), this);
+    KHIVE_YIELD_POINT();
+    Waiter& waiter = *self;
+    waiter.refusal_ = std::move(refusal);
+    if (!waiter.refusal_) waiter.take_grant();
+    KHIVE_YIELD_POINT();
+    waiter.resumption_.post(std::move(waiter.rest_), std::move(self), &waiter);
 }
 
 KHIVE_DECL void Waiter::before_resume() noexcept
 {
     leave_scope();
-    time_->disarm(*this);
+    KHIVE_YIELD_POINT();
+    time_->retire(*this);
+    resumed_ = true;
 }
 
-/// Two time services' locks taken in either order could deadlock, so each is called with the other's lock let go.
-KHIVE_DECL void Waiter::Rearming::post(std::shared_ptr<Waiter> waiter, TimePoint due)
+KHIVE_DECL bool Waiter::Rearming::prepare(Waiter& waiter, TimePoint due) noexcept
 {
     due_.store(due.time_since_epoch().count());
-    if (posted_.exchange(true)) return;
-    const asio::any_io_executor& executor = waiter->time_->executor();
-    waiter_ = std::move(waiter);
+    KHIVE_YIELD_POINT();
+    if (posted_.exchange(true)) return false; // `run` clears it before it looks at `due_`
+    waiter_ = waiter.shared_from_this();
+    return true;
+}
+
+KHIVE_DECL void Waiter::Rearming::post()
+{
+    const asio::any_io_executor& executor = waiter_->time_->executor();
     async::post(executor, *this);
 }
 
 KHIVE_DECL void Waiter::Rearming::run()
 {
     const auto waiter = std::move(waiter_);
+    KHIVE_YIELD_POINT();
     posted_.store(false);
+    KHIVE_YIELD_POINT();
     waiter->time_->arm(*waiter, TimePoint{Duration{due_.load()}});
 }
 
@@ -95,7 +108,7 @@ KHIVE_DECL void Waiter::Rearming::abandon() noexcept
 
 KHIVE_DECL void Waiter::end_wait(const Error& why) noexcept
 {
-    if (const auto left = queue_->leave(*this, time_->now(), nullptr)) left->deliver(why);
+    if (auto left = queue_->leave(*this, time_->now(), nullptr)) deliver(std::move(left), why);
 }
 
 KHIVE_DECL TimePoint Waiter::on_time(TimePoint now) noexcept
@@ -141,7 +154,7 @@ KHIVE_DECL void WaitQueue::end_wait(std::unique_lock<std::mutex> lock, const Wai
     const auto at = std::ranges::find_if(waiters_, [&](const Waiter& waiter) { return &waiter.request() == &request; });
     unlink(*at, ended);
     lock.unlock();
-    detail::drain(ended, [&](Waiter& waiter) { std::exchange(waiter.self_, nullptr)->deliver(std::move(why)); });
+    detail::drain(ended, [&](Waiter& waiter) { Waiter::deliver(std::move(waiter.self_), std::move(why)); });
 }
 
 KHIVE_DECL std::size_t WaitQueue::waiting() const
@@ -174,7 +187,7 @@ KHIVE_DECL void WaitQueue::start(std::shared_ptr<Waiter> waiter, Completion& res
     } catch (...) {
         if (joined && !waiter->queue_->leave(*waiter, waiter->time().now(), nullptr)) return; // it has ended otherwise
         waiter->failure_ = std::current_exception();
-        waiter->deliver(Error{ErrorKind::cancelled});
+        Waiter::deliver(std::move(waiter), Error{ErrorKind::cancelled});
     }
 }
 
@@ -185,20 +198,23 @@ KHIVE_DECL void WaitQueue::admit(const std::shared_ptr<Waiter>& waiter, bool& jo
     std::unique_lock lock(mutex_);
     if (!closed_ && !has_to_queue(request) && try_grant(request, now)) {
         lock.unlock();
-        return waiter->deliver(std::nullopt);
+        return Waiter::deliver(waiter, std::nullopt);
     }
     if (auto refused = refusal(request, now)) {
         lock.unlock();
-        return waiter->deliver(std::move(refused));
+        return Waiter::deliver(waiter, std::move(refused));
     }
     join(waiter);
     joined = true;
     const bool is_head = &waiters_.front() == waiter.get();
     const TimePoint turn = is_head ? next_grant(request, now) : no_deadline;
     lock.unlock();
+    KHIVE_YIELD_POINT();
     // Armed even if it never ends by itself: the time service lets go of it when the context ends.
     waiter->time().arm(*waiter, std::min(turn, request.deadline));
+    KHIVE_YIELD_POINT();
     if (!waiter->enter_scope()) return waiter->end_wait(Error{ErrorKind::closed});
+    KHIVE_YIELD_POINT();
     after_join(*waiter);
 }
 
@@ -231,7 +247,7 @@ KHIVE_DECL void WaitQueue::unlink(Waiter& waiter, WaiterList& into) noexcept
     into.push_back(waiter);
 }
 
-KHIVE_DECL WaitQueue::Wakeup WaitQueue::grant_heads(TimePoint now, WaiterList& granted) noexcept
+KHIVE_DECL void WaitQueue::grant_heads(TimePoint now, WaiterList& granted) noexcept
 {
     for (auto at = waiters_.begin(); at != waiters_.end();) {
         Waiter& waiter = *at++;
@@ -240,8 +256,6 @@ KHIVE_DECL WaitQueue::Wakeup WaitQueue::grant_heads(TimePoint now, WaiterList& g
         else if (blocks(waiter.request()))
             break;
     }
-    if (waiters_.empty()) return {};
-    return {waiters_.front().shared_from_this(), next_grant(waiters_.front().request(), now)};
 }
 
 KHIVE_DECL void WaitQueue::pump(std::unique_lock<std::mutex> lock, TimePoint now) noexcept
@@ -260,14 +274,23 @@ KHIVE_DECL void WaitQueue::finish(std::unique_lock<std::mutex> lock, TimePoint n
 {
     if (waiters_.empty()) return;
     WaiterList granted;
-    const Wakeup next = grant_heads(now, granted);
+    grant_heads(now, granted);
+    Waiter* head = waiters_.empty() ? nullptr : &waiters_.front();
+    const TimePoint due = head != nullptr ? next_grant(head->request(), now) : no_deadline;
+    // Under a time service's lock no last reference may be dropped, see `deliver`. One of its own waiters stays until the lock is
+    // let go, since it is retired before it goes; another's is kept by its rearming.
+    const bool elsewhere = held != nullptr && head != nullptr && held != head->time_;
+    if (due == no_deadline || (elsewhere && !head->rearming_.prepare(*head, due))) head = nullptr;
+    const auto kept = head != nullptr && held == nullptr ? head->shared_from_this() : nullptr;
     lock.unlock();
-    detail::drain(granted, [](Waiter& waiter) { std::exchange(waiter.self_, nullptr)->deliver(std::nullopt); });
-    if (next.due == no_deadline) return;
-    if (held == nullptr || held == next.head->time_)
-        next.head->time_->arm(*next.head, next.due);
-    else // two time services' locks taken in either order could deadlock
-        next.head->rearming_.post(next.head, next.due);
+    KHIVE_YIELD_POINT();
+    detail::drain(granted, [](Waiter& waiter) { Waiter::deliver(std::move(waiter.self_), std::nullopt); });
+    if (head == nullptr) return;
+    KHIVE_YIELD_POINT();
+    if (elsewhere) // two time services' locks taken in either order could deadlock
+        head->rearming_.post();
+    else
+        head->time_->arm(*head, due);
 }
 
 KHIVE_DECL std::shared_ptr<Waiter> WaitQueue::leave(Waiter& waiter, TimePoint now, TimeService* held) noexcept
@@ -279,6 +302,7 @@ KHIVE_DECL std::shared_ptr<Waiter> WaitQueue::leave(Waiter& waiter, TimePoint no
     left.clear();
     auto self = std::exchange(waiter.self_, nullptr);
     finish(std::move(lock), now, held);
+    after_leave();
     return self;
 }
 
@@ -290,10 +314,11 @@ KHIVE_DECL TimePoint WaitQueue::on_waiter_time(Waiter& waiter, TimePoint now) no
         std::unique_lock lock(mutex_);
         finish(std::move(lock), now, waiter.time_);
     }
+    KHIVE_YIELD_POINT();
     const TimePoint deadline = waiter.request().deadline;
     if (deadline <= now) {
-        if (const auto late = leave(waiter, now, waiter.time_))
-            late->deliver(detail::wait_timeout(late->request(), late->since_));
+        if (auto late = leave(waiter, now, waiter.time_))
+            Waiter::deliver(std::move(late), detail::wait_timeout(waiter.request(), waiter.since_));
         return no_deadline;
     }
     const std::lock_guard lock(mutex_);
@@ -310,7 +335,8 @@ KHIVE_DECL void WaitQueue::close() noexcept
         closed_ = true;
         while (!waiters_.empty()) unlink(waiters_.front(), all);
     }
-    detail::drain(all, [](Waiter& waiter) { std::exchange(waiter.self_, nullptr)->deliver(Error{ErrorKind::closed}); });
+    KHIVE_YIELD_POINT();
+    detail::drain(all, [](Waiter& waiter) { Waiter::deliver(std::move(waiter.self_), Error{ErrorKind::closed}); });
 }
 
 } // namespace khive::inline KHIVE_ABI::async

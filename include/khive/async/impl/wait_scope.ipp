@@ -2,6 +2,7 @@
 #pragma once
 
 #include <khive/async/wait_scope.hpp>
+#include <khive/core/yield_point.hpp>
 
 #include <vector>
 
@@ -19,7 +20,9 @@ KHIVE_DECL ScopedWait::~ScopedWait()
 KHIVE_DECL bool ScopedWait::enter_scope()
 {
     if (!scope_) return true;
+    KHIVE_YIELD_POINT();
     const std::lock_guard lock(scope_->mutex_);
+    if (has_left_) return true;
     if (scope_->closed_) return false;
     scope_->waits_.push_back(*this);
     return true;
@@ -29,6 +32,7 @@ KHIVE_DECL void ScopedWait::leave_scope() noexcept
 {
     if (!scope_) return;
     const std::lock_guard lock(scope_->mutex_);
+    has_left_ = true;
     if (detail::ScopeHook::is_linked()) scope_->waits_.erase(scope_->waits_.iterator_to(*this));
 }
 
@@ -41,6 +45,7 @@ KHIVE_DECL void WaitScope::close(const Error& why) noexcept
         waits_.pop_front();
         auto held = wait.hold();
         lock.unlock();
+        KHIVE_YIELD_POINT();
         if (held) wait.end_wait(why);
         held.reset(); // perhaps the last that held it, whose destructor leaves the scope
         lock.lock();

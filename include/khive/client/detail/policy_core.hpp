@@ -5,6 +5,7 @@
 #include <khive/client/client_core.hpp>
 #include <khive/client/detail/permits.hpp>
 #include <khive/client/detail/roles.hpp>
+#include <khive/core/yield_point.hpp>
 #include <khive/http/classify.hpp>
 #include <khive/net/async_exchange.hpp>
 #include <khive/policy/failure.hpp>
@@ -253,6 +254,7 @@ public:
     /// A ticket, or why there is none.
     [[nodiscard]] std::optional<Error> admit(std::optional<Ticket>& ticket)
     {
+        KHIVE_YIELD_POINT();
         auto admitted = core_.breaker_.try_admit(now);
         if (!admitted) return admitted.error();
         ticket.emplace(std::move(*admitted));
@@ -292,6 +294,7 @@ public:
 
     [[nodiscard]] net::Exchange& exchange(net::Connection& connection)
     {
+        KHIVE_YIELD_POINT();
         Attempt& record = attempt();
         record.peer = connection.peer();
         record.reused = connection.uses() != 0;
@@ -308,6 +311,7 @@ public:
     /// Cancelled or closed while nothing was suspended, between a grant and here say?
     [[nodiscard]] bool stopped(const asio::cancellation_state& cancellation) const noexcept
     {
+        KHIVE_YIELD_POINT();
         return cancellation.cancelled() != asio::cancellation_type::none || core_.scope()->closed();
     }
 

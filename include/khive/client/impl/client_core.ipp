@@ -2,6 +2,7 @@
 #pragma once
 
 #include <khive/client/client_core.hpp>
+#include <khive/core/yield_point.hpp>
 #include <khive/http/classify.hpp>
 #include <khive/http/idempotency.hpp>
 #include <khive/http/method.hpp>
@@ -141,6 +142,7 @@ KHIVE_DECL ClientCore::~ClientCore()
 KHIVE_DECL CallPtr ClientCore::new_call()
 {
     std::unique_ptr<CallState> call(last_spare_.exchange(nullptr, std::memory_order_acq_rel));
+    KHIVE_YIELD_POINT();
     if (!call) {
         const std::lock_guard lock(spare_mutex_);
         if (!spare_.empty()) {
@@ -159,6 +161,7 @@ KHIVE_DECL void ClientCore::keep(std::unique_ptr<CallState> call) noexcept
     constexpr std::size_t large = 16 * 1024;
     call->clear();
     if (call->head.capacity() > large || call->fields.body.capacity() > large) return;
+    KHIVE_YIELD_POINT();
     if (CallState* none = nullptr; last_spare_.compare_exchange_strong(none, call.get(), std::memory_order_acq_rel)) {
         (void)call.release();
         return;
@@ -282,6 +285,7 @@ KHIVE_DECL std::optional<Error> ClientCore::prepare_any(CallState& call)
 KHIVE_DECL bool ClientCore::enter() noexcept
 {
     in_flight_.fetch_add(1);
+    KHIVE_YIELD_POINT();
     if (!closing_.load()) return true;
     leave();
     return false;
@@ -289,7 +293,7 @@ KHIVE_DECL bool ClientCore::enter() noexcept
 
 KHIVE_DECL void ClientCore::leave() noexcept
 {
-    if (in_flight_.fetch_sub(1) == 1 && closing_.load()) drain_->check(now());
+    if (in_flight_.fetch_sub(1) == 1 && (KHIVE_YIELD_POINT(), closing_.load())) drain_->check(now());
 }
 
 KHIVE_DECL TimePoint ClientCore::begin_closing(Duration timeout) noexcept
@@ -301,7 +305,9 @@ KHIVE_DECL TimePoint ClientCore::begin_closing(Duration timeout) noexcept
 KHIVE_DECL void ClientCore::abort() noexcept
 {
     closing_.store(true);
+    KHIVE_YIELD_POINT();
     scope_->close(closed_error_);
+    KHIVE_YIELD_POINT();
     pool_->shut_down();
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <khive/core/yield_point.hpp>
 #include <khive/net/async_exchange.hpp>
 
 #include <boost/asio/cancellation_type.hpp>
@@ -19,6 +20,7 @@ KHIVE_DECL void Exchange::start(async::Completion& rest, asio::cancellation_slot
         });
     // On its own executor the socket operation is what keeps `run()` going.
     if (rest.executor() != connection_.executor()) rest.track();
+    KHIVE_YIELD_POINT();
     connection_.exchange(outgoing_, timeouts_, deadline_, attempt_, std::move(rest));
 }
 

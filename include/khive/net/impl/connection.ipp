@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <khive/core/yield_point.hpp>
 #include <khive/http/method.hpp>
 #include <khive/net/connection.hpp>
 
@@ -77,7 +78,9 @@ public:
         const TimePoint deadline = active ? c_.nearest().at : no_deadline;
         const auto keeper = tell_keeper_ || dialled ? c_.keeper_.lock() : nullptr;
         lock_.unlock();
+        KHIVE_YIELD_POINT();
         if (deadline != no_deadline) c_.time_.arm(c_, deadline);
+        KHIVE_YIELD_POINT();
         if (keeper && tell_keeper_) keeper->on_idle_ended(c_);
         if (keeper && dialled) keeper->on_dialled(c_, std::move(c_.end_.error));
         if (!rest) return;
@@ -111,6 +114,7 @@ KHIVE_DECL Connection::~Connection()
 
 KHIVE_DECL void Connection::dial(const DialTimeouts& timeouts)
 {
+    KHIVE_YIELD_POINT();
     Step step(*this);
     dialling_ = true;
     dial_timeouts_ = timeouts;
@@ -118,7 +122,10 @@ KHIVE_DECL void Connection::dial(const DialTimeouts& timeouts)
     stage_began_ = time_.now();
     total_ = {};
     stage_deadline(Timer::resolve, timeouts.resolve, stage_began_);
-    step.act([&] { network_->resolve(executor_, origin_.host, origin_.port, self()); });
+    step.act([&] {
+        if (closed_by_owner_) return end(Error{ErrorKind::closed}); // between its making and now, by another thread
+        network_->resolve(executor_, origin_.host, origin_.port, self());
+    });
     if (ended_)
         dial_end_.post(*this);
     else
@@ -546,6 +553,7 @@ KHIVE_DECL void Connection::cancel_exchange(std::uint64_t serial)
 
 KHIVE_DECL void Connection::close(const Error& why)
 {
+    KHIVE_YIELD_POINT();
     Step step(*this);
     closed_by_owner_ = true;
     switch (now_in_) {
@@ -570,6 +578,7 @@ KHIVE_DECL void Connection::close(const Error& why)
 
 KHIVE_DECL void Connection::watch()
 {
+    KHIVE_YIELD_POINT();
     Step step(*this);
     if (now_in_ == Stage::idle && !watching_ && !reading_) {
         try {
@@ -611,7 +620,7 @@ KHIVE_DECL void Connection::on_readable(boost::system::error_code error)
         });
         if (now_in_ == Stage::closed) step.tell_keeper();
     }
-    step.finish(true);
+    step.finish(false); // whatever strand the executor is, this is outside of it
 }
 
 KHIVE_DECL void Connection::watch_tls(boost::system::error_code error)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <khive/core/yield_point.hpp>
 #include <khive/net/connection_pool.hpp>
 
 #include <algorithm>
@@ -66,6 +67,7 @@ KHIVE_DECL void Lease::reset() noexcept
 {
     if (!connection_) return;
     const auto pool = std::move(pool_);
+    KHIVE_YIELD_POINT();
     pool->give_back(std::move(connection_));
 }
 
@@ -259,6 +261,7 @@ KHIVE_DECL std::optional<Lease> ConnectionPool::try_checkout(OriginEntry& entry,
         connection = pop_idle(entry, false, now);
         graves = !graves_.empty();
     }
+    KHIVE_YIELD_POINT();
     if (graves) bury();
     if (!connection) return std::nullopt;
     return Lease(self(), std::move(connection));
@@ -433,6 +436,7 @@ KHIVE_DECL void ConnectionPool::dial_for_waiters() noexcept
 /// Whoever had to let an older caller of another origin go first.
 KHIVE_DECL void ConnectionPool::serve_those_held_up() noexcept
 {
+    KHIVE_YIELD_POINT();
     std::unique_lock lock(mutex_);
     if (has_waiters() && machine_.total().idle != 0) pump(std::move(lock), time_.now());
 }
@@ -490,6 +494,7 @@ KHIVE_DECL void ConnectionPool::give_back(ConnectionPtr connection) noexcept
             pump(std::move(lock), now);
         else
             lock.unlock();
+        KHIVE_YIELD_POINT();
         sweeper_->arm(now + detail::watch_after);
         if (wanted) dial_for_waiters();
         return;
@@ -499,6 +504,7 @@ KHIVE_DECL void ConnectionPool::give_back(ConnectionPtr connection) noexcept
     drop_if_unused(entry);
     const bool wanted = has_waiters();
     lock.unlock();
+    KHIVE_YIELD_POINT();
     connection->close();
     if (wanted) dial_for_waiters();
 }
@@ -516,6 +522,7 @@ KHIVE_DECL void ConnectionPool::discard_idle(OriginEntry& entry) noexcept
 KHIVE_DECL void ConnectionPool::shut_down() noexcept
 {
     WaitQueue::close();
+    KHIVE_YIELD_POINT();
     std::size_t left = 0;
     {
         const std::lock_guard lock(mutex_);

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <khive/async/post.hpp>
+#include <khive/core/yield_point.hpp>
 #include <khive/net/tcp_wire.hpp>
 
 #include <boost/asio/buffer.hpp>
+#include <boost/asio/system_executor.hpp>
 
 #if defined(__linux__)
 #include <sys/socket.h>
@@ -39,7 +41,7 @@ public:
 
 private:
     async::UntrackedWork work_;
-    std::atomic<bool> under_way_{false};
+    std::atomic<bool> under_way_{false}; ///< whoever clears it takes the work back: handler and cancellation may come at once
 };
 
 enum class WireEvent : std::uint8_t { connected, written, read, readable };
@@ -84,6 +86,16 @@ private:
     WireEvent event_;
 };
 
+/// Called by the thread that has found the event, not by way of a strand: see `UntrackedWork`.
+class ReadableHandler final : public WireHandler {
+public:
+    using executor_type = asio::system_executor; // which calls at once
+    ReadableHandler(ListenerPtr listener, BackgroundWait& background) noexcept
+        : WireHandler(WireEvent::readable, std::move(listener), &background)
+    {}
+    [[nodiscard]] executor_type get_executor() const noexcept { return {}; }
+};
+
 class TcpWire final : public Wire {
 public:
     explicit TcpWire(const asio::any_io_executor& executor) : socket_(executor), background_(executor) {}
@@ -118,14 +130,15 @@ public:
 
     void wait_readable(ListenerPtr listener) override
     {
-        WireHandler handler(WireEvent::readable, std::move(listener), &background_);
+        ReadableHandler handler(std::move(listener), background_);
         background_.begin();
         try {
-            handler.start_with([&](WireHandler& h) { socket_.async_wait(asio::socket_base::wait_read, std::move(h)); });
+            handler.start_with([&](WireHandler&) { socket_.async_wait(asio::socket_base::wait_read, std::move(handler)); });
         } catch (...) {
             background_.undo();
             throw;
         }
+        KHIVE_YIELD_POINT();
         background_.release();
     }
 

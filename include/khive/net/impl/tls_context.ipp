@@ -68,7 +68,7 @@ struct TlsState {
     bool system_tried = false;
     bool use_system = true; ///< the system's authorities are read when the first TLS connection is made: it takes milliseconds
     bool verify = true;
-    std::atomic<bool> anchors{false};
+    std::atomic<bool> anchors{false}; ///< set by configuration, or by a connection under `system_mutex`
 };
 
 inline std::string openssl_reason()

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <khive/core/yield_point.hpp>
 #include <khive/policy/task.hpp>
 
 #include <boost/system/result.hpp>
@@ -172,14 +173,17 @@ private:
             }
             ++live_;
         }
+        KHIVE_YIELD_POINT();
         if (!work_->adopt_item(*child)) { // closed meanwhile: this item was never begun
             results_.pop_back();
             stop(async::as_exception(Error{ErrorKind::closed}));
             one_ended();
             return false;
         }
+        KHIVE_YIELD_POINT();
         child->permit() = std::move(permit);
         child->start(std::move(body));
+        KHIVE_YIELD_POINT();
         if (is_stopped()) child->cancel(); // stopped between the two: nobody else saw it
         return true;
     }
@@ -197,6 +201,7 @@ private:
             if (std::exchange(stopped_, true)) return;
             failure_ = std::move(why);
         }
+        KHIVE_YIELD_POINT();
         work_->cancel_family(this);
     }
 
@@ -207,6 +212,7 @@ private:
             const std::lock_guard lock(mutex_);
             if (--live_ == 0) joiner = std::move(joiner_);
         }
+        KHIVE_YIELD_POINT();
         if (joiner) resumption_.post(std::move(joiner), this->shared_from_this());
     }
 

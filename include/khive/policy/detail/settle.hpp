@@ -3,6 +3,7 @@
 
 #include <khive/async/completion.hpp>
 #include <khive/async/time_service.hpp>
+#include <khive/core/yield_point.hpp>
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
@@ -77,7 +78,9 @@ public:
     void cancel(asio::cancellation_type type, bool timed_out) noexcept
     {
         if (timed_out) timed_out_.store(true);
+        KHIVE_YIELD_POINT();
         types_.fetch_or(static_cast<unsigned>(type));
+        KHIVE_YIELD_POINT();
         cancelling_.post(strand_, this->shared_from_this());
     }
 
@@ -88,6 +91,7 @@ private:
         void post(const asio::any_io_executor& strand, std::shared_ptr<Race> race)
         {
             if (posted_.exchange(true)) return;
+            KHIVE_YIELD_POINT();
             race_ = std::move(race);
             async::post(strand, *this);
         }
@@ -96,19 +100,22 @@ private:
         void run() override
         {
             const auto race = std::move(race_);
+            KHIVE_YIELD_POINT();
             posted_.store(false);
+            KHIVE_YIELD_POINT();
             race->emit();
         }
         void abandon() noexcept override { const auto race = std::move(race_); }
 
-        std::shared_ptr<Race> race_;
-        std::atomic<bool> posted_{false};
+        std::shared_ptr<Race> race_;      ///< of who has set `posted_`
+        std::atomic<bool> posted_{false}; ///< cleared before `types_` are taken: what is asked later is posted again
     };
 
     void emit()
     {
         if (finished_) return;
         settled_.timed_out |= timed_out_.load();
+        KHIVE_YIELD_POINT();
         const unsigned types = types_.exchange(0);
         if (types == 0) return;
         try {
@@ -136,6 +143,7 @@ private:
     void finish()
     {
         finished_ = true;
+        KHIVE_YIELD_POINT();
         if (time_ != nullptr) time_->disarm(*this);
         result_ = std::move(settled_);
         resumption_.post(std::move(rest_), this->shared_from_this());
@@ -148,8 +156,8 @@ private:
     Settlement<Value>& result_;
     asio::cancellation_signal signal_;
     Cancelling cancelling_;
-    std::atomic<unsigned> types_{0};
-    std::atomic<bool> timed_out_{false};
+    std::atomic<unsigned> types_{0};     ///< set before `posted_` is
+    std::atomic<bool> timed_out_{false}; ///< set before `types_` are: what is passed on for it knows why
     Settlement<Value> settled_;
     bool finished_ = false;
 };

@@ -202,6 +202,7 @@ private:
     KHIVE_DECL bool has_to_queue(const async::WaitRequest& newcomer) const noexcept override;
     KHIVE_DECL void on_join(const async::WaitRequest& request) noexcept override;
     KHIVE_DECL void on_leave(const async::WaitRequest& request) noexcept override;
+    KHIVE_DECL void after_leave() noexcept override;
 
     bool take_locked(double cost, TimePoint now) noexcept;
     [[nodiscard]] WorkPermit::Mark mark_locked() const noexcept { return bucket_ ? bucket_->mark() : WorkPermit::Mark{}; }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <khive/core/yield_point.hpp>
 #include <khive/policy/circuit_breaker.hpp>
 #include <khive/policy/detail/cache_line.hpp>
 
@@ -35,11 +36,12 @@ public:
         auto result = verb(machine_, random_);
         const bool changed = note_change();
         lock.unlock();
+        KHIVE_YIELD_POINT();
         if (changed) deliver();
         return result;
     }
 
-    /// Certainly closed a moment ago: a peek needs no lock.
+    /// Certainly closed a moment ago: a peek needs no lock. Who passes is decided by `admit`, with the lock.
     [[nodiscard]] bool passing() const noexcept { return passing_.load(std::memory_order_acquire); }
 
     /// The error of a refusal that was just decided; called under the lock.
@@ -70,11 +72,13 @@ public:
         machine_.record(ticket, verdict, now, random_);
         if (note_change()) {
             lock.unlock();
+            KHIVE_YIELD_POINT();
             deliver();
             lock.lock();
         }
         const bool last = --tickets_ == 0 && !has_handles_;
         lock.unlock();
+        KHIVE_YIELD_POINT();
         if (last) delete this;
     }
 
@@ -123,6 +127,7 @@ private:
         has_handles_ = false;
         const bool unused = tickets_ == 0;
         lock.unlock();
+        KHIVE_YIELD_POINT();
         if (unused) delete this;
     }
 
@@ -166,6 +171,7 @@ private:
             const BreakerTransition transition = history[delivered_];
             const auto callbacks = callbacks_;
             lock.unlock();
+            KHIVE_YIELD_POINT();
             if (callbacks)
                 for (const Callback& callback : *callbacks) swallow([&] { callback(transition); });
             lock.lock();
@@ -176,7 +182,7 @@ private:
     alignas(cache_line) std::mutex mutex_;
     std::uint64_t tickets_ = 0;
     Machine machine_;
-    alignas(cache_line) std::atomic<bool> passing_{true};
+    alignas(cache_line) std::atomic<bool> passing_{true}; ///< stored under the lock, in the order of the changes
     bool has_handles_ = true;
     Random random_;
     Error refusal_{ErrorKind::circuit_open};
@@ -257,6 +263,7 @@ KHIVE_DECL std::uint64_t CircuitBreaker::callback_errors() const noexcept
 KHIVE_DECL std::optional<Error> CircuitBreaker::refusal(TimePoint now) const
 {
     if (core_->passing()) return std::nullopt;
+    KHIVE_YIELD_POINT();
     return core_->locked([&](auto& machine, Random&) -> std::optional<Error> {
         const auto wait = machine.refusal(now);
         if (!wait) return std::nullopt;

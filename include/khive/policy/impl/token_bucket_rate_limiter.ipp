@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <khive/core/yield_point.hpp>
 #include <khive/policy/token_bucket_rate_limiter.hpp>
 
 #include <algorithm>
@@ -23,6 +24,7 @@ KHIVE_DECL void BucketToken::give_back() noexcept
 {
     TokenBucketState& bucket = *std::exchange(bucket_, nullptr);
     bucket.give_back(cost_, taken_);
+    KHIVE_YIELD_POINT();
     bucket.let_go();
 }
 
@@ -38,6 +40,7 @@ KHIVE_DECL void TokenBucketState::without_handles() noexcept
         const std::lock_guard lock(mutex_);
         issued = issued_;
     }
+    KHIVE_YIELD_POINT();
     if (let_go_.fetch_sub(issued, std::memory_order_acq_rel) == issued) delete this;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <khive/core/yield_point.hpp>
 #include <khive/policy/detail/check_cost.hpp>
 #include <khive/policy/detail/work_state.hpp>
 
@@ -36,8 +37,11 @@ KHIVE_DECL void WorkTask::on_end(std::exception_ptr error) noexcept
 {
     const auto end = !error ? WorkState::End::value : is_cancelled() ? WorkState::End::cancelled : WorkState::End::failure;
     ending(error);
+    KHIVE_YIELD_POINT();
     permit_.reset();
+    KHIVE_YIELD_POINT();
     work_->remove(*this, end);
+    KHIVE_YIELD_POINT();
     settled(std::move(error));
 }
 
@@ -65,6 +69,7 @@ KHIVE_DECL void WorkState::without_handles() noexcept
     has_handles_ = false;
     const bool unused = running_ == 0;
     lock.unlock();
+    KHIVE_YIELD_POINT();
     if (unused) delete this;
 }
 
@@ -74,6 +79,7 @@ KHIVE_DECL void WorkState::release_slowly(std::unique_lock<std::mutex> lock) noe
     const bool last = !has_handles_ && running_ == 0;
     const std::shared_ptr<Drain> drain = closing_ ? drain_ : nullptr;
     pump(std::move(lock)); // unlocks, in any case
+    KHIVE_YIELD_POINT();
     if (drain) drain->poke();
     if (last) delete this;
 }
@@ -153,6 +159,17 @@ KHIVE_DECL void WorkState::on_leave(const async::WaitRequest& request) noexcept
         --outsiders_;
 }
 
+/// It may have been the last for whom a `shutdown` waits.
+KHIVE_DECL void WorkState::after_leave() noexcept
+{
+    bool draining = false;
+    {
+        const std::lock_guard lock(mutex_);
+        draining = closing_;
+    }
+    if (draining) drain_->poke();
+}
+
 KHIVE_DECL WorkState::Admission WorkState::admit(WorkTask& task, double cost, TimePoint now) noexcept
 {
     const std::lock_guard lock(mutex_);
@@ -196,6 +213,7 @@ KHIVE_DECL void WorkState::remove(WorkTask& task, End end) noexcept
         if (!task.helper_) count(end);
         draining = closing_;
     }
+    KHIVE_YIELD_POINT();
     if (draining) drain_->poke();
 }
 
@@ -229,6 +247,7 @@ void WorkState::cancel_if(Which which) noexcept
         tasks_.splice(tasks_.end(), tasks_, tasks_.begin());
         auto chosen = task.weak_from_this().lock();
         lock.unlock();
+        KHIVE_YIELD_POINT();
         if (chosen) chosen->cancel();
         chosen.reset(); // perhaps the last that held it
         lock.lock();
@@ -272,6 +291,7 @@ KHIVE_DECL bool WorkState::begin_shutdown(const asio::any_io_executor& executor)
         closing_ = true;
         inside = mark(executor, true);
     }
+    KHIVE_YIELD_POINT();
     drain_->poke();
     return inside;
 }
@@ -339,6 +359,8 @@ KHIVE_DECL asio::awaitable<ShutdownReport> shut_down(std::shared_ptr<WorkState> 
     report.cancelled = work->left(scope.inside());
     if (report.cancelled == 0) co_return report;
     work->close();
+    drain->poke(); // another `shutdown` may have waited for those only
+    KHIVE_YIELD_POINT();
     work->cancel_all();
     const auto ended = co_await async::wait_in<Drain::Done>(drain, drain_request(scope.inside(), deadline));
     report.left = ended ? 0 : work->left(scope.inside());

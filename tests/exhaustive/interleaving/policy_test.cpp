@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: BSL-1.0
+// TokenBucketState's `issued_` and `let_go_`, CircuitBreaker's `passing_`.
+#include "exhaustive/interleaving/interleaving.hpp"
+
+#include "support/catch.hpp"
+
+#include <array>
+#include <compare>
+
+using namespace khive_tests;
+
+namespace {
+
+/// Two tokens go, one of them given back, while the last handle does.
+struct Lifetime {
+    enum class Variant {
+        as_written,
+        lets_go_before_it_gives_back,
+        subtracts_in_two_steps,
+    };
+    static constexpr unsigned threads = 3;
+    static constexpr int issued = 2;
+
+    struct Thread {
+        int at = 0;
+        int read = 0;
+        auto operator<=>(const Thread&) const = default;
+    };
+    struct State {
+        int let_go = 0;
+        int deleted = 0;
+        bool touched_late = false;
+        std::array<Thread, 3> threads;
+        auto operator<=>(const State&) const = default;
+    };
+
+    Variant variant = Variant::as_written;
+
+    Step step(State& s, unsigned thread) const
+    {
+        Thread& t = s.threads[thread];
+        return thread == 2 ? drop_handle(s, t) : drop_token(s, t, thread == 0);
+    }
+    Step drop_token(State& s, Thread& t, bool gives_back) const
+    {
+        const bool lets_go_first = variant == Variant::lets_go_before_it_gives_back;
+        switch (t.at++) {
+        case 0: lets_go_first ? let_go(s) : touch(s, gives_back); break;
+        case 1: lets_go_first ? touch(s, gives_back) : let_go(s); break;
+        default: return t.at = 2, Step::done;
+        }
+        return Step::ran;
+    }
+    Step drop_handle(State& s, Thread& t) const
+    {
+        const bool two_steps = variant == Variant::subtracts_in_two_steps;
+        switch (t.at++) {
+        case 0: touch(s, true); break; // reads `issued_` under the lock: no token can be issued any more
+        case 1:
+            t.read = s.let_go;
+            if (!two_steps) s.let_go -= issued;
+            break;
+        case 2:
+            if (two_steps) s.let_go = t.read - issued;
+            if (t.read == issued) ++s.deleted;
+            break;
+        default: return t.at = 3, Step::done;
+        }
+        return Step::ran;
+    }
+    static void let_go(State& s)
+    {
+        if (s.let_go++ == -1) ++s.deleted;
+    }
+    static void touch(State& s, bool really) { s.touched_late = s.touched_late || (really && s.deleted != 0); }
+
+    static std::string check(const State& s)
+    {
+        if (s.touched_late) return "it is used after its end";
+        return s.deleted > 1 ? "it is deleted twice" : "";
+    }
+    static std::string check_end(const State& s) { return s.deleted == 1 ? "" : "it is never deleted"; }
+};
+
+/// One thread opens the breaker, one closes it, one asks without the lock and is admitted with it.
+struct Passing {
+    enum class Variant {
+        as_written,
+        stores_after_the_lock, ///< `passing_` is stored once the lock is let go
+        admits_by_the_peek,    ///< who was let through by the peek is not asked again
+    };
+    static constexpr unsigned threads = 3;
+
+    struct Thread {
+        int at = 0;
+        bool state = true;
+        auto operator<=>(const Thread&) const = default;
+    };
+    struct State {
+        bool closed = true; ///< under the lock
+        bool passing = true;
+        bool admitted_wrongly = false;
+        std::array<Thread, 3> threads;
+        auto operator<=>(const State&) const = default;
+    };
+
+    Variant variant = Variant::as_written;
+
+    Step step(State& s, unsigned thread) const
+    {
+        Thread& t = s.threads[thread];
+        return thread == 2 ? call(s, t) : change(s, t, thread == 1);
+    }
+    Step change(State& s, Thread& t, bool closes) const
+    {
+        switch (t.at++) {
+        case 0:
+            s.closed = closes;
+            if (variant != Variant::stores_after_the_lock) s.passing = closes;
+            break;
+        case 1:
+            if (variant == Variant::stores_after_the_lock) s.passing = closes;
+            break;
+        default: return t.at = 2, Step::done;
+        }
+        return Step::ran;
+    }
+    Step call(State& s, Thread& t) const
+    {
+        switch (t.at++) {
+        case 0: t.state = s.passing; break;
+        case 1:
+            if (!t.state) t.state = s.closed; // `refusal`, under the lock
+            break;
+        case 2: // `try_admit`, under the lock
+            if (variant != Variant::admits_by_the_peek) t.state = t.state && s.closed;
+            s.admitted_wrongly = t.state && !s.closed;
+            break;
+        default: return t.at = 3, Step::done;
+        }
+        return Step::ran;
+    }
+    static std::string check(const State& s) { return s.admitted_wrongly ? "a call passes an open breaker" : ""; }
+    static std::string check_end(const State& s) { return s.passing == s.closed ? "" : "the peek is wrong for ever"; }
+};
+
+} // namespace
+
+TEST_CASE("Interleaving: a limiter is deleted once, by the last that uses it", "[exhaustive][interleaving]")
+{
+    CHECK(explore(Lifetime{}).fault == "");
+}
+
+TEST_CASE("Interleaving: the model of a limiter's life finds each step out of order", "[exhaustive][interleaving]")
+{
+    using enum Lifetime::Variant;
+    CHECK_THAT(Explorer(Lifetime{lets_go_before_it_gives_back}).run().fault, contains("after its end"));
+    CHECK_THAT(Explorer(Lifetime{subtracts_in_two_steps}).run().fault, contains("never deleted"));
+}
+
+TEST_CASE("Interleaving: a peek at a breaker lets nobody past an open one, and does not stay wrong", "[exhaustive][interleaving]")
+{
+    CHECK(explore(Passing{}).fault == "");
+}
+
+TEST_CASE("Interleaving: the model of a breaker's peek finds each step out of order", "[exhaustive][interleaving]")
+{
+    using enum Passing::Variant;
+    CHECK_THAT(Explorer(Passing{stores_after_the_lock}).run().fault, contains("for ever"));
+    CHECK_THAT(Explorer(Passing{admits_by_the_peek}).run().fault, contains("open breaker"));
+}
