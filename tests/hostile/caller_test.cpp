@@ -194,6 +194,11 @@ TEST_CASE("Hostile: framing is not the caller's to set", "[hostile][caller]")
     CHECK_THROWS_AS((AsyncAPIClient{io, ClientOptions(server.url()).header("Host", "a b")}), InvalidArgumentError);
     CHECK_THROWS_AS((AsyncAPIClient{io, ClientOptions(server.url()).header("Connection", "upgrade")}), InvalidArgumentError);
     CHECK(server.connections() == 0);
+
+    const auto got =
+        received(server, ClientOptions(server.url()).header("host", "a.test"), Request("GET", "/").header("HOST", "b.test"));
+    CHECK(got.headers.count("Host") == 1);
+    CHECK(got.headers.get("Host") == "b.test");
 }
 
 TEST_CASE("Hostile: settings that contradict each other are refused", "[hostile][caller]")
@@ -297,6 +302,8 @@ TEST_CASE("Hostile: large input is sent whole or refused, in linear time", "[hos
     CHECK(received(server, options, Request(large, "/")).method == large);
     CHECK(received(server, options, Request("GET", "/").bearer(Secret(large))).headers.get("Authorization") ==
           "Bearer " + large);
+    CHECK(received(server, options, Request("POST", "/").form("k", std::string(1u << 20, ' '))).body ==
+          "k=" + std::string(1u << 20, '+'));
 
     check_refusals({
         {"a large name of no header", Request("GET", "/").header(large + ' ', "x"), argument},

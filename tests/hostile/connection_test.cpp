@@ -55,10 +55,11 @@ std::unique_ptr<FaultServer> make_cutting_server(Transport transport, Ending end
     return std::make_unique<FaultServer>(identity, handler);
 }
 
-/// Lets real time pass for the client's connections: a call to somebody else, who takes longer than any trust in idle ones lasts.
-void pass_time(asio::io_context& io)
+/// Lets real time pass for the client's connections: a call to somebody else, who takes that long. 5 ms are longer than any trust
+/// in idle ones lasts, and after 70 ms they are watched.
+void pass_time(asio::io_context& io, Duration time)
 {
-    FaultServer elsewhere([](const ReceivedRequest&) { return ok().after(5ms); });
+    FaultServer elsewhere([time](const ReceivedRequest&) { return ok().after(time); });
     const AsyncAPIClient api{io, elsewhere.url()};
     REQUIRE(run(io, api.get("/").try_send()).has_value());
 }
@@ -133,10 +134,11 @@ TEST_CASE("Hostile: what comes on an idle connection is nobody's answer, and ret
         {"a TLS alert in the clear", raw("").then_inject("\x15\x03\x03\x00\x02\x01\x00"s)},
     };
     const auto transport = GENERATE(Transport::tcp, Transport::tls);
-    const auto [method, waits] = GENERATE(table<std::string, bool>({{"POST", false}, {"POST", true}, {"GET", true}}));
+    const auto [method, waits] =
+        GENERATE(table<std::string, Duration>({{"POST", 0ms}, {"POST", 5ms}, {"GET", 5ms}, {"POST", 70ms}}));
     const auto server = make_server(transport);
     for (const auto& [name, deed] : deeds) {
-        INFO("row: " << name << ", then " << method << (waits ? " later" : " at once") << ", over "
+        INFO("row: " << name << ", then " << method << " after " << waits.count() / 1'000'000 << " ms, over "
                      << khive_tests::to_text(transport));
         server->reply(ok("first")).reply(ok(own_body));
         asio::io_context io;
@@ -146,7 +148,7 @@ TEST_CASE("Hostile: what comes on an idle connection is nobody's answer, and ret
         REQUIRE(api.connections().idle == 1);
 
         server->do_to_idle(deed);
-        if (waits) pass_time(io);
+        if (waits != 0ms) pass_time(io, waits);
         const auto result = run(io, api.request(method, "/").try_send());
 
         CHECK(fate_of(result, api) == accepted(own_body));
@@ -275,6 +277,11 @@ TEST_CASE("Hostile: where an answer points is not followed, and its cookies are 
     for (const unsigned status : {300u, 301u, 303u, 307u, 308u})
         rows.push_back({std::to_string(status), Reply(status, "moved").header("Location", "/"),
                         accepted("moved", static_cast<int>(status))});
+    for (const unsigned status : {301u, 302u, 303u, 307u})
+        rows.push_back({std::to_string(status) + " to POST", Reply(status, "moved").header("Location", "/"),
+                        accepted("moved", static_cast<int>(status)), "POST"});
+    rows.push_back({"far", Reply(302, "moved").header("Location", "/" + std::string(70'000, 'x')),
+                    refused(ErrorKind::header_too_large)});
     check_rows(rows);
 
     FaultServer server;
@@ -342,4 +349,54 @@ TEST_CASE("Hostile: a pause that is too long ends the call, and one that is no n
 
     CHECK(result.has_value() == again);
     CHECK(server->request_count() == (again ? 2u : 1u));
+}
+
+TEST_CASE("Hostile: credentials stay where they were given for, at any change of scheme, host or port",
+          "[hostile][connection]")
+{
+    FaultServer other;
+    FaultServer server;
+    for (FaultServer* each : {&other, &server}) each->otherwise([](const ReceivedRequest&) { return ok(own_body); });
+    const std::string authority = "localhost:" + std::to_string(server.port());
+    for (const auto& [base, where] : std::vector<std::pair<std::string, std::string>>{
+             {"https://" + authority, server.url("localhost")},      // scheme
+             {other.url("localhost"), server.url("localhost")},      // port
+             {"http://" + authority, server.url("127.0.0.1")},       // host
+             {"https://api.test", server.url("localhost") + "/x?y"}, // all of them
+         }) {
+        INFO("from " << base << " to " << where);
+        asio::io_context io;
+        const AsyncAPIClient api{io, ClientOptions(base)
+                                         .bearer(Secret("hunter2"))
+                                         .secret_header("X-Api-Key", Secret("hunter2"))
+                                         .header("Cookie", "hunter2")
+                                         .header("Proxy-Authorization", "hunter2")};
+        const auto result = run(io, api.get(where).try_send());
+        REQUIRE(result.has_value());
+        CHECK(result->text() == own_body);
+        CHECK_THAT(server.requests().back().headers.lines(), !khive_tests::contains("hunter2"));
+    }
+    CHECK(other.connections() == 0);
+}
+
+TEST_CASE("Hostile: a request that meets a dying connection is sent once more and no oftener", "[hostile][connection]")
+{
+    const auto transport = GENERATE(Transport::tcp, Transport::tls);
+    const auto again = GENERATE(false, true);
+    for (const auto& [name, deed] :
+         std::vector<std::pair<std::string, Reply>>{{"a reset", reset()}, {"the end", close_without_answer()}}) {
+        INFO("row: " << name << (again ? " twice" : "") << ", over " << khive_tests::to_text(transport));
+        const auto server = make_server(transport);
+        server->reply(ok("first")).reply(deed);
+        if (again) server->reply(deed);
+        server->otherwise([](const ReceivedRequest&) { return ok(own_body); });
+        asio::io_context io;
+        const AsyncAPIClient api{io, options_for(*server)};
+        REQUIRE(run(io, api.get("/").try_send()).has_value());
+
+        const auto result = run(io, api.get("/").try_send());
+
+        CHECK(fate_of(result, api) == (again ? refused(ErrorKind::connection_lost) : accepted(own_body)));
+        CHECK(server->requests().size() == 3);
+    }
 }

@@ -9,6 +9,7 @@
 
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <openssl/ssl.h>
 
 #include <cstdlib>
 #include <string>
@@ -45,7 +46,8 @@ private:
 std::string encrypted_key(const Certificate& certificate)
 {
     return khive_tests::detail::pem_text([&](BIO* bio) {
-        return PEM_write_bio_PrivateKey(bio, certificate.key(), EVP_aes_128_cbc(), nullptr, 0, nullptr, const_cast<char*>("word"));
+        return PEM_write_bio_PrivateKey(bio, certificate.key(), EVP_aes_128_cbc(), nullptr, 0, nullptr,
+                                        const_cast<char*>("word"));
     });
 }
 
@@ -59,6 +61,11 @@ TEST_CASE("TlsContext: verifies by default, and the host of the URL", "[net][tls
     CHECK(context.name_for("api.test") == "api.test");
 }
 
+TEST_CASE("TlsContext: keys and signatures of less than 112 bits are refused, however OpenSSL is configured", "[net][tls]")
+{
+    CHECK(SSL_CTX_get_security_level(TlsContext{}.native()) >= 2);
+}
+
 TEST_CASE("TlsContext: the name of the server can be another than the URL's", "[net][tls]")
 {
     TlsContext context;
@@ -70,7 +77,8 @@ TEST_CASE("TlsContext: the name of the server can be another than the URL's", "[
 TEST_CASE("TlsContext: a server name that is no host name is refused", "[net][tls]")
 {
     using namespace std::string_literals;
-    const std::string bad = GENERATE(""s, "a b"s, "inner.test\0.evil.test"s, "inner.test:443"s, "user@inner.test"s, "inner.test/x"s);
+    const std::string bad =
+        GENERATE(""s, "a b"s, "inner.test\0.evil.test"s, "inner.test:443"s, "user@inner.test"s, "inner.test/x"s);
     TlsContext context;
     context.server_name("good.test");
 

@@ -246,11 +246,16 @@ KHIVE_DECL void insert_query(std::string& reference, std::string_view query)
 
 KHIVE_DECL void append_form(std::string& form, std::string_view key, std::string_view value)
 {
+    std::string encoded;
+    append_query(encoded, key, value);
     std::string pair;
-    append_query(pair, key, value);
-    for (auto at = pair.find("%20"); at != std::string::npos; at = pair.find("%20", at)) {
-        pair[at] = '+';
-        pair.erase(at + 1, 2);
+    pair.reserve(encoded.size());
+    for (std::string_view rest = encoded; !rest.empty();) {
+        const auto space = rest.find("%20");
+        pair.append(rest.substr(0, space));
+        if (space == std::string_view::npos) break;
+        pair += '+';
+        rest.remove_prefix(space + 3);
     }
     detail::append_part(form, pair);
 }

@@ -488,7 +488,7 @@ KHIVE_DECL void Connection::answered()
         // Session tickets may follow the answer; anything else does not belong there.
         char unasked = 0;
         std::size_t bytes = 0;
-        clean = tls_->read({&unasked, 1}, bytes) == TlsStep::read && tls_->output_size() == 0;
+        clean = tls_->read({&unasked, 1}, bytes) == TlsStep::read && tls_->at_rest();
     }
     reusable_ = clean;
     end(Error{});
@@ -627,7 +627,7 @@ KHIVE_DECL void Connection::watch_tls(boost::system::error_code error)
 {
     char unasked = 0;
     std::size_t bytes = 0;
-    if (!error && tls_->read({&unasked, 1}, bytes) == TlsStep::read && tls_->output_size() == 0) { // a session ticket
+    if (!error && tls_->read({&unasked, 1}, bytes) == TlsStep::read && tls_->at_rest()) { // a session ticket
         wire_->wait_readable(self());
         watching_ = true;
         ++pending_;

@@ -9,6 +9,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <map>
@@ -66,7 +67,8 @@ struct TlsState {
     std::string server_name;
     std::mutex system_mutex;
     bool system_tried = false;
-    bool use_system = true; ///< the system's authorities are read when the first TLS connection is made: it takes milliseconds
+    bool use_system =
+        true; ///< the system's authorities are read when the first TLS connection is made: it takes milliseconds
     bool verify = true;
     std::atomic<bool> anchors{false}; ///< set by configuration, or by a connection under `system_mutex`
 };
@@ -182,6 +184,8 @@ KHIVE_DECL TlsContext::TlsContext() : state_(std::make_shared<detail::TlsState>(
     SSL_CTX* context = native();
     if (context == nullptr) detail::raise_tls_configuration("cannot create a context");
     SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
+    // 112 bits: no RSA or DH below 2048 bits and no SHA-1 in signatures, whatever OpenSSL was built or configured with.
+    SSL_CTX_set_security_level(context, std::max(2, SSL_CTX_get_security_level(context)));
     SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     SSL_CTX_set_options(context, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
     SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
@@ -237,7 +241,8 @@ KHIVE_DECL TlsContext& TlsContext::client_certificate_pem(const std::string& cha
         SSL_CTX_add_extra_chain_cert(native(), issuer); // owned by the context from here on
     ERR_clear_error();
     const auto key_bio = detail::memory_bio(key.reveal());
-    const detail::SslPtr<EVP_PKEY> private_key{PEM_read_bio_PrivateKey(key_bio.get(), nullptr, &detail::no_password, nullptr)};
+    const detail::SslPtr<EVP_PKEY> private_key{
+        PEM_read_bio_PrivateKey(key_bio.get(), nullptr, &detail::no_password, nullptr)};
     if (!private_key || SSL_CTX_use_PrivateKey(native(), private_key.get()) != 1)
         detail::raise_tls_configuration("the private key cannot be used");
     return *this;

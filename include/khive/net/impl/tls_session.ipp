@@ -17,6 +17,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -276,6 +277,12 @@ KHIVE_DECL void TlsSession::consume_output(std::size_t bytes) noexcept
 KHIVE_DECL bool TlsSession::has_input() const noexcept
 {
     return buffers_->input_begin != buffers_->input_end;
+}
+
+KHIVE_DECL bool TlsSession::at_rest() const noexcept
+{
+    const bool inside_record = std::string_view(SSL_rstate_string(ssl_)) == "RB"; // its header has been read
+    return !has_input() && SSL_has_pending(ssl_) == 0 && !inside_record && output_size() == 0;
 }
 
 KHIVE_DECL bool TlsSession::resumed() const noexcept
