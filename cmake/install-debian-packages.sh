@@ -18,7 +18,7 @@ packages_of() {
     tests) echo catch2 nginx-light openssl python3 ;;
     examples) echo libcli11-dev ;;
     clang) echo clang-19 libclang-rt-19-dev llvm-19 ;;
-    coverage) echo gcovr ;;
+    coverage) echo jq binutils ;;
     benchmark) echo libbenchmark-dev valgrind strace openssl python3 ;;
     race)
       echo golang-go default-jdk-headless python3-aiohttp python3-httpx libcurl4-openssl-dev libcpp-httplib-dev linux-perf
