@@ -151,14 +151,16 @@ asio::awaitable<void> dispatch_once(RateLimitedExecutor executor, Books* books, 
     auto dispatching = executor.dispatch(request);
     auto grant = co_await std::move(dispatching);
     if (!grant) co_return;
-    const Gauge::Inside inside(books->gauge);
+    std::optional<Gauge::Inside> inside(std::in_place, books->gauge);
     grant->refund();
     KHIVE_YIELD_POINT();
     if (!executor.try_charge(*grant, cost, Clock::now())) {
+        inside.reset(); // where it fails, `charge` gives the slot back before it says so
         auto charging = executor.charge(std::move(*grant), request);
         auto charged = co_await std::move(charging);
         if (!charged) co_return;
         *grant = std::move(*charged);
+        inside.emplace(books->gauge);
     }
     grant->spend();
     books->meter.add(cost);
