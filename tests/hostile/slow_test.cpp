@@ -129,17 +129,36 @@ TEST_CASE("Hostile: silence after a request ends with first_byte, or with the to
     check_still_sound(io, api);
 }
 
-TEST_CASE("Hostile: a request that nobody reads ends with write_stall", "[hostile][slow]")
+TEST_CASE("Hostile: a request that nobody reads ends with the timer that was set for it", "[hostile][slow]")
 {
+    const auto [timeouts, expected] =
+        GENERATE(table<Timeouts, Timer>({{{.write_stall = 250ms}, Timer::write_stall}, {{.total = 250ms}, Timer::total}}));
     const auto server = make_server(GENERATE(Transport::tcp, Transport::tls));
     server->on_request_bytes(no_answer().linger(30s)).reply(ok(own_body));
     asio::io_context io;
     const AsyncAPIClient api{io, options_for(*server)};
 
-    const auto result = run(io, api.put("/").body(std::string(32u << 20, 'x')).timeouts({.write_stall = 250ms}).try_send());
+    const auto result = run(io, api.put("/").body(std::string(32u << 20, 'x')).timeouts(timeouts).try_send());
 
-    CHECK(fate_of(result, api) == times_out(Timer::write_stall));
+    CHECK(fate_of(result, api) == times_out(expected));
     check_still_sound(io, api);
+}
+
+TEST_CASE("Hostile: an address that answers nothing ends with the time for connecting", "[hostile][slow]")
+{
+    asio::io_context io;
+    asio::ip::tcp::acceptor full(io, asio::ip::tcp::v4());
+    full.bind({asio::ip::address_v4::loopback(), 0});
+    full.listen(0);
+    std::vector<asio::ip::tcp::socket> before; // on Linux the first fills the queue, and what comes then is dropped
+    for (int i = 0; i < 4; ++i) before.emplace_back(io).async_connect(full.local_endpoint(), asio::detached);
+    io.poll();
+    const AsyncAPIClient api{io, "http://127.0.0.1:" + std::to_string(full.local_endpoint().port())};
+
+    const auto result = run(io, api.get("/").timeouts({.connect = 250ms}).try_send());
+
+    CHECK(fate_of(result, api) == times_out(Timer::connect));
+    CHECK(api.connections().open() == 0);
 }
 
 TEST_CASE("Hostile: a connection that is accepted and left alone ends with the time of its stage", "[hostile][slow]")

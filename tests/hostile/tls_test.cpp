@@ -92,6 +92,67 @@ void ask_for_keys_without_end(asio::ip::tcp::acceptor& acceptor)
     }
 }
 
+/// What a server of our own speaks, whatever is weak about it.
+struct Speaks {
+    int version;
+    const char* ciphers = nullptr;
+};
+
+/// A TLS server of OpenSSL's for one connection: `act` gets it when the handshake is done.
+class OneTlsConnection {
+public:
+    using Stream = asio::ssl::stream<asio::ip::tcp::socket>;
+
+    OneTlsConnection(Speaks speaks, void (*act)(Stream&))
+        : acceptor_(of_server_, {asio::ip::address_v4::loopback(), 0}), thread_([this, speaks, act] { serve(speaks, act); })
+    {}
+    ~OneTlsConnection() { end(); }
+    void end()
+    {
+        if (thread_.joinable()) thread_.join();
+    }
+    [[nodiscard]] std::string url() const
+    {
+        return "https://localhost:" + std::to_string(acceptor_.local_endpoint().port());
+    }
+    /// Once it has ended.
+    [[nodiscard]] bool shook_hands() const noexcept { return shook_hands_; }
+
+private:
+    void serve(Speaks speaks, void (*act)(Stream&))
+    {
+        asio::ssl::context context(asio::ssl::context::tls_server);
+        context.use_certificate_chain(asio::buffer(test_identity().server.chain_pem()));
+        context.use_private_key(asio::buffer(test_identity().server.key_pem()), asio::ssl::context::pem);
+        SSL_CTX_set_security_level(context.native_handle(), 0);
+        SSL_CTX_set_min_proto_version(context.native_handle(), speaks.version);
+        SSL_CTX_set_max_proto_version(context.native_handle(), speaks.version);
+        if (speaks.ciphers != nullptr) SSL_CTX_set_cipher_list(context.native_handle(), speaks.ciphers);
+        Stream stream(acceptor_.accept(), context);
+        boost::system::error_code error;
+        stream.handshake(asio::ssl::stream_base::server, error);
+        shook_hands_ = !error;
+        if (!error) act(stream);
+    }
+
+    asio::io_context of_server_;
+    asio::ip::tcp::acceptor acceptor_;
+    bool shook_hands_ = false;
+    std::thread thread_;
+};
+
+/// Reads a request, asks for another handshake inside of the connection, and answers.
+void renegotiate(OneTlsConnection::Stream& stream)
+{
+    boost::system::error_code error;
+    std::string request;
+    asio::read_until(stream, asio::dynamic_buffer(request), "\r\n\r\n", error);
+    SSL_renegotiate(stream.native_handle());
+    SSL_do_handshake(stream.native_handle());
+    asio::write(stream, asio::buffer("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"s), error);
+    asio::read_until(stream, asio::dynamic_buffer(request), "never", error); // until the client is gone
+}
+
 } // namespace
 
 TEST_CASE("Hostile: a body that ends with the connection needs close_notify, others need their own end", "[hostile][tls]")
@@ -242,6 +303,39 @@ TEST_CASE("Hostile: a server that speaks only TLS 1.1 is refused", "[hostile][tl
 
     CHECK(fate_of(run(io, api.get("/").try_send()), api) == refused(ErrorKind::tls));
     CHECK(server.handshakes() == 0);
+}
+
+TEST_CASE("Hostile: versions and ciphers that protect nothing are refused", "[hostile][tls]")
+{
+    const auto [name, speaks] = GENERATE(table<std::string, Speaks>({
+        {"TLS 1.0", {TLS1_VERSION, "ALL"}},
+        {"TLS 1.1", {TLS1_1_VERSION, "ALL"}},
+        {"no encryption", {TLS1_2_VERSION, "eNULL"}},
+        {"no authentication", {TLS1_2_VERSION, "aNULL"}},
+    }));
+    INFO("row: " << name);
+    OneTlsConnection server(speaks, [](OneTlsConnection::Stream&) {});
+    asio::io_context io;
+    const AsyncAPIClient api{io, ClientOptions(server.url()).tls(trusting(test_identity().root)).timeouts({.total = 4s})};
+
+    CHECK(fate_of(run(io, api.get("/").try_send()), api) == refused(ErrorKind::tls));
+    server.end();
+    CHECK_FALSE(server.shook_hands());
+}
+
+TEST_CASE("Hostile: a server that wants another handshake gets none, and the connection is not kept", "[hostile][tls]")
+{
+    OneTlsConnection server({TLS1_2_VERSION}, &renegotiate);
+    asio::io_context io;
+    {
+        const AsyncAPIClient api{io,
+                                 ClientOptions(server.url()).tls(trusting(test_identity().root)).timeouts({.total = 4s})};
+        const auto result = run(io, api.get("/").try_send());
+        CHECK(fate_of(result, api) == accepted_once("hello")); // the refusal that is still to be sent costs the connection
+        CHECK(api.connections().leased == 0);
+    }
+    server.end();
+    CHECK(server.shook_hands());
 }
 
 TEST_CASE("Hostile: clients that trust differently share neither connections nor sessions", "[hostile][tls]")
