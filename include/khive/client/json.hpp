@@ -64,6 +64,8 @@ inline bool nests_deeper(std::string_view text, std::size_t limit) noexcept
 ///
 /// - Errors: `decode` with the position or the name of the field that does not fit; for a value that cannot be written
 ///   (text that is not UTF-8, a `to_json` that throws) `invalid_argument`.
+/// - Numbers: as nlohmann's library converts them, which does not check whether one fits the integer that is asked for. Where a
+///   server is not trusted that far, read a `double` or `nlohmann::json` and look.
 template <class T>
 struct JsonCodec {
     [[nodiscard]] static Result<std::string> encode(const T& value)
