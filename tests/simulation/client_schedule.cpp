@@ -200,6 +200,7 @@ void ClientSchedule::act(const Action& action)
         return;
     case Action::Kind::settle: return void(run_for(0s));
     case Action::Kind::wait:
+        if (dice.chance(0.03)) return jump(std::chrono::seconds{dice.whole(1, 3600)});
         return void(run_for(dice.chance(0.5) ? std::chrono::milliseconds{dice.whole(0, 50)}
                                              : std::chrono::milliseconds{dice.whole(0, 4000)}));
     case Action::Kind::break_connections:
@@ -218,6 +219,14 @@ void ClientSchedule::act(const Action& action)
         closings_.push_back(time_.start(side.api->close(std::chrono::milliseconds{dice.whole(0, 3000)})));
         return;
     }
+}
+
+/// As after a machine has slept: all that was due meanwhile is due at once.
+void ClientSchedule::jump(Duration duration)
+{
+    time_.service().advance_to(time_.now() + duration);
+    for (Running& call : running_) call.due += duration; // it may not have begun yet
+    (void)run_for(0s);
 }
 
 void ClientSchedule::start_call(Dice dice)
@@ -240,16 +249,17 @@ void ClientSchedule::outage(Dice dice)
     const auto index = static_cast<std::size_t>(dice.whole(0, 1));
     Side& side = sides_[index];
     SimulatedHost& host = network_->host(host_of(index));
-    switch (dice.whole(0, 7)) {
+    switch (dice.whole(0, 8)) {
     case 0: side.address->reset_connections(); break;
     case 1: side.address->refuse(); break;
     case 2: side.address->black_hole(); break;
     case 3: side.address->send_window(dice.chance(0.5) ? 100 : std::numeric_limits<std::size_t>::max()); break;
     case 4: side.address->read_at_most(dice.chance(0.5) ? 1 : 4096); break;
     case 5: host.delay(dice.chance(0.5) ? 3s : 0s); break;
+    case 6: host.fail(); break;
     default:
         for (auto& each : sides_) each.address->accept();
-        host.delay(0s);
+        host.delay(0s).fail({});
         break;
     }
 }
@@ -371,7 +381,7 @@ std::string ClientSchedule::check_recovery()
     for (std::size_t index = 0; index < sides_.size(); ++index) {
         Side& side = sides_[index];
         side.address->accept().send_window(std::numeric_limits<std::size_t>::max()).read_at_most(4096);
-        network_->host(host_of(index)).delay(0s);
+        network_->host(host_of(index)).delay(0s).fail({});
         side.breaker->reset(time_.now());
         const std::string path = "/" + std::to_string(index) + "/again";
         auto again = time_.start(side.api->get(path).try_send());

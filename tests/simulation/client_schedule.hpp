@@ -212,6 +212,7 @@ private:
     void add_side(std::size_t index);
     [[nodiscard]] khive::ClientOptions options(std::size_t index) const;
     void act(const Action& action);
+    void jump(khive::Duration duration);
     void start_call(Dice dice);
     void outage(Dice dice);
     khive::testing::Reply reply_to(const khive::testing::ReceivedRequest& request);
