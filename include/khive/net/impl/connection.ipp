@@ -278,6 +278,7 @@ KHIVE_DECL void Connection::begin_exchange(const Outgoing& outgoing)
     } else {
         // Between the grant and now: by its owner, or its watch, begun by another thread just before, has found its end.
         ended_ = true;
+        // First what takes no memory: without any for more it stays.
         end_.error =
             Error{closed_by_owner_ ? ErrorKind::closed : ErrorKind::connection_lost}.with_retryable(!closed_by_owner_);
         if (!closed_by_owner_) end_.error = lost_before_request();

@@ -67,8 +67,8 @@ struct TlsState {
     std::string server_name;
     std::mutex system_mutex;
     bool system_tried = false;
-    bool use_system =
-        true; ///< the system's authorities are read when the first TLS connection is made: it takes milliseconds
+    /// The system's authorities are read when the first TLS connection is made: it takes milliseconds.
+    bool use_system = true;
     bool verify = true;
     std::atomic<bool> anchors{false}; ///< set by configuration, or by a connection under `system_mutex`
 };
