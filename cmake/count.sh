@@ -17,13 +17,28 @@ run_and_count() {
   log=$(mktemp)
   "$@" </dev/null 2>&1 | tee "$log" || status=$?
   counts=$(counts_in "$log")
-  rm -f "$log"
   read -r ok bad <<<"${counts:-0 0}"
   passed=$((passed + ok))
   failed=$((failed + bad))
-  [ "$bad" = 0 ] || failures+=("$* : $bad failed")
+  if [ "$bad" != 0 ]; then
+    failures+=("$* : $bad failed")
+    mapfile -t -O ${#failures[@]} failures < <(failed_tests_in "$log")
+  fi
   if [ "$bad" = 0 ] && { [ "$status" != 0 ] || [ "$ok" = 0 ]; }; then
     count_failure "$* : status $status, $ok passed"
+  fi
+  rm -f "$log"
+}
+
+# What the end of a long log should say: the names of the tests that failed in a log of CTest, or of a script that ended with
+# `finish_count`, and the first assertions of Catch2 that did not hold.
+failed_tests_in() {
+  if grep -q '^failed: ' "$1"; then
+    sed -nE 's/^failed: (  .*)$/\1/p' "$1"
+  else
+    sed -nE \
+      -e 's/^[[:space:]]+[0-9]+ - (.*\([A-Za-z ]+\).*)$/  \1/p' \
+      -e '/: FAILED:/,+3 s/^(.{1,200}).*$/    \1/p' "$1" | head -n 60
   fi
 }
 
