@@ -12,6 +12,7 @@
 #include <khive/core/impl/error_kind.ipp>
 #include <khive/core/impl/headers.ipp>
 #include <khive/core/impl/ledger.ipp>
+#include <khive/core/impl/mutex.ipp>
 #include <khive/core/impl/percent.ipp>
 #include <khive/core/impl/random.ipp>
 #include <khive/core/impl/url.ipp>

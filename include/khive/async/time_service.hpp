@@ -5,6 +5,7 @@
 #include <khive/async/post.hpp>
 #include <khive/async/untracked_work.hpp>
 #include <khive/core/time.hpp>
+#include <khive/core/yield_point.hpp>
 
 #include <boost/asio/execution_context.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -69,7 +70,12 @@ public:
     /// One of its context, no strand.
     [[nodiscard]] const asio::any_io_executor& executor() const noexcept { return executor_; }
     /// Calls `on_time` at `due` or earlier. `no_deadline` keeps the node only for `on_shutdown`.
-    KHIVE_DECL void arm(TimerNode& node, TimePoint due);
+    void arm(TimerNode& node, TimePoint due)
+    {
+        const auto armed = node.due_rep_.load(std::memory_order_acquire);
+        KHIVE_YIELD_POINT();
+        if (armed == TimerNode::not_armed || armed > due.time_since_epoch().count()) arm_earlier(node, due);
+    }
     /// Takes the node back; `on_time` is not running and will not run once this returns, unless it is the caller.
     KHIVE_DECL void disarm(TimerNode& node) noexcept;
     /// The same for ever: whoever is about to arm it, having let go of his own lock, comes too late.
@@ -92,6 +98,7 @@ private:
     friend TimeService& time_service(const asio::any_io_executor& executor);
 
     KHIVE_DECL void attach(const asio::any_io_executor& executor);
+    KHIVE_DECL void arm_earlier(TimerNode& node, TimePoint due);
     KHIVE_DECL void shutdown() noexcept override;
     KHIVE_DECL void insert(TimerNode& node, TimePoint due);
     KHIVE_DECL void erase(TimerNode& node) noexcept;

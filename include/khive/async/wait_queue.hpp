@@ -5,6 +5,7 @@
 #include <khive/async/time_service.hpp>
 #include <khive/async/wait_scope.hpp>
 #include <khive/core/dial_timeouts.hpp>
+#include <khive/core/mutex.hpp>
 #include <khive/core/result.hpp>
 
 #include <boost/asio/cancellation_type.hpp>
@@ -157,7 +158,7 @@ protected:
     /// The request of a caller if that still waits. Under `mutex_`.
     [[nodiscard]] static WaitRequest* find(Waiter& waiter) noexcept { return waiter.queued_ ? &waiter.request_ : nullptr; }
     /// Ends the wait of the caller whose request this is, which waits; unlocks.
-    KHIVE_DECL void end_wait(std::unique_lock<std::mutex> lock, const WaitRequest& request, Error why) noexcept;
+    KHIVE_DECL void end_wait(MutexLock lock, const WaitRequest& request, Error why) noexcept;
     /// Calls `visit(request)` for everyone who waits, in order, until it returns false. Under `mutex_`.
     template <class Visit>
     void for_each_waiting(Visit visit)
@@ -168,9 +169,9 @@ protected:
 
     /// After a change of the owner's state: grants to the head as long as it goes, unlocks, completes those, and wakes the next
     /// head in time. The lock must hold `mutex_`.
-    KHIVE_DECL void pump(std::unique_lock<std::mutex> lock, TimePoint now) noexcept;
+    KHIVE_DECL void pump(MutexLock lock, TimePoint now) noexcept;
     /// The same at the present time of the head's context.
-    KHIVE_DECL void pump(std::unique_lock<std::mutex> lock) noexcept;
+    KHIVE_DECL void pump(MutexLock lock) noexcept;
     [[nodiscard]] bool has_waiters() const noexcept { return !waiters_.empty(); }
     [[nodiscard]] std::size_t waiting_locked() const noexcept { return waiters_.size(); }
     [[nodiscard]] std::size_t max_waiting() const noexcept { return max_waiting_; }
@@ -180,7 +181,7 @@ protected:
     [[nodiscard]] KHIVE_DECL double cost_ahead_of(const WaitRequest& newcomer) const noexcept;
     [[nodiscard]] bool is_closed() const noexcept { return closed_; }
 
-    mutable std::mutex mutex_;
+    mutable Mutex mutex_;
 
 private:
     friend class Waiter;
@@ -195,7 +196,7 @@ private:
     /// Takes one waiter out and lets those behind it move up; null if it had left already. `held` is the time service whose
     /// lock the calling thread holds.
     KHIVE_DECL std::shared_ptr<Waiter> leave(Waiter& waiter, TimePoint now, TimeService* held) noexcept;
-    KHIVE_DECL void finish(std::unique_lock<std::mutex> lock, TimePoint now, TimeService* held) noexcept;
+    KHIVE_DECL void finish(MutexLock lock, TimePoint now, TimeService* held) noexcept;
 
     WaiterList waiters_;
     double waiting_cost_ = 0;

@@ -34,7 +34,7 @@ public:
 
     /// \name For the client
     /// @{
-    void assign(int status, Headers headers, ByteBuffer body) noexcept
+    void assign(int status, Headers&& headers, ByteBuffer&& body) noexcept
     {
         status_ = status;
         headers_ = std::move(headers);

@@ -46,7 +46,7 @@ public:
 
     Headers() = default;
     /// Takes field lines that a parser has already checked: each `name:value CRLF`, no folding, no empty line.
-    [[nodiscard]] static Headers from_lines(std::string lines) noexcept;
+    [[nodiscard]] static Headers from_lines(std::string lines) noexcept { return Headers(std::move(lines)); }
 
     /// Replaces every field of that name by one.
     KHIVE_DECL Headers& set(std::string_view name, std::string_view value);
@@ -76,6 +76,8 @@ public:
     [[nodiscard]] std::string take_lines() && noexcept { return std::move(lines_); }
 
 private:
+    explicit Headers(std::string&& lines) noexcept : lines_(std::move(lines)) {}
+
     std::string lines_;
 };
 
@@ -111,13 +113,6 @@ private:
     std::size_t line_ = 0;
     HeaderField field_;
 };
-
-inline Headers Headers::from_lines(std::string lines) noexcept
-{
-    Headers headers;
-    headers.lines_ = std::move(lines);
-    return headers;
-}
 
 inline std::string_view Headers::get_or(std::string_view name, std::string_view otherwise) const noexcept
 {

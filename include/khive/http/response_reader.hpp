@@ -106,7 +106,7 @@ private:
 
     [[nodiscard]] KHIVE_DECL std::span<char> prepare_input();
     [[nodiscard]] KHIVE_DECL std::span<char> prepare_body();
-    [[nodiscard]] std::string_view input() const noexcept { return input_.view().substr(consumed_); }
+    [[nodiscard]] std::string_view input() const noexcept { return {input_.data() + consumed_, input_.size() - consumed_}; }
     KHIVE_DECL void advance();
     KHIVE_DECL void read_head();
     KHIVE_DECL void remember_head(std::string_view text);

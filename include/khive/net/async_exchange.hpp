@@ -13,8 +13,8 @@ namespace khive::inline KHIVE_ABI::net {
 class Exchange final : public async::Suspension {
 public:
     Exchange(Connection& connection, const Outgoing& outgoing, const ExchangeTimeouts& timeouts, const Deadline& deadline,
-             Attempt& attempt) noexcept
-        : connection_(connection), outgoing_(outgoing), timeouts_(timeouts), deadline_(deadline), attempt_(attempt)
+             Attempt& attempt, TimePoint now) noexcept
+        : connection_(connection), outgoing_(outgoing), timeouts_(timeouts), deadline_(deadline), attempt_(attempt), now_(now)
     {
     }
 
@@ -27,6 +27,7 @@ private:
     ExchangeTimeouts timeouts_;
     Deadline deadline_;
     Attempt& attempt_;
+    TimePoint now_; ///< when it begins
 };
 
 } // namespace khive::inline KHIVE_ABI::net

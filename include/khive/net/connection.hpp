@@ -4,6 +4,7 @@
 #include <khive/async/completion.hpp>
 #include <khive/async/time_service.hpp>
 #include <khive/core/ledger.hpp>
+#include <khive/core/mutex.hpp>
 #include <khive/core/url.hpp>
 #include <khive/http/response_reader.hpp>
 #include <khive/net/exchange.hpp>
@@ -85,11 +86,12 @@ public:
 
     /// \name Exchange
     /// @{
-    /// Sends and reads one answer. `attempt` gets times and sizes and is kept by the caller like the views of `outgoing`.
+    /// Sends and reads one answer. `attempt` gets times and sizes and is kept by the caller like the views of `outgoing`; `now` is
+    /// when it begins. `rest` is called by the wire's turn where it `resumes_here`, on the connection's executor, else posted to its own.
     /// A request whose method is not idempotent looks at a reused connection first, unless `wake` has: it ends as stale, with
     /// nothing written, where it would have met an end or have got an answer that is not its own.
     KHIVE_DECL void exchange(const Outgoing& outgoing, const ExchangeTimeouts& timeouts, const Deadline& deadline,
-                             Attempt& attempt, async::Completion rest);
+                             Attempt& attempt, TimePoint now, async::Completion rest, bool resumes_here);
     /// How the last exchange ended.
     [[nodiscard]] ExchangeEnd& result() noexcept { return end_; }
     /// When the last byte of the last answer came.
@@ -118,6 +120,8 @@ public:
     struct Idle {
         TimePoint since{};
         TimePoint expires{};
+        std::uint64_t uses = 0; ///< when it was leased
+        bool proven = false;    ///< it is idle since an exchange that went well, and nobody has touched it since, or watches it
         bool watched = false;
     } idle;
     TimePoint retires = no_deadline; ///< not used again from then on
@@ -185,7 +189,7 @@ private:
     Origin origin_;
     http::ResponseReader reader_;
 
-    std::mutex mutex_;
+    Mutex mutex_;
     Stage now_in_ = Stage::fresh;
     unsigned pending_ = 0; ///< wire operations under way
     bool reading_ = false;
@@ -212,6 +216,7 @@ private:
 
     // Exchange.
     async::Completion rest_;
+    bool resumes_here_ = false; ///< its executor is the connection's
     async::Resumption resumption_; ///< needs no keeper: whoever is resumed has the connection
     std::string_view unsent_head_;
     std::string_view unsent_body_;

@@ -57,8 +57,11 @@ inline Sending a_post(const std::string& path, std::string body)
 inline asio::awaitable<Exchanged> exchange_on(net::ConnectionPtr connection, std::shared_ptr<Sending> sending)
 {
     Exchanged got;
-    const net::Outgoing outgoing{sending->head, sending->body, sending->head_method, sending->closes};
-    net::Exchange exchange(*connection, outgoing, sending->timeouts, sending->deadline, got.attempt);
+    const std::string method = sending->head.substr(0, sending->head.find(' '));
+    const net::Outgoing outgoing{sending->head, sending->body, sending->head_method, sending->closes,
+                                 http::is_idempotent(method)};
+    net::Exchange exchange(*connection, outgoing, sending->timeouts, sending->deadline, got.attempt,
+                           async::time_service(connection->executor()).now());
     auto exchanging = async::suspend(exchange);
     co_await std::move(exchanging);
     got.end = connection->result();

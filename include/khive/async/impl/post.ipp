@@ -158,6 +158,11 @@ KHIVE_DECL void post(const asio::any_io_executor& executor, PostedTask& task)
     if (is_mine()) task.abandon(); // its strand's context has ended
 }
 
+KHIVE_DECL bool posts_surely(const asio::any_io_executor& executor)
+{
+    return detail::visit_plain_executor(executor, [](const auto&) {});
+}
+
 KHIVE_DECL asio::any_io_executor without_strand(const asio::any_io_executor& executor)
 {
     asio::any_io_executor below = executor;

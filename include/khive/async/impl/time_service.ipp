@@ -34,11 +34,8 @@ KHIVE_DECL void TimeService::attach(const asio::any_io_executor& executor)
     attached_.store(true, std::memory_order_release);
 }
 
-KHIVE_DECL void TimeService::arm(TimerNode& node, TimePoint due)
+KHIVE_DECL void TimeService::arm_earlier(TimerNode& node, TimePoint due)
 {
-    const auto armed = node.due_rep_.load(std::memory_order_acquire);
-    KHIVE_YIELD_POINT();
-    if (armed != TimerNode::not_armed && armed <= due.time_since_epoch().count()) return;
     const std::lock_guard lock(mutex_);
     if (shut_down_ || node.due_rep_.load(std::memory_order_relaxed) == TimerNode::retired) return;
     if (node.is_linked() && node.due_ <= due) return;

@@ -148,7 +148,7 @@ KHIVE_DECL bool WaitQueue::is_full(const WaitRequest&) const noexcept
     return waiters_.size() >= max_waiting_;
 }
 
-KHIVE_DECL void WaitQueue::end_wait(std::unique_lock<std::mutex> lock, const WaitRequest& request, Error why) noexcept
+KHIVE_DECL void WaitQueue::end_wait(MutexLock lock, const WaitRequest& request, Error why) noexcept
 {
     WaiterList ended;
     const auto at = std::ranges::find_if(waiters_, [&](const Waiter& waiter) { return &waiter.request() == &request; });
@@ -258,19 +258,19 @@ KHIVE_DECL void WaitQueue::grant_heads(TimePoint now, WaiterList& granted) noexc
     }
 }
 
-KHIVE_DECL void WaitQueue::pump(std::unique_lock<std::mutex> lock, TimePoint now) noexcept
+KHIVE_DECL void WaitQueue::pump(MutexLock lock, TimePoint now) noexcept
 {
     finish(std::move(lock), now, nullptr);
 }
 
-KHIVE_DECL void WaitQueue::pump(std::unique_lock<std::mutex> lock) noexcept
+KHIVE_DECL void WaitQueue::pump(MutexLock lock) noexcept
 {
     if (waiters_.empty()) return;
     const TimePoint now = waiters_.front().time().now();
     finish(std::move(lock), now, nullptr);
 }
 
-KHIVE_DECL void WaitQueue::finish(std::unique_lock<std::mutex> lock, TimePoint now, TimeService* held) noexcept
+KHIVE_DECL void WaitQueue::finish(MutexLock lock, TimePoint now, TimeService* held) noexcept
 {
     if (waiters_.empty()) return;
     WaiterList granted;

@@ -229,7 +229,8 @@ public:
         call_.ledger().begin_attempt(now).backoff = std::exchange(backoff_, Duration{});
         attempt_deadline_ = {};
         only_queued_ = false;
-        call_.error = status_failure_ = Error{};
+        for (Error* const last : {&call_.error, &status_failure_})
+            if (last->kind() != ErrorKind{}) *last = Error{};
         return core_.breaker_.refusal(now);
     }
 
@@ -305,7 +306,7 @@ public:
         }
         if (call_.reuses_memory)
             connection.reader().use_memory(call_.response.take_body(), call_.response.take_headers().take_lines());
-        return call_.exchange.emplace(connection, call_.outgoing(), call_.timeouts.exchange(), deadline(), record);
+        return call_.exchange.emplace(connection, call_.outgoing(), call_.timeouts.exchange(), deadline(), record, now);
     }
 
     /// Cancelled or closed while nothing was suspended, between a grant and here say?

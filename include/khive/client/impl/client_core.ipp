@@ -235,7 +235,7 @@ KHIVE_DECL bool ClientCore::prepare_plain(CallState& call) const
     if (!is_same_as_before(call) && !build_plain(call)) return false;
     call.entry = base_entry_;
     call.closes = base_closes_;
-    call.replay_safe = fields.replay_safe.value_or(http::is_replay_safe(fields.method, settings_.origin_headers));
+    call.replay_safe = fields.replay_safe.value_or(call.plainly_replay_safe);
     return true;
 }
 
@@ -250,6 +250,8 @@ KHIVE_DECL bool ClientCore::build_plain(CallState& call) const
     append_all(call.target, {base_path_, fields.reference, fields.query.empty() ? "" : "?", fields.query});
     append_all(call.head, {fields.method, " ", call.target, " HTTP/1.1\r\n", head_fields_});
     call.is_plain = fields.query.empty();
+    call.idempotent = http::is_idempotent(fields.method);
+    call.plainly_replay_safe = http::is_replay_safe(fields.method, settings_.origin_headers);
     return true;
 }
 
@@ -278,6 +280,7 @@ KHIVE_DECL std::optional<Error> ClientCore::prepare_any(CallState& call)
     if (!head) return head.error();
     call.head = std::move(*head);
     call.closes = http::says_close(headers);
+    call.idempotent = http::is_idempotent(fields.method);
     call.replay_safe = fields.replay_safe.value_or(http::is_replay_safe(fields.method, headers));
     return std::nullopt;
 }

@@ -21,7 +21,7 @@ KHIVE_DECL void RequestFields::set_header(std::string_view name, std::string_vie
 KHIVE_DECL void RequestFields::set_reference(std::string_view pattern, const std::string* arguments, std::size_t count)
 {
     if (count == 0 && pattern.find("{}") == std::string_view::npos) {
-        reference = pattern;
+        reference.append(pattern);
         return;
     }
     auto expanded = expand_path(pattern, std::span<const std::string>(arguments, count));

@@ -195,7 +195,10 @@ KHIVE_DECL void ResponseReader::use_head(std::string_view lines)
         return;
     }
     status_ = head_.status;
-    header_lines_.assign(lines);
+    if (header_lines_.capacity() < lines.size())
+        header_lines_ = std::string(lines); // does not grow what is there, but replaces it
+    else
+        header_lines_.assign(lines);
     keep_alive_ = !head_.says_close && (head_.version == 11 || head_.says_keep_alive);
     begin_body();
 }

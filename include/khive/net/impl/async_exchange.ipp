@@ -19,9 +19,10 @@ KHIVE_DECL void Exchange::start(async::Completion& rest, asio::cancellation_slot
             connection->cancel_exchange(serial);
         });
     // On its own executor the socket operation is what keeps `run()` going.
-    if (rest.executor() != connection_.executor()) rest.track();
+    const bool resumes_here = rest.executor() == connection_.executor();
+    if (!resumes_here) rest.track();
     KHIVE_YIELD_POINT();
-    connection_.exchange(outgoing_, timeouts_, deadline_, attempt_, std::move(rest));
+    connection_.exchange(outgoing_, timeouts_, deadline_, attempt_, now_, std::move(rest), resumes_here);
 }
 
 KHIVE_DECL void Exchange::failed(std::exception_ptr) noexcept

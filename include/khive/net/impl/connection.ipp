@@ -34,11 +34,6 @@ inline std::span<const char> bytes_of(std::string_view text)
 /// TLS records that wait to be written: no more of the request is encrypted beyond it.
 inline constexpr std::size_t enough_output = 64 * 1024;
 
-inline bool is_idempotent(const Outgoing& outgoing) noexcept
-{
-    return http::is_idempotent(outgoing.head.substr(0, outgoing.head.find(' ')));
-}
-
 KHIVE_DECL Error no_memory(ErrorKind kind) noexcept
 {
     Error error = Error{kind}.with_retryable(true);
@@ -54,7 +49,13 @@ KHIVE_DECL Error no_memory(ErrorKind kind) noexcept
 /// A turn of the connection: the lock, and what has to happen once it is let go.
 class Connection::Step {
 public:
-    explicit Step(Connection& connection) : c_(connection), lock_(connection.mutex_) {}
+    explicit Step(Connection& connection) noexcept : c_(connection) { c_.mutex_.lock(); }
+    Step(const Step&) = delete;
+    Step& operator=(const Step&) = delete;
+    ~Step()
+    {
+        if (locked_) unlock();
+    }
 
     /// What the turn does. Without memory for it, it ends what is under way.
     template <class Act>
@@ -67,34 +68,50 @@ public:
         }
     }
 
-    /// Lets go of the lock, sets the deadline, and calls whoever waits for an end that is due.
+    /// Lets go of the lock and sets the deadline, or calls whoever waits for an end that is due.
     void finish(bool on_own_executor)
     {
-        const bool due = c_.ended_ && c_.pending_ == 0;
-        if (due) c_.ended_ = false;
-        auto rest = due ? std::move(c_.rest_) : async::Completion{};
-        const bool dialled = due && std::exchange(c_.dialling_, false);
+        if (c_.ended_ && c_.pending_ == 0) return finish_end(on_own_executor);
         const bool active = c_.now_in_ != Stage::idle && c_.now_in_ != Stage::closed && !c_.ended_;
         const TimePoint deadline = active ? c_.nearest().at : no_deadline;
-        const auto keeper = tell_keeper_ || dialled ? c_.keeper_.lock() : nullptr;
-        lock_.unlock();
+        const auto keeper = tell_keeper_ ? c_.keeper_.lock() : nullptr;
+        unlock();
         KHIVE_YIELD_POINT();
         if (deadline != no_deadline) c_.time_.arm(c_, deadline);
         KHIVE_YIELD_POINT();
-        if (keeper && tell_keeper_) keeper->on_idle_ended(c_);
-        if (keeper && dialled) keeper->on_dialled(c_, std::move(c_.end_.error));
-        if (!rest) return;
-        if (on_own_executor && rest.executor() == c_.executor_)
-            std::move(rest).run();
-        else
-            c_.resumption_.post(std::move(rest), nullptr);
+        if (keeper) keeper->on_idle_ended(c_);
     }
 
     void tell_keeper() noexcept { tell_keeper_ = true; }
 
 private:
+    /// Of a dial or an exchange: the connection is idle or closed then.
+    void finish_end(bool on_own_executor)
+    {
+        c_.ended_ = false;
+        auto rest = std::move(c_.rest_);
+        const bool resumes_here = on_own_executor && c_.resumes_here_;
+        const bool dialled = std::exchange(c_.dialling_, false);
+        const auto keeper = tell_keeper_ || dialled ? c_.keeper_.lock() : nullptr;
+        unlock();
+        KHIVE_YIELD_POINT();
+        if (keeper && tell_keeper_) keeper->on_idle_ended(c_);
+        if (keeper && dialled) keeper->on_dialled(c_, std::move(c_.end_.error));
+        if (!rest) return;
+        if (resumes_here)
+            std::move(rest).run();
+        else
+            c_.resumption_.post(std::move(rest), nullptr);
+    }
+
+    void unlock() noexcept
+    {
+        locked_ = false;
+        c_.mutex_.unlock();
+    }
+
     Connection& c_;
-    std::unique_lock<std::mutex> lock_;
+    bool locked_ = true;
     bool tell_keeper_ = false;
 };
 
@@ -238,12 +255,13 @@ KHIVE_DECL void Connection::dialled()
 // --- Exchange ---------------------------------------------------------------------------------------------------------
 
 KHIVE_DECL void Connection::exchange(const Outgoing& outgoing, const ExchangeTimeouts& timeouts, const Deadline& deadline,
-                                     Attempt& attempt, async::Completion rest)
+                                     Attempt& attempt, TimePoint now, async::Completion rest, bool resumes_here)
 {
     // With several threads the exchange may be over, and its caller gone, before this function has returned.
     const ConnectionPtr alive(this);
     Step step(*this);
     rest_ = std::move(rest);
+    resumes_here_ = resumes_here;
     attempt_ = &attempt;
     unsent_head_ = outgoing.head;
     unsent_body_ = outgoing.body;
@@ -255,7 +273,7 @@ KHIVE_DECL void Connection::exchange(const Outgoing& outgoing, const ExchangeTim
     reusable_ = false;
     end_ = {};
     end_.reused = serial_.fetch_add(1, std::memory_order_relaxed) > 0;
-    began_ = time_.now();
+    began_ = now;
     reader_.start(outgoing.head_method);
     if (std::exchange(watching_, false)) wire_->cancel();
     step.act([&] { begin_exchange(outgoing); });
@@ -264,7 +282,7 @@ KHIVE_DECL void Connection::exchange(const Outgoing& outgoing, const ExchangeTim
 
 KHIVE_DECL void Connection::begin_exchange(const Outgoing& outgoing)
 {
-    const bool probe = !std::exchange(probed_, false) && end_.reused && !detail::is_idempotent(outgoing);
+    const bool probe = !std::exchange(probed_, false) && end_.reused && !outgoing.idempotent;
     if (now_in_ == Stage::idle) {
         now_in_ = Stage::exchanging;
         stage_deadline(Timer::write_stall, timeouts_.write_stall, began_);

@@ -238,12 +238,14 @@ KHIVE_DECL ConnectionPtr ConnectionPool::pop_idle(OriginEntry& entry, bool fresh
         Connection& connection = *entry.idle[i];
         if (fresh && connection.uses() != 0) continue;
         const bool probe = now - connection.idle.since >= detail::trusted_for;
-        if (connection.idle.expires <= now || !connection.wake(probe)) {
+        const bool is_sure = connection.idle.proven && !connection.idle.watched && !probe;
+        if (connection.idle.expires <= now || (!is_sure && !connection.wake(probe))) {
             forget_idle(entry, i);
             continue;
         }
         ConnectionPtr taken = std::move(entry.idle[i]);
         taken->alone = machine_.total().leased == 0;
+        taken->idle.uses = taken->uses();
         entry.idle.erase(entry.idle.begin() + static_cast<std::ptrdiff_t>(i));
         machine_.leased(entry.counts);
         return taken;
@@ -475,7 +477,8 @@ KHIVE_DECL void ConnectionPool::make_idle(OriginEntry& entry, ConnectionPtr conn
     Duration keep = options_.idle_timeout;
     if (const auto hint = connection->reader().keep_alive_timeout())
         keep = std::min(keep, detail::trusted_keep_alive(*hint));
-    connection->idle = {now, std::min(saturating_add(now, keep), connection->retires), false};
+    const std::uint64_t uses = connection->uses();
+    connection->idle = {now, std::min(saturating_add(now, keep), connection->retires), uses, uses > connection->idle.uses, false};
     entry.idle.push_back(std::move(connection));
 }
 

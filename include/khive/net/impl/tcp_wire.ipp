@@ -6,15 +6,18 @@
 #include <khive/net/tcp_wire.hpp>
 
 #include <boost/asio/buffer.hpp>
+#include <boost/asio/recycling_allocator.hpp>
 #include <boost/asio/system_executor.hpp>
 
 #if defined(__linux__)
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 #endif
 
 #include <array>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <new>
 #include <utility>
@@ -44,14 +47,57 @@ private:
     std::atomic<bool> under_way_{false}; ///< whoever clears it takes the work back: handler and cancellation may come at once
 };
 
+/// For the read of a wire, one at a time: many of them wait in the reactor at once, more than Asio keeps memory for.
+struct ReadMemory {
+    alignas(std::max_align_t) std::array<std::byte, 256> bytes;
+};
+
+/// Gives Asio's operations the memory of a wire's read, where the operation is one and fits.
+template <class T>
+class ReadAllocator {
+public:
+    using value_type = T;
+
+    explicit ReadAllocator(ReadMemory* memory) noexcept : memory_(memory) {}
+    template <class U>
+    ReadAllocator(const ReadAllocator<U>& other) noexcept : memory_(other.memory_) // NOLINT: allocators convert
+    {}
+
+    [[nodiscard]] T* allocate(std::size_t count)
+    {
+        return in_place() ? reinterpret_cast<T*>(memory_->bytes.data()) : asio::recycling_allocator<T>().allocate(count);
+    }
+    void deallocate(T* operation, std::size_t count) noexcept
+    {
+        if (!in_place()) asio::recycling_allocator<T>().deallocate(operation, count);
+    }
+    friend bool operator==(const ReadAllocator& a, const ReadAllocator& b) noexcept { return a.memory_ == b.memory_; }
+
+private:
+    template <class U>
+    friend class ReadAllocator;
+    [[nodiscard]] bool in_place() const noexcept
+    {
+        return memory_ != nullptr && sizeof(T) <= sizeof(ReadMemory) && alignof(T) <= alignof(ReadMemory);
+    }
+
+    ReadMemory* memory_;
+};
+
 enum class WireEvent : std::uint8_t { connected, written, read, readable };
 
 /// Tells a listener what has happened, or that it never will. One class for every operation, for the sake of compile time.
 class WireHandler {
 public:
-    WireHandler(WireEvent event, ListenerPtr listener, BackgroundWait* background = nullptr) noexcept
-        : listener_(std::move(listener)), background_(background), event_(event)
+    using allocator_type = ReadAllocator<void>;
+
+    WireHandler(WireEvent event, ListenerPtr listener, ReadMemory* memory = nullptr) noexcept
+        : listener_(std::move(listener)), memory_(memory), event_(event)
     {}
+    WireHandler(ListenerPtr listener, BackgroundWait& background) noexcept
+        : listener_(std::move(listener)), background_(&background), event_(WireEvent::readable)
+    {}
+    [[nodiscard]] allocator_type get_allocator() const noexcept { return allocator_type(memory_); }
     WireHandler(WireHandler&&) noexcept = default;
     WireHandler(const WireHandler&) = delete;
     ~WireHandler()
@@ -82,7 +128,8 @@ public:
 
 private:
     ListenerPtr listener_;
-    BackgroundWait* background_;
+    ReadMemory* memory_ = nullptr;
+    BackgroundWait* background_ = nullptr;
     WireEvent event_;
 };
 
@@ -91,14 +138,42 @@ class ReadableHandler final : public WireHandler {
 public:
     using executor_type = asio::system_executor; // which calls at once
     ReadableHandler(ListenerPtr listener, BackgroundWait& background) noexcept
-        : WireHandler(WireEvent::readable, std::move(listener), &background)
+        : WireHandler(std::move(listener), background)
     {}
     [[nodiscard]] executor_type get_executor() const noexcept { return {}; }
 };
 
+/// Tells a listener of bytes that were sent at once: later, as of any other write.
+class SentAtOnce final : public async::PostedTask {
+public:
+    void post(const asio::any_io_executor& executor, std::size_t bytes, ListenerPtr listener)
+    {
+        listener_ = std::move(listener);
+        bytes_ = bytes;
+        async::post(executor, *this);
+    }
+
+private:
+    void run() override
+    {
+        const ListenerPtr listener = std::move(listener_);
+        listener->on_written({}, bytes_);
+    }
+    void abandon() noexcept override
+    {
+        const ListenerPtr listener = std::move(listener_);
+        listener->on_abandoned();
+    }
+
+    ListenerPtr listener_;
+    std::size_t bytes_ = 0;
+};
+
 class TcpWire final : public Wire {
 public:
-    explicit TcpWire(const asio::any_io_executor& executor) : socket_(executor), background_(executor) {}
+    explicit TcpWire(const asio::any_io_executor& executor)
+        : socket_(executor), background_(executor), executor_(executor), posts_surely_(async::posts_surely(executor))
+    {}
 
     void connect(const Endpoint& endpoint, ListenerPtr listener) override
     {
@@ -111,7 +186,7 @@ public:
 
     void read_some(std::span<char> into, ListenerPtr listener) override
     {
-        WireHandler handler(WireEvent::read, std::move(listener));
+        WireHandler handler(WireEvent::read, std::move(listener), &read_memory_);
         handler.start_with(
             [&](WireHandler& h) { socket_.async_read_some(asio::buffer(into.data(), into.size()), std::move(h)); });
     }
@@ -119,6 +194,7 @@ public:
     void write_some(const WriteBuffers& from, ListenerPtr listener) override
     {
         set_options_once();
+        if (const std::size_t bytes = send_at_once(from); bytes != 0) return sent_.post(executor_, bytes, std::move(listener));
         WireHandler handler(WireEvent::written, std::move(listener));
         handler.start_with([&](WireHandler& h) {
             if (from[1].empty()) return socket_.async_write_some(asio::buffer(from[0].data(), from[0].size()), std::move(h));
@@ -190,6 +266,23 @@ private:
         if (!error) handle.value = -1;
 #endif
     }
+    /// What the system takes without waiting; 0 where there is an error too, which the operation that follows meets again. Only
+    /// where its end is sure to be told: Asio's operation is dearer by what its reactor does, which nearly no write needs.
+    std::size_t send_at_once([[maybe_unused]] const WriteBuffers& from) noexcept
+    {
+#if defined(__linux__)
+        if (!posts_surely_) return 0;
+        std::array<::iovec, 2> pieces{{{const_cast<char*>(from[0].data()), from[0].size()}, // NOLINT: only read
+                                       {const_cast<char*>(from[1].data()), from[1].size()}}};
+        ::msghdr message{};
+        message.msg_iov = pieces.data();
+        message.msg_iovlen = from[1].empty() ? 1 : 2;
+        const ::ssize_t sent = ::sendmsg(socket_.native_handle(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+        return sent > 0 ? static_cast<std::size_t>(sent) : 0;
+#else
+        return 0;
+#endif
+    }
     /// Asked of the system once in the life of the socket.
     bool never_blocks() noexcept
     {
@@ -207,6 +300,10 @@ private:
 
     asio::ip::tcp::socket socket_;
     BackgroundWait background_;
+    asio::any_io_executor executor_;
+    SentAtOnce sent_;
+    ReadMemory read_memory_;
+    bool posts_surely_;
     bool options_set_ = false;
 };
 

@@ -195,7 +195,7 @@ public:
 private:
     KHIVE_DECL explicit WorkState(const Options& options);
     KHIVE_DECL void without_handles() noexcept;
-    KHIVE_DECL void release_slowly(std::unique_lock<std::mutex> lock) noexcept;
+    KHIVE_DECL void release_slowly(MutexLock lock) noexcept;
     KHIVE_DECL bool try_grant(const async::WaitRequest& head, TimePoint now) noexcept override;
     KHIVE_DECL TimePoint next_grant(const async::WaitRequest& head, TimePoint now) noexcept override;
     KHIVE_DECL std::optional<Error> refuse(const async::WaitRequest& request, TimePoint now) override;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <khive/core/mutex.hpp>
 #include <khive/core/yield_point.hpp>
 #include <khive/policy/circuit_breaker.hpp>
 #include <khive/policy/detail/cache_line.hpp>
@@ -179,7 +180,7 @@ private:
         delivering_ = false;
     }
 
-    alignas(cache_line) std::mutex mutex_;
+    alignas(cache_line) Mutex mutex_;
     std::uint64_t tickets_ = 0;
     Machine machine_;
     alignas(cache_line) std::atomic<bool> passing_{true}; ///< stored under the lock, in the order of the changes

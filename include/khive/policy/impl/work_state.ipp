@@ -74,7 +74,7 @@ KHIVE_DECL void WorkState::without_handles() noexcept
 }
 
 /// The released permit no longer keeps the state alive: nothing of it may be touched once the lock is given up.
-KHIVE_DECL void WorkState::release_slowly(std::unique_lock<std::mutex> lock) noexcept
+KHIVE_DECL void WorkState::release_slowly(MutexLock lock) noexcept
 {
     const bool last = !has_handles_ && running_ == 0;
     const std::shared_ptr<Drain> drain = closing_ ? drain_ : nullptr;
