@@ -17,6 +17,7 @@
 
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <new>
@@ -44,7 +45,8 @@ public:
 
 private:
     async::UntrackedWork work_;
-    std::atomic<bool> under_way_{false}; ///< whoever clears it takes the work back: handler and cancellation may come at once
+    std::atomic<bool> under_way_{
+        false}; ///< whoever clears it takes the work back: handler and cancellation may come at once
 };
 
 /// For the read of a wire, one at a time: many of them wait in the reactor at once, more than Asio keeps memory for.
@@ -137,8 +139,7 @@ private:
 class ReadableHandler final : public WireHandler {
 public:
     using executor_type = asio::system_executor; // which calls at once
-    ReadableHandler(ListenerPtr listener, BackgroundWait& background) noexcept
-        : WireHandler(std::move(listener), background)
+    ReadableHandler(ListenerPtr listener, BackgroundWait& background) noexcept : WireHandler(std::move(listener), background)
     {}
     [[nodiscard]] executor_type get_executor() const noexcept { return {}; }
 };
@@ -194,7 +195,9 @@ public:
     void write_some(const WriteBuffers& from, ListenerPtr listener) override
     {
         set_options_once();
-        if (const std::size_t bytes = send_at_once(from); bytes != 0) return sent_.post(executor_, bytes, std::move(listener));
+        // An operation of Asio's is dearer by what its reactor does for it, which hardly any write needs.
+        if (const std::size_t bytes = posts_surely_ ? send_now(from) : 0; bytes != 0)
+            return sent_.post(executor_, bytes, std::move(listener));
         WireHandler handler(WireEvent::written, std::move(listener));
         handler.start_with([&](WireHandler& h) {
             if (from[1].empty()) return socket_.async_write_some(asio::buffer(from[0].data(), from[0].size()), std::move(h));
@@ -220,18 +223,21 @@ public:
 
     std::size_t try_write(std::span<const char> from) noexcept override
     {
-        boost::system::error_code error;
-        if (!socket_.is_open() || !never_blocks()) return 0;
-        return socket_.write_some(asio::buffer(from.data(), from.size()), error);
+        return socket_.is_open() ? send_now({from, {}}) : 0;
     }
 
     bool readable_now() noexcept override
     {
-        boost::system::error_code error;
         char byte = 0;
+#if defined(__linux__)
+        return ::recv(socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 ||
+               (errno != EAGAIN && errno != EWOULDBLOCK);
+#else
+        boost::system::error_code error;
         if (!never_blocks()) return true;
         (void)socket_.receive(asio::buffer(&byte, 1), asio::socket_base::message_peek, error);
         return error != asio::error::would_block && error != asio::error::try_again;
+#endif
     }
 
     void cancel() noexcept override
@@ -266,23 +272,25 @@ private:
         if (!error) handle.value = -1;
 #endif
     }
-    /// What the system takes without waiting; 0 where there is an error too, which the operation that follows meets again. Only
-    /// where its end is sure to be told: Asio's operation is dearer by what its reactor does, which nearly no write needs.
-    std::size_t send_at_once([[maybe_unused]] const WriteBuffers& from) noexcept
+    /// What the system takes without waiting; 0 where there is an error too, which the operation that follows meets again.
+    std::size_t send_now(const WriteBuffers& from) noexcept
     {
 #if defined(__linux__)
-        if (!posts_surely_) return 0;
-        std::array<::iovec, 2> pieces{{{const_cast<char*>(from[0].data()), from[0].size()}, // NOLINT: only read
-                                       {const_cast<char*>(from[1].data()), from[1].size()}}};
+        std::array<::iovec, 2> pieces{
+            { {const_cast<char*>(from[0].data()), from[0].size()}, // NOLINT: only read
+              { const_cast<char*>(from[1].data()),
+                from[1].size() } }};
         ::msghdr message{};
         message.msg_iov = pieces.data();
         message.msg_iovlen = from[1].empty() ? 1 : 2;
         const ::ssize_t sent = ::sendmsg(socket_.native_handle(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
         return sent > 0 ? static_cast<std::size_t>(sent) : 0;
 #else
-        return 0;
+        boost::system::error_code error;
+        return never_blocks() ? socket_.write_some(asio::buffer(from[0].data(), from[0].size()), error) : 0;
 #endif
     }
+#if !defined(__linux__)
     /// Asked of the system once in the life of the socket.
     bool never_blocks() noexcept
     {
@@ -290,6 +298,7 @@ private:
         if (!socket_.non_blocking()) socket_.non_blocking(true, error);
         return !error;
     }
+#endif
     void set_options_once()
     {
         if (std::exchange(options_set_, true)) return;
