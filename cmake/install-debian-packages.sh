@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSL-1.0
 # Installs the Debian packages that are missing for the named groups: build, tests, examples, clang, coverage, benchmark,
-# race, debian13.
+# compile_time, race, debian13.
 # Does nothing, and needs no right to, where all are there or where the system is not Debian's.
 set -euo pipefail
 
@@ -20,6 +20,7 @@ packages_of() {
     clang) echo clang-19 libclang-rt-19-dev llvm-19 ;;
     coverage) echo jq binutils ;;
     benchmark) echo libbenchmark-dev valgrind strace openssl python3 ;;
+    compile_time) echo libcurl4-openssl-dev libcpp-httplib-dev ;;
     race)
       echo golang-go default-jdk-headless python3-aiohttp python3-httpx libcurl4-openssl-dev libcpp-httplib-dev linux-perf
       command -v npm >/dev/null || echo nodejs npm ;; # others than Debian ship npm with their nodejs

@@ -1,18 +1,19 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSL-1.0
 # How long a program of one file that does one HTTPS GET takes to compile, and how much memory the compiler needs: khive
-# header-only, khive against khive::compiled, and naive Beast over TLS. Each is the least of ROUNDS (3) runs.
+# header-only, khive against khive::compiled, naive Beast over TLS, libcurl and cpp-httplib. Each is the least of ROUNDS (3) runs.
 #
 # Fails if khive takes more of Beast's CPU time than half with khive::compiled, or than 0.70 header-only.
 #
 #   tests/benchmark/compile_time.sh           -O0 and -O2
-#   tests/benchmark/compile_time.sh --quick   -O0, one run each
+#   tests/benchmark/compile_time.sh --quick   -O0, one run each, khive and Beast only
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-cmake/install-debian-packages.sh build
 
 levels=(-O0 -O2)
-if [[ ${1:-} == --quick ]]; then levels=(-O0) ROUNDS=1; fi
+others=(libcurl cpp_httplib)
+if [[ ${1:-} == --quick ]]; then levels=(-O0) ROUNDS=1 others=(); fi
+cmake/install-debian-packages.sh build ${others:+compile_time}
 . cmake/count.sh
 compiler=${CXX:-g++-12}
 out=$(mktemp -d)
@@ -52,6 +53,7 @@ for level in "${levels[@]}"; do
   measure "khive header-only $level" tests/benchmark/compile/khive_get.cpp "$level"
   header_only=$seconds
   measure "khive separate $level" tests/benchmark/compile/khive_get.cpp "$level" -DKHIVE_SEPARATE_COMPILATION
+  for other in "${others[@]}"; do measure "$other $level" "tests/benchmark/compile/${other}_get.cpp" "$level"; done
   within "header-only $level" 0.70 "$header_only" "$beast"
   within "separate $level" 0.50 "$seconds" "$beast"
 done

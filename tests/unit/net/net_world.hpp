@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <khive/http/method.hpp>
 #include <khive/net/async_exchange.hpp>
 #include <khive/net/connection_pool.hpp>
 #include <khive/testing/scripted_server.hpp>
