@@ -49,9 +49,6 @@ private:
 ///   stands still, which is Asio's. Whatever an executor of another kind throws; the task is the caller's then, as before.
 KHIVE_DECL void post(const asio::any_io_executor& executor, PostedTask& task);
 
-/// Can `post` to it be relied on: can it neither throw nor wait for memory?
-[[nodiscard]] KHIVE_DECL bool posts_surely(const asio::any_io_executor& executor);
-
 /// The same for a function, for which memory is taken. Destroyed where the execution context ends first.
 template <std::invocable Function>
 void post(const asio::any_io_executor& executor, Function function)
@@ -70,6 +67,9 @@ void post(const asio::any_io_executor& executor, Function function)
     post(executor, *task);
     (void)task.release();
 }
+
+/// Is it an executor to which posting a task neither throws nor waits for memory?
+[[nodiscard]] KHIVE_DECL bool posts_surely(const asio::any_io_executor& executor);
 
 /// The executor of the `io_context` or `thread_pool` that `executor` is over, by way of any strands; itself where it is of another
 /// kind. It counts as no work.

@@ -79,7 +79,8 @@ template <UrlValue... Args>
 void set_line(RequestFields& fields, std::string_view method, std::string_view path, const Args&... args)
 {
     const std::array<std::string, sizeof...(Args)> texts{to_url_text(args)...};
-    fields.method.append(method); // both are empty; assigning costs thrice as much
+    fields.method.clear();
+    fields.method.append(method); // which costs a third of assigning
     fields.set_reference(path, texts.data(), texts.size());
 }
 

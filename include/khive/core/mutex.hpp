@@ -31,7 +31,7 @@ namespace khive::inline KHIVE_ABI {
 ///
 /// - Thread safety: as `std::mutex`. Like that, it may be destroyed by who has had it last while the thread that had it before is
 ///   still inside `unlock`.
-/// - Source: U. Drepper, "Futexes Are Tricky", the second of its mutexes.
+/// - Source: the three states of U. Drepper, "Futexes Are Tricky"; here `unlock` is one exchange.
 class Mutex {
 public:
     Mutex() noexcept = default;

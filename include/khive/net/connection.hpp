@@ -87,7 +87,8 @@ public:
     /// \name Exchange
     /// @{
     /// Sends and reads one answer. `attempt` gets times and sizes and is kept by the caller like the views of `outgoing`; `now` is
-    /// when it begins. `rest` is called by the wire's turn where it `resumes_here`, on the connection's executor, else posted to its own.
+    /// when it begins. `rest` is posted, or called where the end comes by a turn of the wire and `rest` is of the same executor,
+    /// which `resumes_here` says.
     /// A request whose method is not idempotent looks at a reused connection first, unless `wake` has: it ends as stale, with
     /// nothing written, where it would have met an end or have got an answer that is not its own.
     KHIVE_DECL void exchange(const Outgoing& outgoing, const ExchangeTimeouts& timeouts, const Deadline& deadline,
@@ -121,7 +122,7 @@ public:
         TimePoint since{};
         TimePoint expires{};
         std::uint64_t uses = 0; ///< when it was leased
-        bool proven = false;    ///< it is idle since an exchange that went well, and nobody has touched it since, or watches it
+        bool proven = false;    ///< it is idle since an exchange that went well
         bool watched = false;
     } idle;
     TimePoint retires = no_deadline; ///< not used again from then on

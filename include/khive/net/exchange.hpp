@@ -39,7 +39,7 @@ struct Outgoing {
     std::string_view body;
     bool head_method = false; ///< the method is HEAD: the answer has no body whatever it says
     bool closes = false;      ///< the head says `Connection: close`: nothing may follow on the connection (RFC 9112 9.6)
-    bool idempotent = false;  ///< the method is: a reused connection is taken without a look whether it has died
+    bool idempotent = false;  ///< the method is: the exchange does not look first whether a reused connection has died
 };
 
 /// How an exchange ended; `error.kind()` is zero where a whole answer came.

@@ -45,8 +45,10 @@ using WriteBuffers = std::array<std::span<const char>, 2>;
 /// One stream of bytes to one address: TCP, or a simulation of it. Knows nothing of TLS and HTTP.
 ///
 /// Every started operation ends with exactly one call of its listener, on the wire's executor and never from inside the call
-/// that started it; after `cancel` or `close` with `operation_aborted`. An end of stream is `asio::error::eof`.
+/// that started it; after `cancel` or `close` with `operation_aborted`, unless it had been done before. An end of stream is
+/// `asio::error::eof`. One read, one write and one wait at a time.
 ///
+/// - Lifetime: it must outlive its operations, whose memory may be a part of it: its listener owns it.
 /// - Errors: where there is no memory, the verbs that start an operation throw `std::bad_alloc`, and have not started it: nothing
 ///   is told to the listener.
 /// - Thread safety: one call at a time; `Connection` sees to that.

@@ -21,6 +21,7 @@ KHIVE_DECL void RequestFields::set_header(std::string_view name, std::string_vie
 KHIVE_DECL void RequestFields::set_reference(std::string_view pattern, const std::string* arguments, std::size_t count)
 {
     if (count == 0 && pattern.find("{}") == std::string_view::npos) {
+        reference.clear();
         reference.append(pattern);
         return;
     }

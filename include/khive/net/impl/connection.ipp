@@ -286,7 +286,7 @@ KHIVE_DECL void Connection::begin_exchange(const Outgoing& outgoing)
     if (now_in_ == Stage::idle) {
         now_in_ = Stage::exchanging;
         stage_deadline(Timer::write_stall, timeouts_.write_stall, began_);
-        if (probe && wire_->readable_now()) {
+        if (probe && (reading_ || wire_->readable_now())) {
             end(lost_before_request());
         } else {
             // What is there before the first request will pass for its answer, and the true one must not pass for the next.
@@ -303,8 +303,8 @@ KHIVE_DECL void Connection::begin_exchange(const Outgoing& outgoing)
     }
 }
 
-/// Straight to the socket where nothing else goes on; else through the scheduler, so that by the time the answer is looked for
-/// it is often there. Each saves a system call where it is used, and costs one where it is not.
+/// Where nothing else goes on the answer is looked for at once; else after a turn of the scheduler, by when it is often there.
+/// Each saves a system call where it is used, and costs one where it is not.
 KHIVE_DECL void Connection::begin_write()
 {
     if (!alone || tls_ || !unsent_body_.empty()) return pump_write();
@@ -377,7 +377,8 @@ KHIVE_DECL void Connection::written(boost::system::error_code error, std::size_t
             sent_all();
         }
     } else if (ended_ && rest_ && !error) {
-        std::move(end_.error).with_maybe_processed(true); // it was on its way when the exchange was ended
+        end_.wrote = true; // it was on its way when the exchange was ended
+        std::move(end_.error).with_maybe_processed(true);
     }
 }
 

@@ -88,7 +88,7 @@ private:
 
 enum class WireEvent : std::uint8_t { connected, written, read, readable };
 
-/// Tells a listener what has happened, or that it never will. One class for every operation, for the sake of compile time.
+/// Tells a listener what has happened, or that it never will. One class for every operation of Asio's, for the sake of compile time.
 class WireHandler {
 public:
     using allocator_type = ReadAllocator<void>;
@@ -144,12 +144,14 @@ public:
     [[nodiscard]] executor_type get_executor() const noexcept { return {}; }
 };
 
-/// Tells a listener of bytes that were sent at once: later, as of any other write.
-class SentAtOnce final : public async::PostedTask {
+/// Tells a listener of a write that was done at once: later, as of any other.
+class DoneAtOnce final : public async::PostedTask {
 public:
-    void post(const asio::any_io_executor& executor, std::size_t bytes, ListenerPtr listener)
+    void post(const asio::any_io_executor& executor, boost::system::error_code error, std::size_t bytes,
+              ListenerPtr listener)
     {
         listener_ = std::move(listener);
+        error_ = error;
         bytes_ = bytes;
         async::post(executor, *this);
     }
@@ -158,7 +160,7 @@ private:
     void run() override
     {
         const ListenerPtr listener = std::move(listener_);
-        listener->on_written({}, bytes_);
+        listener->on_written(error_, bytes_);
     }
     void abandon() noexcept override
     {
@@ -167,6 +169,7 @@ private:
     }
 
     ListenerPtr listener_;
+    boost::system::error_code error_;
     std::size_t bytes_ = 0;
 };
 
@@ -196,8 +199,12 @@ public:
     {
         set_options_once();
         // An operation of Asio's is dearer by what its reactor does for it, which hardly any write needs.
-        if (const std::size_t bytes = posts_surely_ ? send_now(from) : 0; bytes != 0)
-            return sent_.post(executor_, bytes, std::move(listener));
+        if (posts_surely_) {
+            boost::system::error_code error;
+            const std::size_t bytes = send_now(from, error);
+            if (bytes != 0 || (error && !may_go_later(error)))
+                return done_.post(executor_, error, bytes, std::move(listener));
+        }
         WireHandler handler(WireEvent::written, std::move(listener));
         handler.start_with([&](WireHandler& h) {
             if (from[1].empty()) return socket_.async_write_some(asio::buffer(from[0].data(), from[0].size()), std::move(h));
@@ -223,15 +230,15 @@ public:
 
     std::size_t try_write(std::span<const char> from) noexcept override
     {
-        return socket_.is_open() ? send_now({from, {}}) : 0;
+        boost::system::error_code ignored;
+        return socket_.is_open() ? send_now({from, {}}, ignored) : 0;
     }
 
     bool readable_now() noexcept override
     {
         char byte = 0;
 #if defined(__linux__)
-        return ::recv(socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 ||
-               (errno != EAGAIN && errno != EWOULDBLOCK);
+        return ::recv(socket_.native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0 || errno != EAGAIN;
 #else
         boost::system::error_code error;
         if (!never_blocks()) return true;
@@ -272,8 +279,8 @@ private:
         if (!error) handle.value = -1;
 #endif
     }
-    /// What the system takes without waiting; 0 where there is an error too, which the operation that follows meets again.
-    std::size_t send_now(const WriteBuffers& from) noexcept
+    /// What the system takes without waiting. It tells of an error once.
+    std::size_t send_now(const WriteBuffers& from, boost::system::error_code& error) noexcept
     {
 #if defined(__linux__)
         std::array<::iovec, 2> pieces{
@@ -284,11 +291,19 @@ private:
         message.msg_iov = pieces.data();
         message.msg_iovlen = from[1].empty() ? 1 : 2;
         const ::ssize_t sent = ::sendmsg(socket_.native_handle(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-        return sent > 0 ? static_cast<std::size_t>(sent) : 0;
+        if (sent < 0) error.assign(errno, boost::system::system_category());
+        return sent < 0 ? 0 : static_cast<std::size_t>(sent);
 #else
-        boost::system::error_code error;
-        return never_blocks() ? socket_.write_some(asio::buffer(from[0].data(), from[0].size()), error) : 0;
+        const std::array<asio::const_buffer, 2> both{asio::buffer(from[0].data(), from[0].size()),
+                                                     asio::buffer(from[1].data(), from[1].size())};
+        return never_blocks() ? socket_.write_some(both, error) : 0;
 #endif
+    }
+    /// Is it worth another try, by an operation that waits?
+    static bool may_go_later(const boost::system::error_code& error) noexcept
+    {
+        return error == asio::error::would_block || error == asio::error::try_again || error == asio::error::interrupted ||
+               error == asio::error::no_buffer_space || error == asio::error::no_memory;
     }
 #if !defined(__linux__)
     /// Asked of the system once in the life of the socket.
@@ -310,7 +325,7 @@ private:
     asio::ip::tcp::socket socket_;
     BackgroundWait background_;
     asio::any_io_executor executor_;
-    SentAtOnce sent_;
+    DoneAtOnce done_;
     ReadMemory read_memory_;
     bool posts_surely_;
     bool options_set_ = false;
