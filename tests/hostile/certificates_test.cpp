@@ -72,7 +72,7 @@ void check_certificates(const std::vector<CertificateRow>& rows)
         tls.add_ca_pem(rsa_root().pem());
         const bool address = row.host == "127.0.0.1";
         if (!address) tls.server_name(row.host);
-        const AsyncAPIClient api{io, ClientOptions(server.url()).tls(tls).timeouts({.total = 4s})};
+        const AsyncAPIClient api{io, ClientOptions(server.url()).tls(tls).timeouts({.total = 20s})};
 
         const auto result = run(io, api.post("/").body("secret").try_send());
 
@@ -171,7 +171,7 @@ TEST_CASE("Hostile: a chain without end is refused", "[hostile][tls][certificate
     asio::io_context io;
     TlsContext tls = trusting(root());
     tls.server_name(host);
-    const AsyncAPIClient api{io, ClientOptions(server.url()).tls(tls).timeouts({.total = 4s})};
+    const AsyncAPIClient api{io, ClientOptions(server.url()).tls(tls).timeouts({.total = 20s})};
 
     CHECK(fate_of(run(io, api.get("/").try_send()), api) == refused(ErrorKind::tls));
 }

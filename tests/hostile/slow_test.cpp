@@ -75,7 +75,7 @@ void check_phases(const std::vector<Reply>& replies, const Timeouts& timeouts, T
         REQUIRE(results[i]->has_value());
         CHECK(fate_of(**results[i], api) == times_out(expected));
         const Error error = (*results[i])->error();
-        CHECK(error.elapsed() < 4s);
+        CHECK(error.elapsed() < 8s);
         CHECK(error.maybe_processed());
     }
     CHECK(api.connections().open() == 0);
@@ -96,9 +96,9 @@ TEST_CASE("Hostile: a drip within an answer ends with the total time, which prog
 {
     std::vector<Reply> replies;
     for (const Phase& phase : phases())
-        replies.push_back(raw(phase.before + phase.within).at_once(phase.before.size()).in_pieces(1, 60ms));
+        replies.push_back(raw(phase.before + phase.within).at_once(phase.before.size()).in_pieces(1, 150ms));
 
-    check_phases(replies, {.read_stall = 600ms, .total = 800ms}, Timer::total);
+    check_phases(replies, {.read_stall = 1500ms, .total = 2s}, Timer::total);
 }
 
 TEST_CASE("Hostile: a drip within an attempt ends with its time", "[hostile][slow]")
@@ -117,7 +117,7 @@ TEST_CASE("Hostile: a drip within an attempt ends with its time", "[hostile][slo
 TEST_CASE("Hostile: silence after a request ends with first_byte, or with the total time", "[hostile][slow]")
 {
     const auto [timeouts, expected] =
-        GENERATE(table<Timeouts, Timer>({{{.first_byte = 200ms}, Timer::first_byte}, {{.total = 200ms}, Timer::total}}));
+        GENERATE(table<Timeouts, Timer>({{{.first_byte = 200ms}, Timer::first_byte}, {{.total = 1s}, Timer::total}}));
     const auto server = make_server(GENERATE(Transport::tcp, Transport::tls));
     server->reply(no_answer()).reply(ok(own_body));
     asio::io_context io;
@@ -132,7 +132,7 @@ TEST_CASE("Hostile: silence after a request ends with first_byte, or with the to
 TEST_CASE("Hostile: a request that nobody reads ends with the timer that was set for it", "[hostile][slow]")
 {
     const auto [timeouts, expected] =
-        GENERATE(table<Timeouts, Timer>({{{.write_stall = 250ms}, Timer::write_stall}, {{.total = 250ms}, Timer::total}}));
+        GENERATE(table<Timeouts, Timer>({{{.write_stall = 250ms}, Timer::write_stall}, {{.total = 1s}, Timer::total}}));
     const auto server = make_server(GENERATE(Transport::tcp, Transport::tls));
     server->on_request_bytes(no_answer().linger(30s)).reply(ok(own_body));
     asio::io_context io;
@@ -151,7 +151,8 @@ TEST_CASE("Hostile: an address that answers nothing ends with the time for conne
     full.bind({asio::ip::address_v4::loopback(), 0});
     full.listen(0);
     std::vector<asio::ip::tcp::socket> before; // on Linux the first fills the queue, and what comes then is dropped
-    before.reserve(16);
+    before.reserve(17);
+    before.emplace_back(others).connect(full.local_endpoint());
     for (int i = 0; i < 16; ++i) before.emplace_back(others).async_connect(full.local_endpoint(), asio::detached);
     asio::io_context io;
     const AsyncAPIClient api{io, "http://127.0.0.1:" + std::to_string(full.local_endpoint().port())};

@@ -284,14 +284,14 @@ TEST_CASE("Hostile: a flood of requests for new keys, whose answers nobody reads
     std::thread server([&acceptor] { ask_for_keys_without_end(acceptor); });
     asio::io_context io;
     ClientOptions options("https://127.0.0.1:" + std::to_string(acceptor.local_endpoint().port()));
-    options.tls(trusting(test_identity().root)).timeouts({.total = 4s});
+    options.tls(trusting(test_identity().root)).timeouts({.total = 20s});
     const AsyncAPIClient api{io, options};
 
-    const auto result = run(io, api.get("/").timeout(400ms).try_send());
+    const auto result = run(io, api.get("/").attempt_timeout(400ms).try_send());
 
     server.join();
     if (kind_of(result) != ErrorKind::protocol) // what the system's buffers take comes before our limit
-        CHECK(fate_of(result, api) == times_out(Timer::total));
+        CHECK(fate_of(result, api) == times_out(Timer::attempt));
     CHECK(api.connections().open() == 0);
 }
 
@@ -316,7 +316,7 @@ TEST_CASE("Hostile: versions and ciphers that protect nothing are refused", "[ho
     INFO("row: " << name);
     OneTlsConnection server(speaks, [](OneTlsConnection::Stream&) {});
     asio::io_context io;
-    const AsyncAPIClient api{io, ClientOptions(server.url()).tls(trusting(test_identity().root)).timeouts({.total = 4s})};
+    const AsyncAPIClient api{io, ClientOptions(server.url()).tls(trusting(test_identity().root)).timeouts({.total = 20s})};
 
     CHECK(fate_of(run(io, api.get("/").try_send()), api) == refused(ErrorKind::tls));
     server.end();
@@ -329,7 +329,7 @@ TEST_CASE("Hostile: a server that wants another handshake gets none, and the con
     asio::io_context io;
     {
         const AsyncAPIClient api{io,
-                                 ClientOptions(server.url()).tls(trusting(test_identity().root)).timeouts({.total = 4s})};
+                                 ClientOptions(server.url()).tls(trusting(test_identity().root)).timeouts({.total = 20s})};
         const auto result = run(io, api.get("/").try_send());
         CHECK(fate_of(result, api) == accepted_once("hello")); // the refusal that is still to be sent costs the connection
         CHECK(api.connections().leased == 0);

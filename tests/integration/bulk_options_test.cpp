@@ -88,7 +88,7 @@ TEST_CASE("bulk: a terminal is shown how far it is", "[bulk]")
 
     Run run(server.url(), {directory.write("in.jsonl", lines(2000)), "--output", output, "--concurrency", "4"}, Errors::terminal);
     run.wait_for("ETA 0:");
-    run.wait_for("\r\x1b[K"); // the whole of that line has come
+    run.wait_for_more("\r\x1b[K"); // the whole of that line has come
 
     INFO(run.said());
     CHECK(has(run.said(), R"([1-9]\d* done, 0 failed \| \d+\.\d/s \| 4 in flight, \d+ waiting \| 0 retries \| circuit closed \| ETA \d+:\d\d:\d\d)"));

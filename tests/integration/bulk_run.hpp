@@ -67,6 +67,13 @@ public:
         while (said_.find(text) == std::string::npos)
             if (!read_more()) throw std::runtime_error("it never said \"" + text + "\" but: " + said_);
     }
+    /// Until it says it once more than it has so far.
+    void wait_for_more(const std::string& text)
+    {
+        const std::size_t said = said_.size();
+        while (said_.find(text, said) == std::string::npos)
+            if (!read_more()) throw std::runtime_error("it never said \"" + text + "\" again but: " + said_);
+    }
     /// Its exit code.
     int wait()
     {

@@ -50,7 +50,9 @@ TEST_CASE("Nginx: serves what its table says", "[nginx]")
     CHECK_THAT(fetch(nginx, "/status/503"), khive_tests::contains("HTTP/1.1 503"));
     CHECK_THAT(fetch(nginx, "/status/429"), khive_tests::contains("HTTP/1.1 429"));
     CHECK_THAT(fetch(nginx, "/nothing"), khive_tests::contains("HTTP/1.1 404"));
-    CHECK_THAT(fetch(nginx, "/limited") + fetch(nginx, "/limited"), khive_tests::contains("HTTP/1.1 429"));
+    std::string limited; // two may be more than a second apart
+    for (int i = 0; i < 10 && limited.find("HTTP/1.1 429") == std::string::npos; ++i) limited += fetch(nginx, "/limited");
+    CHECK_THAT(limited, khive_tests::contains("HTTP/1.1 429"));
 }
 
 TEST_CASE("Nginx: speaks TLS with its identity", "[nginx][tls]")

@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,6 +25,7 @@
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
 
 namespace khive_tests {
@@ -163,6 +165,24 @@ private:
         return connected;
     }
 
+    /// Does a worker of nginx answer? A master that has got no further than to listen dies of some signals and forgets others, and
+    /// the port may have gone to a stranger.
+    static bool answers(std::uint16_t port)
+    {
+        const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        const timeval patience{1, 0};
+        ::setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+        const sockaddr_in address = loopback(port);
+        const std::string request = "GET /empty HTTP/1.0\r\n\r\n";
+        std::array<char, 512> answer{};
+        ssize_t got = -1;
+        if (::connect(socket, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 &&
+            ::send(socket, request.data(), request.size(), MSG_NOSIGNAL) > 0)
+            got = ::recv(socket, answer.data(), answer.size(), 0);
+        ::close(socket);
+        return got > 0 && std::string_view(answer.data(), static_cast<std::size_t>(got)).find("nginx") != std::string_view::npos;
+    }
+
     void write_files() const
     {
         directory_.write("www/small.txt", "hello khive\n");
@@ -234,7 +254,7 @@ private:
         const std::string prefix = directory_.path().string();
         child_ = spawn({program.c_str(), "-p", prefix.c_str(), "-e", errors.c_str(), "-c", file.c_str(), nullptr});
         const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds{20};
-        while (!accepts(port_) || !accepts(tls_port_)) {
+        while (!answers(port_) || !accepts(tls_port_)) {
             const bool gone = ::waitpid(child_, nullptr, WNOHANG) == child_;
             if (gone) child_ = -1;
             if (gone || std::chrono::steady_clock::now() > deadline) return stop();
