@@ -62,8 +62,8 @@ asio::awaitable<void> closing(khive::AnyAPIClient api, asio::cancellation_signal
     co_await cancellation(api);
     signal->emit(asio::cancellation_type::terminal);
 
-    // No new calls; those under way have a second to end.
-    const bool all_ended = co_await api.close(1s);
+    // No new calls; those under way have ten seconds to end.
+    const bool all_ended = co_await api.close(10s);
     const auto late = co_await api.get("/").try_send();
     expect(all_ended && late.error().kind() == khive::ErrorKind::closed, "closed");
 }

@@ -90,6 +90,7 @@ class Rounds {
 public:
     explicit Rounds(const char* what) : what_(what), began_(Clock::now()), until_(began_ + length())
     {
+        std::cout << what_ << ": seed " << seed_.value() << std::endl; // here too, for whoever does not come to the end
         yield_hook.store(&at_yield_point, std::memory_order_relaxed);
     }
     Rounds(const Rounds&) = delete;

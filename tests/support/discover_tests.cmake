@@ -5,6 +5,10 @@ set(khive_write_ctest_file ${CMAKE_CURRENT_LIST_DIR}/write_ctest_file.cmake)
 
 # khive_discover_tests(target label): after each build, one CTest case per test case of a Catch2 executable.
 function(khive_discover_tests target label)
+  set(timeout ${KHIVE_TEST_TIMEOUT})
+  if(label STREQUAL "exhaustive") # a case goes through every step of many kinds of call
+    math(EXPR timeout "3 * ${timeout}")
+  endif()
   set(ctest_file ${CMAKE_CURRENT_BINARY_DIR}/${target}_tests.cmake)
   set(list_tests --list-tests --verbosity quiet)
   set(run_flags)
@@ -16,7 +20,7 @@ function(khive_discover_tests target label)
     BYPRODUCTS ${ctest_file}
     COMMAND ${CMAKE_COMMAND}
       "-DEXECUTABLE=$<TARGET_FILE:${target}>" "-DPREFIX=${target}/" "-DLIST_TESTS=${list_tests}" "-DRUN_FLAGS=${run_flags}"
-      "-DWORKING_DIRECTORY=${PROJECT_SOURCE_DIR}" "-DLABEL=${label}" "-DTIMEOUT=${KHIVE_TEST_TIMEOUT}"
+      "-DWORKING_DIRECTORY=${PROJECT_SOURCE_DIR}" "-DLABEL=${label}" "-DTIMEOUT=${timeout}"
       "-DCTEST_FILE=${ctest_file}" -P ${khive_write_ctest_file}
     VERBATIM)
 

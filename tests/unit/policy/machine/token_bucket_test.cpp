@@ -172,6 +172,22 @@ TEST_CASE("TokenBucket: giving back before it has filled up gives back everythin
     CHECK(bucket.tokens(start + 100ms) == Approx(2));
 }
 
+TEST_CASE("TokenBucket: two that overlap give back everything, whichever is the first", "[policy][machine][RL-10]")
+{
+    const bool first_taken_first = GENERATE(true, false);
+    TokenBucket bucket({.rate = 10, .burst = 3});
+    bucket.try_take(1, start);
+    const auto first = bucket.mark();
+    bucket.try_take(2, start);
+    const auto second = bucket.mark();
+
+    if (first_taken_first) bucket.give_back(1, first);
+    bucket.give_back(2, second);
+    if (!first_taken_first) bucket.give_back(1, first);
+
+    CHECK(bucket.tokens(start) == 3);
+}
+
 TEST_CASE("TokenBucket: a change of rate does not work backwards", "[policy][machine][RL-9]")
 {
     TokenBucket bucket({.rate = 1, .burst = 100, .initial_tokens = 0});
