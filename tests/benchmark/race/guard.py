@@ -4,40 +4,60 @@ import sys
 
 import measure
 
-WORKLOADS = {"W2": ("plain", 64), "W3": ("tls", 64)}
-COUNTED = ("instructions", "allocations", "syscalls")
+WORKLOADS = {"W1": ("plain", 1, "small"), "W2": ("plain", 64, "small"), "W3": ("tls", 64, "small"), "W4": ("plain", 64, "big")}
 
 
-def costs(url, connections, mode):
+def costs(url, connections, body, mode):
     """What is counted, a request, and the CPU time it took."""
     def command(requests, warm_up=200):
         return [measure.OUT / "khive_client", url, connections, requests, warm_up, mode]
 
-    timed, stderr = measure.run(command(30000, 2000), "small")
+    timed, stderr = measure.run(command(30000, 2000), body)
     if timed["wrong"] != "0":
         raise SystemExit(f"{timed['wrong']} wrong answers\n{stderr}")
     return {
-        "instructions": measure.slope(lambda n: measure.instructions(command(n), "small"), (2000, 6000)),
+        "instructions": measure.slope(lambda n: measure.instructions(command(n), body), (1000, 3000)),
         "allocations": float(timed["allocations"]),
         # The least of three: a server that is slow to answer makes the client look for the answer twice.
-        "syscalls": min(measure.slope(lambda n: measure.syscalls(command(n), "small"), (5000, 20000)) for _ in range(3)),
+        "syscalls": min(measure.slope(lambda n: measure.syscalls(command(n), body), (5000, 20000)) for _ in range(3)),
     }, timed["cpu_us"]
+
+
+def memory(url):
+    """Bytes of the heap: of a call that waits for its answer, its connection included, and of an idle connection."""
+    found, stderr = measure.run([measure.OUT / "khive_memory", url, 400, 400, 0], "small")
+    if found["wrong"] != "0":
+        raise SystemExit(f"{found['wrong']} wrong answers\n{stderr}")
+    return {"bytes a call in flight": float(found["in_flight"]), "bytes an idle connection": float(found["idle"])}
+
+
+def within(found, limits):
+    """Prints what was found beside its limits; how many are above."""
+    failed = 0
+    for (name, value), limit in zip(found.items(), limits):
+        good = value <= float(limit)
+        failed += not good
+        print(f"  {'ok  ' if good else 'FAIL'} {value:10,.2f} {name}, at most {float(limit):,.2f}")
+    return failed
 
 
 def main(file):
     with open(file, encoding="ascii") as text:
         bounds = [line.split() for line in text if line.strip() and not line.startswith("#")]
     failed = 0
+    counted = 0
     with measure.Server() as server:
         for workload, mode, *limits in bounds:
-            port, connections = WORKLOADS[workload]
-            found, cpu = costs(server.url(port, "/small"), connections, mode)
+            counted += len(limits)
+            if workload == "memory":
+                print(f"memory {mode}")
+                failed += within(memory(server.url(mode, "/slow")), limits)
+                continue
+            port, connections, body = WORKLOADS[workload]
+            found, cpu = costs(server.url(port, f"/{body}"), connections, body, mode)
             print(f"{workload} {mode}: {cpu} µs of CPU a request")
-            for name, limit in zip(COUNTED, limits):
-                good = found[name] <= float(limit)
-                failed += not good
-                print(f"  {'ok  ' if good else 'FAIL'} {found[name]:10,.2f} {name}, at most {float(limit):,.2f}")
-    print(f"{len(bounds) * len(COUNTED) - failed} passed, {failed} failed")
+            failed += within(found, limits)
+    print(f"{counted - failed} passed, {failed} failed")
     sys.exit(failed > 0)
 
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 //
-// khive in the race. MODE `all` (default): limiter, executor, breaker and retry on, limits out of reach; `none`: no policies.
-// Pool, deadline, ledger and typed errors are always on.
+// khive in the race. MODE `all` (default): limiter, executor, breaker and retry on, limits out of reach; `none`: no policies;
+// `reuse`: as `all`, each caller uses the memory of its response again. Pool, deadline, ledger and typed errors are always on.
 
 #include "order.hpp"
 #include "runner.hpp"
@@ -25,6 +25,15 @@ asio::awaitable<void> get(race::Run& run, khive::AnyAPIClient api)
             if (run.wrong() == 0) std::fprintf(stderr, "khive: %s\n", error.what());
             run.answered(false);
         }
+    }
+}
+
+asio::awaitable<void> get_again(race::Run& run, khive::AnyAPIClient api)
+{
+    khive::Response response;
+    while (run.take()) {
+        co_await api.get(run.arguments.path).send_into(response);
+        run.answered(response.status(), response.body());
     }
 }
 
@@ -56,7 +65,7 @@ int main(int argc, char** argv)
                     : make(io, run.arguments, khive::TokenBucketRateLimiter{{.rate = 1e9, .burst = 1e9}},
                            khive::AsyncExecutor{{.max_concurrency = 100000}}, khive::CircuitBreaker{{}},
                            khive::RetryWithBackoff{{}});
-    const auto work = run.arguments.path == "/echo" ? post : get;
+    const auto work = run.arguments.path == "/echo" ? post : run.arguments.mode == "reuse" ? get_again : get;
     for (int i = 0; i < run.arguments.connections; ++i) asio::co_spawn(io, work(run, api), asio::detached);
     io.run();
     run.report(bare ? "khive_none" : "khive");

@@ -148,17 +148,17 @@ void* __libc_calloc(std::size_t count, std::size_t size);
 void* __libc_realloc(void* old, std::size_t size);
 void* __libc_memalign(std::size_t alignment, std::size_t size);
 
-void* malloc(std::size_t size)
+void* malloc(std::size_t size) noexcept
 {
     race::allocations = race::allocations + 1;
     return __libc_malloc(size);
 }
-void* calloc(std::size_t count, std::size_t size)
+void* calloc(std::size_t count, std::size_t size) noexcept
 {
     race::allocations = race::allocations + 1;
     return __libc_calloc(count, size);
 }
-void* realloc(void* old, std::size_t size)
+void* realloc(void* old, std::size_t size) noexcept
 {
     race::allocations = race::allocations + 1;
     return __libc_realloc(old, size);
