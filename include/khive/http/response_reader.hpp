@@ -122,6 +122,7 @@ private:
 
     ReaderLimits limits_;
     ByteBuffer input_;         // bytes of head and chunks
+    bool fits_more_ = false;   // an answer would have come with one read less, had the first been offered more
     std::size_t consumed_ = 0; // of them: belongs to earlier heads
     std::size_t scanned_ = 0;  // of the head: searched for the end of a line
     std::size_t line_ = 0;     // of the head: read

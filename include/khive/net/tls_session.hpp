@@ -55,6 +55,8 @@ public:
     KHIVE_DECL void consume_output(std::size_t bytes) noexcept;
     /// Are there bytes from the wire that the session has not looked at?
     [[nodiscard]] KHIVE_DECL bool has_input() const noexcept;
+    /// Gives memory back while nothing goes on; the next record takes some again.
+    KHIVE_DECL void release_buffers() noexcept;
     /// Is nothing on its way, not even a part of a record, after it has read all that there was?
     [[nodiscard]] KHIVE_DECL bool at_rest() const noexcept;
 

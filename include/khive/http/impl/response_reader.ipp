@@ -12,7 +12,8 @@
 namespace khive::inline KHIVE_ABI::http {
 namespace detail {
 
-inline constexpr std::size_t first_input_bytes = 8u << 10;
+inline constexpr std::size_t first_input_bytes = 1u << 10; // held by every call that waits for its answer
+inline constexpr std::size_t more_input_bytes = 8u << 10;  // where that makes a read less
 inline constexpr std::size_t max_input_bytes = 64u << 10; // beyond it only a long head makes the buffer grow
 inline constexpr std::size_t max_reserved_bytes = (1u << 20) + 1;
 inline constexpr std::size_t first_body_bytes = 8u << 10; // of a body without length
@@ -70,7 +71,8 @@ KHIVE_DECL std::span<char> ResponseReader::prepare()
 KHIVE_DECL std::span<char> ResponseReader::prepare_input()
 {
     input_.consume(std::exchange(consumed_, 0));
-    if (input_.capacity() == 0) input_.reserve(detail::first_input_bytes);
+    const std::size_t wanted = fits_more_ ? detail::more_input_bytes : detail::first_input_bytes;
+    if (input_.capacity() < wanted) input_.reserve(wanted);
     return input_.prepare(detail::least_room_bytes);
 }
 
@@ -228,6 +230,7 @@ KHIVE_DECL void ResponseReader::begin_length(std::uint64_t length)
     state_ = State::length;
     const auto here = static_cast<std::size_t>(std::min<std::uint64_t>(length, input().size()));
     left_ = length - here;
+    if (left_ != 0 && consumed_ + length < detail::more_input_bytes) fits_more_ = true;
     const std::uint64_t room = left_ == 0 ? length : detail::one_more(length);
     body_.reserve(static_cast<std::size_t>(std::min<std::uint64_t>(room, detail::max_reserved_bytes)));
     body_.append(input().substr(0, here));
@@ -260,7 +263,8 @@ KHIVE_DECL void ResponseReader::read_chunks()
     }
     // A server that fills the buffer gets a larger one: fewer reads.
     input_.consume(std::exchange(consumed_, 0));
-    if (filled && input_.capacity() < detail::max_input_bytes) input_.reserve(2 * input_.capacity());
+    if (filled && input_.capacity() < detail::max_input_bytes)
+        input_.reserve(std::max(detail::more_input_bytes, 2 * input_.capacity()));
 }
 
 KHIVE_DECL void ResponseReader::took_body()

@@ -605,6 +605,8 @@ KHIVE_DECL void Connection::watch()
             wire_->wait_readable(self());
             watching_ = true;
             ++pending_;
+            reader_.release_buffer();
+            if (tls_) tls_->release_buffers();
         } catch (const std::bad_alloc&) { // NOLINT: unwatched, it is looked at when it is used
         }
     }
@@ -649,6 +651,7 @@ KHIVE_DECL void Connection::watch_tls(boost::system::error_code error)
     std::size_t bytes = 0;
     if (!error && tls_->read({&unasked, 1}, bytes) == TlsStep::read && tls_->at_rest()) { // a session ticket
         wire_->wait_readable(self());
+        tls_->release_buffers();
         watching_ = true;
         ++pending_;
         return;

@@ -192,6 +192,7 @@ KHIVE_DECL TlsContext::TlsContext() : state_(std::make_shared<detail::TlsState>(
     SSL_CTX_set_ex_data(context, detail::context_index(), state_.get());
     SSL_CTX_sess_set_new_cb(context, &detail::on_new_session);
     SSL_CTX_set_read_ahead(context, 1);
+    SSL_CTX_set_max_send_fragment(context, 4 * 1024); // each connection holds a buffer for one
     static constexpr unsigned char http1[] = {8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
     SSL_CTX_set_alpn_protos(context, http1, sizeof http1);
     SSL_CTX_set_default_passwd_cb(context, &detail::no_password);

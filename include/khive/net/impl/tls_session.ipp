@@ -23,11 +23,14 @@
 
 namespace khive::inline KHIVE_ABI::net {
 
-/// Bytes between the wire and OpenSSL. Input is one record's worth, compacted when it runs out; output grows as needed, in two
-/// buffers that take turns.
+/// Bytes between the wire and OpenSSL. Input is one record's worth once a read has filled less, compacted when it runs out;
+/// output grows as needed, in two buffers that take turns.
 struct TlsSession::Buffers {
-    static constexpr std::size_t input_size = 16 * 1024 + 512;
-    std::unique_ptr<char[]> input = std::make_unique_for_overwrite<char[]>(input_size);
+    static constexpr std::size_t small_input = 4 * 1024;
+    static constexpr std::size_t large_input = 16 * 1024 + 512;
+    std::unique_ptr<char[]> input;
+    std::size_t input_size = 0;
+    std::size_t wanted_size = small_input;
     std::size_t input_begin = 0;
     std::size_t input_end = 0;
     std::vector<char> output;  ///< what OpenSSL wrote since `sending` was filled
@@ -239,17 +242,30 @@ KHIVE_DECL std::span<char> TlsSession::prepare_input()
     auto& b = *buffers_;
     if (b.input_begin == b.input_end) {
         b.input_begin = b.input_end = 0;
-    } else if (b.input_end == Buffers::input_size) {
+        if (b.input_size < b.wanted_size) {
+            b.input = std::make_unique_for_overwrite<char[]>(b.wanted_size);
+            b.input_size = b.wanted_size;
+        }
+    } else if (b.input_end == b.input_size) {
         std::memmove(b.input.get(), b.input.get() + b.input_begin, b.input_end - b.input_begin);
         b.input_end -= b.input_begin;
         b.input_begin = 0;
     }
-    return {b.input.get() + b.input_end, Buffers::input_size - b.input_end};
+    return {b.input.get() + b.input_end, b.input_size - b.input_end};
 }
 
 KHIVE_DECL void TlsSession::commit_input(std::size_t bytes) noexcept
 {
-    buffers_->input_end += bytes;
+    auto& b = *buffers_;
+    b.input_end += bytes;
+    if (b.input_end == b.input_size) b.wanted_size = Buffers::large_input;
+}
+
+KHIVE_DECL void TlsSession::release_buffers() noexcept
+{
+    if (!at_rest()) return;
+    *buffers_ = Buffers{};
+    (void)SSL_free_buffers(ssl_); // it makes new ones when it needs them
 }
 
 KHIVE_DECL std::span<const char> TlsSession::output() noexcept
