@@ -63,9 +63,9 @@ public:
     [[nodiscard]] Mark mark() const noexcept { return empty_ + given_back_; }
     /// Undoes a `try_take` of the same cost. It never holds more than `burst`. Of what was filled meanwhile so much stays away
     /// as a bucket from which nothing had been taken would have spilled, had nobody else taken any: those who took it as filled
-    /// must not get it a second time. Where nobody has taken any since, or less time has passed than it takes to fill up from the
-    /// lowest, it gives back everything. What others have taken since and given back before counts as filled, so a storm of
-    /// cancellations may leave a full bucket some tokens short, until it has filled up again.
+    /// must not get it a second time. Where nobody has taken or given back any since, or it has been so far from full that there
+    /// is room for all of it, it gives back everything. What others have taken since and given back before counts as filled: of
+    /// several that overlap on a full bucket some may be missing until it has filled up.
     void give_back(double cost, Mark taken) noexcept;
     /// Changes rate and burst from `now` on; what was filled until then was filled at the old rate. Throws as the constructor.
     KHIVE_DECL void change(double rate, double burst, TimePoint now, std::string_view owner = "TokenBucket");
@@ -143,13 +143,12 @@ inline bool TokenBucket::try_take(double cost, TimePoint now) noexcept
 
 inline void TokenBucket::give_back(double cost, Mark taken) noexcept
 {
-    const bool last = mark() == taken; // nobody has taken any since
     const Fixed fullest = Fixed{latest_.time_since_epoch().count(), 0} - taken + given_back_; // that it can have been since
     const Fixed room = fullest < window_ ? window_ - fullest : Fixed{};
     const Fixed needed = filling_time(cost);
     const Fixed missing = needed < room ? needed : room;
     empty_ = empty_ - missing;
-    if (!last) given_back_ = given_back_ + missing; // else it is as if they had never been taken
+    given_back_ = given_back_ + missing;
     settle(latest_);
 }
 
