@@ -31,7 +31,7 @@ struct CallState {
     std::string head;
     std::string target;
     bool is_plain = false; ///< both are of method and path alone, and good for the next call that wants the same
-    bool idempotent = false;       ///< by its method
+    bool idempotent = false; ///< by its method
     bool plainly_replay_safe = false; ///< where `is_plain`: unless the caller says otherwise
     net::ConnectionPool::OriginEntry* entry = nullptr;
     std::shared_ptr<net::ConnectionPool::OriginEntry> other_origin; ///< keeps `entry` where it is not that of the base

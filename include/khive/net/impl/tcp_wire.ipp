@@ -45,8 +45,7 @@ public:
 
 private:
     async::UntrackedWork work_;
-    std::atomic<bool> under_way_{
-        false}; ///< whoever clears it takes the work back: handler and cancellation may come at once
+    std::atomic<bool> under_way_{false}; ///< whoever clears it takes the work back: handler and cancellation may come at once
 };
 
 /// For the read of a wire, one at a time: many of them wait in the reactor at once, more than Asio keeps memory for.
