@@ -34,7 +34,7 @@ run_and_count() {
 # `finish_count`, and the first assertions of Catch2 that did not hold.
 failed_tests_in() {
   if grep -q '^failed: ' "$1"; then
-    sed -nE 's/^failed: (  .*)$/\1/p' "$1"
+    sed -nE 's/^failed: *(.*)$/  \1/p' "$1"
   else
     sed -nE \
       -e 's/^[[:space:]]+[0-9]+ - (.*\([A-Za-z ]+\).*)$/  \1/p' \

@@ -10,7 +10,7 @@ namespace {
 
 using Count = unsigned long long;
 
-double milliseconds(khive::Duration duration)
+double in_milliseconds(khive::Duration duration)
 {
     return khive::to_seconds(duration) * 1e3;
 }
@@ -51,9 +51,9 @@ void print_work(const Tally& tally, const Client& client)
 
 void print_latency(const char* name, const Histogram& histogram)
 {
-    std::fprintf(stderr, "  %-22s %12.1f %10.1f %10.1f %10.1f\n", name, milliseconds(histogram.percentile(0.50)),
-                 milliseconds(histogram.percentile(0.90)), milliseconds(histogram.percentile(0.99)),
-                 milliseconds(histogram.longest()));
+    std::fprintf(stderr, "  %-22s %12.1f %10.1f %10.1f %10.1f\n", name, in_milliseconds(histogram.percentile(0.50)),
+                 in_milliseconds(histogram.percentile(0.90)), in_milliseconds(histogram.percentile(0.99)),
+                 in_milliseconds(histogram.longest()));
 }
 
 } // namespace

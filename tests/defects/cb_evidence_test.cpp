@@ -8,8 +8,9 @@
 #include <new>
 #include <stdexcept>
 
+namespace khive_tests::cb_evidence_test {
+
 using namespace std::chrono_literals;
-using namespace khive_tests;
 using khive::BreakerState;
 using khive::CircuitBreaker;
 using khive::Error;
@@ -95,3 +96,5 @@ TEST_CASE("CB-12: nothing comes between a failure and its record, and the except
 
     CHECK(breaker.state(time.now()) == BreakerState::open);
 }
+
+} // namespace khive_tests::cb_evidence_test

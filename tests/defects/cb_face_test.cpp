@@ -8,6 +8,8 @@
 #include <type_traits>
 #include <vector>
 
+namespace khive_tests::cb_face_test {
+
 using namespace std::chrono_literals;
 using khive::BreakerState;
 using khive::CircuitBreaker;
@@ -113,3 +115,5 @@ TEST_CASE("CB-10: it can be opened and closed by hand, and tells of both", "[def
     CHECK_FALSE(breaker.refusal(start));
     CHECK(seen == std::vector<BreakerState>{BreakerState::isolated, BreakerState::closed});
 }
+
+} // namespace khive_tests::cb_face_test

@@ -8,8 +8,9 @@
 #include <stdexcept>
 #include <vector>
 
+namespace khive_tests::cb_half_open_test {
+
 using namespace std::chrono_literals;
-using namespace khive_tests;
 using khive::BreakerState;
 using khive::CircuitBreaker;
 using khive::Outcome;
@@ -115,3 +116,5 @@ TEST_CASE("CB-4: results of calls admitted before a change of state do not count
         CHECK(breaker.state(time.now()) == BreakerState::half_open);
     }
 }
+
+} // namespace khive_tests::cb_half_open_test

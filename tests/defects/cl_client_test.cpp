@@ -12,9 +12,11 @@
 #include <type_traits>
 #include <vector>
 
+namespace khive_tests::cl_client_test {
+
 using namespace khive;
 using namespace khive::testing;
-using namespace khive_tests;
+using khive::testing::VirtualTime;
 using namespace std::chrono_literals;
 
 TEST_CASE("CL-1: Retry-After is seen whatever its case, on 429 and on 503", "[defect][CL-1]")
@@ -248,3 +250,5 @@ TEST_CASE("CL-15: a client does not see what happens to the options that it was 
 
     CHECK(api.received().headers.get("X-A") == "before");
 }
+
+} // namespace khive_tests::cl_client_test

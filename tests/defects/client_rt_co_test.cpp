@@ -7,9 +7,12 @@
 
 #include <vector>
 
+namespace khive_tests::client_rt_co_test {
+
 using namespace khive;
 using namespace khive::testing;
-using namespace khive_tests;
+using khive::testing::Started;
+using khive::testing::VirtualTime;
 using namespace std::chrono_literals;
 
 namespace {
@@ -103,3 +106,5 @@ TEST_CASE("CO-5: with a threshold of two the third request of a retry loop is no
     CHECK(time.run(api.post("/").idempotency_key("k").try_send()).error().kind() == ErrorKind::circuit_open);
     CHECK(api.server().requests().size() == 2);
 }
+
+} // namespace khive_tests::client_rt_co_test

@@ -9,8 +9,9 @@
 #include <algorithm>
 #include <vector>
 
+namespace khive_tests::co_combination_test {
+
 using namespace std::chrono_literals;
-using namespace khive_tests;
 using khive::Duration;
 using khive::RateLimitedExecutor;
 
@@ -71,3 +72,5 @@ TEST_CASE("CO-6: no setting makes a call run beside the limits", "[defects][CO-6
     CHECK(executor.stats().peak == 1);
     CHECK(starts.back() == 400ms);
 }
+
+} // namespace khive_tests::co_combination_test

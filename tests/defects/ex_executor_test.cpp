@@ -14,8 +14,9 @@
 #include <stdexcept>
 #include <vector>
 
+namespace khive_tests::ex_executor_test {
+
 using namespace std::chrono_literals;
-using namespace khive_tests;
 using khive::AsyncExecutor;
 using khive::MapMode;
 using khive::ShutdownReport;
@@ -244,3 +245,5 @@ TEST_CASE("EX-12: a slot can be held for the work alone and the queue has a boun
     slot.reset(); // before a pause between two attempts
     CHECK(executor.try_enter(time.now()));
 }
+
+} // namespace khive_tests::ex_executor_test

@@ -16,8 +16,9 @@
 #include <string>
 #include <vector>
 
+namespace khive_tests::rl_rate_limiter_test {
+
 using namespace std::chrono_literals;
-using namespace khive_tests;
 using khive::Duration;
 using khive::ErrorKind;
 using khive::TokenBucketRateLimiter;
@@ -215,3 +216,5 @@ TEST_CASE("RL-12: the limiter's settings are not taken out of the function's arg
 
     CHECK(limiter.tokens(time.now()) == 3);
 }
+
+} // namespace khive_tests::rl_rate_limiter_test

@@ -12,8 +12,9 @@
 #include <stdexcept>
 #include <string>
 
+namespace khive_tests::rt_retry_test {
+
 using namespace std::chrono_literals;
-using namespace khive_tests;
 using khive::Duration;
 using khive::Error;
 using khive::ErrorKind;
@@ -210,3 +211,5 @@ TEST_CASE("CL-8: what is closed is not tried again", "[defect][CL-8]")
     CHECK(attempts_at(time, RetryWithBackoff{sharp}, Error{ErrorKind::closed}.with_retryable(true)) == 1);
     CHECK(time.elapsed() == 0s);
 }
+
+} // namespace khive_tests::rt_retry_test

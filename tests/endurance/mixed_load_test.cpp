@@ -20,6 +20,8 @@
 #include <thread>
 #include <vector>
 
+namespace khive_tests::mixed_load_test {
+
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define KHIVE_TESTS_SANITIZED 1
 #elif defined(__has_feature)
@@ -31,7 +33,6 @@
 extern "C" std::size_t __sanitizer_get_current_allocated_bytes(); // GCC has no header for it
 #endif
 
-using namespace khive_tests;
 using namespace khive::testing;
 
 namespace {
@@ -246,3 +247,5 @@ TEST_CASE("Endurance: under mixed load with faults a client holds no more than a
     CHECK(after.descriptors <= before.descriptors + 5 * 8); // idle connections, and the other end of those of the FaultServer
     CHECK(after.timers <= before.timers + 3 * 8);
 }
+
+} // namespace khive_tests::mixed_load_test

@@ -6,7 +6,8 @@
 #include <cstddef>
 #include <limits>
 
-using namespace khive_tests;
+namespace khive_tests::caller_test {
+
 using namespace std::string_literals;
 
 namespace {
@@ -316,3 +317,5 @@ TEST_CASE("Hostile: large input is sent whole or refused, in linear time", "[hos
         {"many braces", Request("GET", repeated("{}", 100'000), 1), argument},
     });
 }
+
+} // namespace khive_tests::caller_test

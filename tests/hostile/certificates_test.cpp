@@ -5,7 +5,8 @@
 #include <array>
 #include <optional>
 
-using namespace khive_tests;
+namespace khive_tests::certificates_test {
+
 using namespace std::string_literals;
 
 namespace {
@@ -266,3 +267,5 @@ TEST_CASE("Hostile: a refused certificate's text is escaped in the error", "[hos
     CHECK(error.message().find('\n') == std::string::npos);
     CHECK(error.message().find('\x1b') == std::string::npos);
 }
+
+} // namespace khive_tests::certificates_test

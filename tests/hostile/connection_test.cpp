@@ -6,7 +6,8 @@
 #include <cstddef>
 #include <optional>
 
-using namespace khive_tests;
+namespace khive_tests::connection_test {
+
 using namespace std::string_literals;
 
 namespace {
@@ -400,3 +401,5 @@ TEST_CASE("Hostile: a request that meets a dying connection is sent once more an
         CHECK(server->requests().size() == 3);
     }
 }
+
+} // namespace khive_tests::connection_test

@@ -4,7 +4,7 @@
 
 #include <cstddef>
 
-using namespace khive_tests;
+namespace khive_tests::flood_test {
 
 namespace {
 
@@ -139,3 +139,5 @@ TEST_CASE("Hostile: content that is packed is handed on packed", "[hostile][floo
     check_rows(
         {{"coded as " + coding, ok("\x1f\x8b no bomb").header("Content-Encoding", coding), accepted("\x1f\x8b no bomb")}});
 }
+
+} // namespace khive_tests::flood_test

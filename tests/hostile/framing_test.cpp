@@ -2,7 +2,8 @@
 // Where an answer ends, and what two readers could disagree about.
 #include "hostile/hostile.hpp"
 
-using namespace khive_tests;
+namespace khive_tests::framing_test {
+
 using namespace std::string_literals;
 
 namespace {
@@ -461,3 +462,5 @@ TEST_CASE("Hostile: a few interim answers are skipped, others are refused", "[ho
          refused(ErrorKind::header_too_large)},
     });
 }
+
+} // namespace khive_tests::framing_test

@@ -6,7 +6,8 @@
 
 #include <cstddef>
 
-using namespace khive_tests;
+namespace khive_tests::json_test {
+
 using namespace std::string_literals;
 
 namespace {
@@ -97,3 +98,5 @@ TEST_CASE("Hostile: JSON that is none, or not what was asked for, is an error of
     for (const auto& body : {"[]"s, "null"s, "{}"s, "{\"name\":1,\"extra\":1}"s, "\"x\""s, ""s})
         check_not_decoded<Named>(body);
 }
+
+} // namespace khive_tests::json_test

@@ -17,7 +17,7 @@
 #include <string>
 #include <utility>
 
-using namespace khive_tests;
+namespace khive_tests::secrets_test {
 
 namespace {
 
@@ -298,3 +298,5 @@ TEST_CASE("Hostile: no error of any kind, and no record of it, holds a secret", 
         CHECK(examiner.timers().contains(timer));
     }
 }
+
+} // namespace khive_tests::secrets_test

@@ -6,7 +6,8 @@
 #include <cstddef>
 #include <optional>
 
-using namespace khive_tests;
+namespace khive_tests::slow_test {
+
 using namespace std::string_literals;
 
 namespace {
@@ -202,3 +203,5 @@ TEST_CASE("Hostile: a TLS handshake that stalls or drips ends with its time, whi
     CHECK_FALSE(result.error().maybe_processed());
     check_still_sound(io, api);
 }
+
+} // namespace khive_tests::slow_test

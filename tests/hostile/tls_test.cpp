@@ -10,7 +10,8 @@
 
 #include <thread>
 
-using namespace khive_tests;
+namespace khive_tests::tls_test {
+
 using namespace std::string_literals;
 
 namespace {
@@ -371,3 +372,5 @@ TEST_CASE("Hostile: a name and an address of one server are two origins with a c
     CHECK(server.resumed_handshakes() == 0);
     CHECK(server.server_names() == std::vector<std::string>{"localhost", ""});
 }
+
+} // namespace khive_tests::tls_test

@@ -17,8 +17,9 @@
 #include <regex>
 #include <string>
 
+namespace khive_tests::bulk_options_test {
+
 using namespace khive::testing;
-using namespace khive_tests;
 using namespace khive_tests::bulk;
 using namespace std::chrono_literals;
 
@@ -133,4 +134,6 @@ TEST_CASE("bulk: told to be quiet, it says nothing", "[bulk]")
     CHECK(run.said().empty());
     CHECK(each_once(results(output), 5));
 }
+
+} // namespace khive_tests::bulk_options_test
 #endif

@@ -16,8 +16,9 @@
 #include <iterator>
 #include <string>
 
+namespace khive_tests::bulk_test {
+
 using namespace khive::testing;
-using namespace khive_tests;
 using namespace khive_tests::bulk;
 using namespace std::chrono_literals;
 
@@ -231,4 +232,6 @@ TEST_CASE("bulk: wrong usage is exit code 2", "[bulk]")
     CHECK(Run("http://127.0.0.1:1", {input, "--output", input}).wait() == 2); // not an output, and it is kept
     CHECK(std::ifstream(input).good());
 }
+
+} // namespace khive_tests::bulk_test
 #endif

@@ -16,7 +16,8 @@
 
 #include <string>
 
-using namespace khive_tests;
+namespace khive_tests::faults_test {
+
 using namespace khive::testing;
 
 namespace {
@@ -315,3 +316,5 @@ TEST_CASE("Faults: programs that this one starts do not inherit its connections"
     CHECK(connections == 1);
 }
 #endif
+
+} // namespace khive_tests::faults_test

@@ -11,6 +11,8 @@
 
 #include <string>
 
+namespace khive_tests::nginx_fixture_test {
+
 namespace asio = boost::asio;
 using khive_tests::Nginx;
 using khive_tests::NginxOptions;
@@ -93,3 +95,5 @@ TEST_CASE("Nginx: refuses while it is stopped", "[nginx]")
     nginx.reload();
     CHECK_THAT(fetch(nginx, "/empty"), khive_tests::contains("204 No Content"));
 }
+
+} // namespace khive_tests::nginx_fixture_test

@@ -7,7 +7,7 @@
 #include <atomic>
 #include <string>
 
-using namespace khive_tests;
+namespace khive_tests::nginx_test {
 
 namespace {
 
@@ -207,3 +207,5 @@ TEST_CASE("nginx: restarted under load, every GET succeeds once it is there agai
     CHECK(tally->ok >= 400);
     CHECK(api.connections().leased == 0);
 }
+
+} // namespace khive_tests::nginx_test

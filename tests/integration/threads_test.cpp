@@ -18,7 +18,8 @@
 #include <string>
 #include <vector>
 
-using namespace khive_tests;
+namespace khive_tests::threads_test {
+
 using namespace khive::testing;
 
 namespace {
@@ -297,3 +298,5 @@ TEST_CASE("Closing: an io_context that ends before its calls destroys them in go
     CHECK(ends.answered == 0);
     server.wait_for_open_connections(0);
 }
+
+} // namespace khive_tests::threads_test

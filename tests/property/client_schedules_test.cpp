@@ -13,9 +13,12 @@
 #include <utility>
 #include <vector>
 
+namespace khive_tests::client_schedules_test {
+
 using namespace khive;
 using namespace khive::testing;
-using namespace khive_tests;
+using khive::testing::Started;
+using khive::testing::VirtualTime;
 using namespace std::chrono_literals;
 
 namespace {
@@ -164,3 +167,5 @@ TEMPLATE_TEST_CASE_SIG("AsyncAPIClient: a pool smaller than a dispatch policy of
     CHECK(both.stats().running == 0);
     CHECK(both.stats().queued == 0);
 }
+
+} // namespace khive_tests::client_schedules_test

@@ -15,8 +15,9 @@
 #include <stdexcept>
 #include <vector>
 
+namespace khive_tests::policy_schedules_test {
+
 using namespace std::chrono_literals;
-using namespace khive_tests;
 using khive::Duration;
 using khive::TimePoint;
 
@@ -219,3 +220,5 @@ TEMPLATE_TEST_CASE_SIG("RateLimitedExecutor: every schedule keeps both limits at
     CHECK(executor.stats().running == 0);
     CHECK(executor.stats().queued == 0);
 }
+
+} // namespace khive_tests::policy_schedules_test

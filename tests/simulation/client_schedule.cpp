@@ -59,7 +59,7 @@ bool is_cancellation(const std::exception_ptr& error)
 /// The most that any interval admitted beyond `rate * t`.
 double largest_burst(std::vector<SpendLog::Spent> spent, double rate)
 {
-    std::ranges::stable_sort(spent, {}, &SpendLog::Spent::at);
+    std::ranges::sort(spent, {}, &SpendLog::Spent::at);
     double level = 0;
     double largest = 0;
     TimePoint last{};

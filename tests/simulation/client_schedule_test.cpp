@@ -8,7 +8,7 @@
 #include <cstdlib>
 #include <string>
 
-using namespace khive_tests;
+namespace khive_tests::client_schedule_test {
 
 namespace {
 
@@ -40,3 +40,5 @@ TEST_CASE("AsyncAPIClient: invariants hold on the schedules that are asked for",
 {
     try_seeds(number_from("KHIVE_FIRST_SEED", 0), number_from("KHIVE_SEEDS", 1'000));
 }
+
+} // namespace khive_tests::client_schedule_test

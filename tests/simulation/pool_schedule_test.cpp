@@ -12,7 +12,8 @@
 #include <string>
 #include <vector>
 
-using namespace khive_tests;
+namespace khive_tests::pool_schedule_test {
+
 using namespace khive::testing;
 
 namespace {
@@ -251,3 +252,5 @@ TEST_CASE("ConnectionPool: invariants hold on random schedules that shut it down
 {
     run_schedules({.max_connections = 2, .shuts_down = true}, 40'000, 300);
 }
+
+} // namespace khive_tests::pool_schedule_test

@@ -4,7 +4,7 @@
 
 #include <khive/policy/circuit_breaker.hpp>
 
-using namespace khive_tests;
+namespace khive_tests::breaker_stress_test {
 
 namespace {
 
@@ -134,3 +134,5 @@ TEST_CASE("Stress: a breaker goes with the last of its handles and tickets, once
         rounds.count(callers, 0);
     }
 }
+
+} // namespace khive_tests::breaker_stress_test

@@ -11,7 +11,8 @@
 #include <khive/policy/token_bucket_rate_limiter.hpp>
 #include <khive/testing/fault_server.hpp>
 
-using namespace khive_tests;
+namespace khive_tests::client_stress_test {
+
 using namespace khive::testing;
 
 namespace {
@@ -229,3 +230,5 @@ TEST_CASE("Stress: the last handle of a client goes while its calls run", "[stre
     }
     server.wait_for_open_connections(0);
 }
+
+} // namespace khive_tests::client_stress_test

@@ -6,7 +6,7 @@
 #include <khive/policy/rate_limited_executor.hpp>
 #include <khive/policy/token_bucket_rate_limiter.hpp>
 
-using namespace khive_tests;
+namespace khive_tests::limiter_stress_test {
 
 namespace {
 
@@ -206,3 +206,5 @@ TEST_CASE("Stress: a rate-limited executor keeps both bounds and ends with nothi
         CHECK(executor.stats().queued == 0);
     }
 }
+
+} // namespace khive_tests::limiter_stress_test

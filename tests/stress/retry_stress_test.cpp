@@ -8,7 +8,7 @@
 #include <array>
 #include <set>
 
-using namespace khive_tests;
+namespace khive_tests::retry_stress_test {
 
 namespace {
 
@@ -201,3 +201,5 @@ TEST_CASE("Stress: a deadline that is moved from several threads is not lost, an
     }
     CHECK(time.armed() == 0);
 }
+
+} // namespace khive_tests::retry_stress_test

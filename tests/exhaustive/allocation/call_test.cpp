@@ -16,7 +16,8 @@
 #include <utility>
 #include <vector>
 
-using namespace khive_tests;
+namespace khive_tests::call_test {
+
 using namespace khive::testing;
 
 namespace {
@@ -286,3 +287,5 @@ TEST_CASE("Calls: for which every allocation from some point on fails end, and l
 {
     fail_all(true);
 }
+
+} // namespace khive_tests::call_test

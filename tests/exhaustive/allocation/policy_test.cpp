@@ -22,7 +22,8 @@
 #include <utility>
 #include <vector>
 
-using namespace khive_tests;
+namespace khive_tests::policy_test {
+
 using namespace std::chrono_literals;
 using khive::testing::VirtualTime;
 namespace asio = boost::asio;
@@ -287,3 +288,5 @@ TEST_CASE("Policies: whose verbs lack memory from some point on get everything b
 {
     fail_all(true);
 }
+
+} // namespace khive_tests::policy_test

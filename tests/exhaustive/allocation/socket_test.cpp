@@ -20,7 +20,8 @@
 #include <string>
 #include <utility>
 
-using namespace khive_tests;
+namespace khive_tests::socket_test {
+
 using namespace khive::testing;
 using namespace std::chrono_literals;
 namespace asio = boost::asio;
@@ -232,3 +233,5 @@ TEST_CASE("TLS: calls for which an allocation of OpenSSL's fails end and leave n
     fail_some_of_openssl({"a first call over TLS", true, false, &get}, 23);
     fail_some_of_openssl({"a client that is made, and calls", true, false, &make_client}, 67);
 }
+
+} // namespace khive_tests::socket_test

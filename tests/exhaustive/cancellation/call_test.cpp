@@ -13,7 +13,8 @@
 #include <string>
 #include <utility>
 
-using namespace khive_tests;
+namespace khive_tests::call_test {
+
 using namespace khive::testing;
 
 namespace {
@@ -262,3 +263,5 @@ TEST_CASE("Calls: that were made and never begun hold nothing", "[exhaustive][ca
         world.finish();
     }
 }
+
+} // namespace khive_tests::call_test

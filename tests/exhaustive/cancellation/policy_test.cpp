@@ -25,7 +25,8 @@
 #include <utility>
 #include <vector>
 
-using namespace khive_tests;
+namespace khive_tests::policy_test {
+
 using namespace std::chrono_literals;
 using khive::Duration;
 using khive::TimePoint;
@@ -319,3 +320,5 @@ TEST_CASE("Policies: whose caller is destroyed at any point get everything back"
 {
     interrupt_all(How::context);
 }
+
+} // namespace khive_tests::policy_test

@@ -7,7 +7,7 @@
 #include <array>
 #include <compare>
 
-using namespace khive_tests;
+namespace khive_tests::async_test {
 
 namespace {
 
@@ -395,3 +395,5 @@ TEST_CASE("Interleaving: the unit of work of a watch is taken back once", "[exha
     CHECK(explore(Background{}).fault == "");
     CHECK_THAT(Explorer(Background{Background::Variant::ends_in_two_steps}).run().fault, contains("twice"));
 }
+
+} // namespace khive_tests::async_test

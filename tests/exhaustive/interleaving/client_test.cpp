@@ -7,7 +7,7 @@
 #include <array>
 #include <compare>
 
-using namespace khive_tests;
+namespace khive_tests::client_test {
 
 namespace {
 
@@ -221,3 +221,5 @@ TEST_CASE("Interleaving: the model of spare states finds an access in two steps"
     CHECK_THAT(Explorer(Spare{takes_in_two_steps}).run().fault, contains("two calls"));
     CHECK_THAT(Explorer(Spare{keeps_in_two_steps}).run().fault, contains("lost"));
 }
+
+} // namespace khive_tests::client_test

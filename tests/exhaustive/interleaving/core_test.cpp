@@ -7,7 +7,7 @@
 #include <array>
 #include <compare>
 
-using namespace khive_tests;
+namespace khive_tests::core_test {
 
 namespace {
 
@@ -133,3 +133,5 @@ TEST_CASE("Interleaving: faults of a mutex are found", "[exhaustive][interleavin
     CHECK(fault(Variant::looks_then_takes).starts_with("two are inside"));
     CHECK(fault(Variant::sleeps_without_look).starts_with("all that have not ended wait"));
 }
+
+} // namespace khive_tests::core_test

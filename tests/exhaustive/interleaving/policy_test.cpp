@@ -7,7 +7,7 @@
 #include <array>
 #include <compare>
 
-using namespace khive_tests;
+namespace khive_tests::policy_test {
 
 namespace {
 
@@ -169,3 +169,5 @@ TEST_CASE("Interleaving: the model of a breaker's peek finds each step out of or
     CHECK_THAT(Explorer(Passing{stores_after_the_lock}).run().fault, contains("for ever"));
     CHECK_THAT(Explorer(Passing{admits_by_the_peek}).run().fault, contains("open breaker"));
 }
+
+} // namespace khive_tests::policy_test

@@ -13,6 +13,8 @@
 #include <new>
 #include <utility>
 
+namespace khive_tests::completion_test {
+
 namespace asio = boost::asio;
 using khive::async::BeforeResume;
 using khive::async::Completion;
@@ -195,3 +197,5 @@ TEST_CASE("suspend: a coroutine whose wait could not be started goes on at once,
     CHECK(*count == 1);
     CHECK(count.use_count() == 1);
 }
+
+} // namespace khive_tests::completion_test

@@ -16,8 +16,9 @@
 #include <stdexcept>
 #include <vector>
 
+namespace khive_tests::owned_task_test {
+
 using namespace std::chrono_literals;
-using namespace khive_tests;
 using khive::async::OwnedTask;
 
 namespace {
@@ -159,3 +160,5 @@ TEST_CASE("OwnedTask: cancellations from other threads meet it at every point", 
     pool.join();
     CHECK(ends == 300);
 }
+
+} // namespace khive_tests::owned_task_test

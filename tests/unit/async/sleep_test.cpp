@@ -13,8 +13,9 @@
 #include <memory>
 #include <vector>
 
+namespace khive_tests::sleep_test {
+
 using namespace std::chrono_literals;
-using namespace khive_tests;
 using khive::TimePoint;
 using khive::async::sleep_until;
 using khive::async::WaitScope;
@@ -181,3 +182,5 @@ TEST_CASE("sleep_until: a context that ends between the end of a sleep on a stra
     }
     CHECK(gone);
 }
+
+} // namespace khive_tests::sleep_test

@@ -14,8 +14,9 @@
 #include <memory>
 #include <vector>
 
+namespace khive_tests::time_service_test {
+
 using namespace std::chrono_literals;
-using namespace khive_tests;
 using khive::TimePoint;
 using khive::async::TimerNode;
 using khive::async::TimeService;
@@ -226,3 +227,5 @@ TEST_CASE("TimeService: a distant deadline does not keep a pool of threads runni
 
     CHECK(bell.rung.empty());
 }
+
+} // namespace khive_tests::time_service_test

@@ -16,8 +16,9 @@
 #include <random>
 #include <vector>
 
+namespace khive_tests::wait_queue_test {
+
 using namespace std::chrono_literals;
-using namespace khive_tests;
 using khive::Error;
 using khive::ErrorKind;
 using khive::Result;
@@ -387,3 +388,5 @@ TEST_CASE("WaitQueue: contexts and threads that share it neither lose nor deadlo
     CHECK(shelf->free() == 2);
     CHECK(shelf->waiting() == 0);
 }
+
+} // namespace khive_tests::wait_queue_test

@@ -11,9 +11,12 @@
 #include <memory>
 #include <optional>
 
+namespace khive_tests::any_api_client_test {
+
 using namespace khive;
 using namespace khive::testing;
-using namespace khive_tests;
+using khive::testing::Started;
+using khive::testing::VirtualTime;
 using namespace std::chrono_literals;
 
 namespace {
@@ -252,3 +255,5 @@ TEST_CASE("AnyAPIClient: the execution context may end with calls under way", "[
 
     CHECK_FALSE(ended);
 }
+
+} // namespace khive_tests::any_api_client_test

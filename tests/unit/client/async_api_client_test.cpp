@@ -18,9 +18,12 @@
 #include <utility>
 #include <vector>
 
+namespace khive_tests::async_api_client_test {
+
 using namespace khive;
 using namespace khive::testing;
-using namespace khive_tests;
+using khive::testing::Started;
+using khive::testing::VirtualTime;
 using namespace std::chrono_literals;
 
 namespace client_tests {
@@ -531,3 +534,5 @@ TEST_CASE("AsyncAPIClient: many calls at once each get their own answer", "[clie
     CHECK(api.server().connections() == 3);
     CHECK(api.connections().leased == 0);
 }
+
+} // namespace khive_tests::async_api_client_test

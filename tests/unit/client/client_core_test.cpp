@@ -12,9 +12,11 @@
 #include <string>
 #include <type_traits>
 
+namespace khive_tests::client_core_test {
+
 using namespace khive;
 using namespace khive::testing;
-using namespace khive_tests;
+using khive::testing::VirtualTime;
 using namespace std::chrono_literals;
 
 namespace {
@@ -256,3 +258,5 @@ TEST_CASE("success: an empty answer and a redirect are answers", "[client][CL-2]
     }
     CHECK(api.server().connections() == 1);
 }
+
+} // namespace khive_tests::client_core_test

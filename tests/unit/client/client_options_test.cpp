@@ -8,9 +8,11 @@
 
 #include <memory>
 
+namespace khive_tests::client_options_test {
+
 using namespace khive;
 using namespace khive::testing;
-using namespace khive_tests;
+using khive::testing::VirtualTime;
 using namespace std::chrono_literals;
 
 namespace {
@@ -249,3 +251,5 @@ TEST_CASE("ClientOptions: limits of the answer are errors of their own", "[clien
     CHECK(time.run(api.get("/").try_send()).has_value());
     CHECK(time.run(api.get("/").try_send()).error().kind() == ErrorKind::header_too_large);
 }
+
+} // namespace khive_tests::client_options_test

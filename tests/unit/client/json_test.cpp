@@ -11,9 +11,11 @@
 #include <string>
 #include <vector>
 
+namespace khive_tests::json_test {
+
 using namespace khive;
 using namespace khive::testing;
-using namespace khive_tests;
+using khive::testing::VirtualTime;
 
 namespace {
 
@@ -196,3 +198,5 @@ TEST_CASE("as<std::string>: is the body as it is", "[client][json]")
     CHECK(time.run(api.get("/").as<std::string>()) == "not { json");
     CHECK(time.run(api.get("/").as<std::string>()).empty());
 }
+
+} // namespace khive_tests::json_test

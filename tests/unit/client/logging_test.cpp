@@ -14,9 +14,11 @@
 #include <string>
 #include <vector>
 
+namespace khive_tests::logging_test {
+
 using namespace khive;
 using namespace khive::testing;
-using namespace khive_tests;
+using khive::testing::VirtualTime;
 using namespace std::chrono_literals;
 
 namespace {
@@ -125,3 +127,5 @@ TEST_CASE("no secret gets into records, errors, exceptions or summaries", "[clie
     CHECK_FALSE(log.lines().empty());
     check_clean(log.text.str());
 }
+
+} // namespace khive_tests::logging_test

@@ -12,9 +12,11 @@
 #include <string>
 #include <vector>
 
+namespace khive_tests::observer_test {
+
 using namespace khive;
 using namespace khive::testing;
-using namespace khive_tests;
+using khive::testing::VirtualTime;
 using namespace std::chrono_literals;
 
 namespace {
@@ -127,3 +129,5 @@ TEST_CASE("CallObserver: is told of a call that was cancelled and of one that wa
 
     CHECK(notes->lines == Lines{"call GET http://api.test/one 0 cancelled 1", "call GET http://api.test/two 0 closed 1"});
 }
+
+} // namespace khive_tests::observer_test

@@ -13,9 +13,11 @@
 #include <utility>
 #include <vector>
 
+namespace khive_tests::request_builder_test {
+
 using namespace khive;
 using namespace khive::testing;
-using namespace khive_tests;
+using khive::testing::VirtualTime;
 using namespace std::chrono_literals;
 
 namespace {
@@ -307,3 +309,5 @@ TEST_CASE("RequestBuilder: send_into uses the memory of the response that it is 
     time.run(api.get("/4").send_into(response));
     CHECK(response.status() == 200);
 }
+
+} // namespace khive_tests::request_builder_test

@@ -6,9 +6,11 @@
 #include "support/catch.hpp"
 #include "support/scripted_client.hpp"
 
+namespace khive_tests::request_test {
+
 using namespace khive;
 using namespace khive::testing;
-using namespace khive_tests;
+using khive::testing::VirtualTime;
 
 TEST_CASE("Request: is a value that is sent as often as one likes and stays as it was", "[client][CL-4][RT-4]")
 {
@@ -114,3 +116,5 @@ TEST_CASE("Request: a copy does not share", "[client]")
     CHECK(api.received(0).target == "/a");
     CHECK(api.received(1).target == "/a?b=1");
 }
+
+} // namespace khive_tests::request_test

@@ -7,9 +7,11 @@
 #include "support/catch.hpp"
 #include "support/scripted_client.hpp"
 
+namespace khive_tests::timeouts_test {
+
 using namespace khive;
 using namespace khive::testing;
-using namespace khive_tests;
+using khive::testing::VirtualTime;
 using namespace std::chrono_literals;
 
 namespace {
@@ -269,3 +271,5 @@ TEST_CASE("Timeouts: after one the connection is not used again", "[client][time
     CHECK(next.body() == "right");
     CHECK(api.server().connections() == 2);
 }
+
+} // namespace khive_tests::timeouts_test

@@ -7,6 +7,8 @@
 #include <new>
 #include <type_traits>
 
+namespace khive_tests::byte_buffer_test {
+
 using khive::ByteBuffer;
 
 TEST_CASE("ByteBuffer: is written in place", "[core][byte_buffer]")
@@ -119,3 +121,5 @@ TEST_CASE("ByteBuffer: an impossible size is refused and changes nothing", "[cor
     CHECK_THROWS_AS(buffer.prepare(std::numeric_limits<std::size_t>::max()), std::bad_alloc);
     CHECK(buffer.view() == "hello");
 }
+
+} // namespace khive_tests::byte_buffer_test

@@ -9,6 +9,8 @@
 #include <thread>
 #include <type_traits>
 
+namespace khive_tests::error_test {
+
 using namespace khive;
 using namespace std::chrono_literals;
 
@@ -236,3 +238,5 @@ TEST_CASE("escape_untrusted: is safe to print and bounded", "[core][error][hosti
     CHECK(escape_untrusted("abcdef", 3) == "abc...");
     CHECK(escape_untrusted(std::string(1'000'000, '\0')).size() == 256 * 4 + 3);
 }
+
+} // namespace khive_tests::error_test

@@ -7,6 +7,8 @@
 
 #include <vector>
 
+namespace khive_tests::headers_test {
+
 using namespace khive;
 
 namespace {
@@ -169,3 +171,5 @@ TEST_CASE("trim: takes spaces and tabs from both ends", "[core][headers]")
     CHECK(trim("").empty());
     CHECK(trim("\n") == "\n");
 }
+
+} // namespace khive_tests::headers_test

@@ -5,6 +5,8 @@
 
 #include <set>
 
+namespace khive_tests::ledger_test {
+
 using namespace khive;
 using namespace std::chrono_literals;
 
@@ -97,3 +99,5 @@ TEST_CASE("PeerAddress: an IPv6 address is as short as RFC 5952 has it", "[core]
 
     CHECK(peer.to_string() == text);
 }
+
+} // namespace khive_tests::ledger_test

@@ -9,6 +9,8 @@
 #include <mutex>
 #include <thread>
 
+namespace khive_tests::mutex_test {
+
 using khive::Mutex;
 
 namespace {
@@ -73,3 +75,5 @@ TEST_CASE("Mutex: who has it last may destroy it", "[core][mutex]")
     }
     CHECK(Shared::alive == 0);
 }
+
+} // namespace khive_tests::mutex_test

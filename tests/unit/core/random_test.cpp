@@ -8,6 +8,8 @@
 #include <thread>
 #include <vector>
 
+namespace khive_tests::random_test {
+
 using khive::Random;
 
 TEST_CASE("Random: the same seed gives the same numbers", "[core][random]")
@@ -72,3 +74,5 @@ TEST_CASE("Random: threads never draw the same number", "[core][random][threads]
     all.insert(others.begin(), others.end());
     CHECK(all.size() == 20'000);
 }
+
+} // namespace khive_tests::random_test

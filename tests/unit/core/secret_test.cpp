@@ -6,6 +6,8 @@
 #include <sstream>
 #include <type_traits>
 
+namespace khive_tests::secret_test {
+
 using khive::Secret;
 
 TEST_CASE("Secret: never prints itself", "[core][secret][CL-12]")
@@ -26,3 +28,5 @@ TEST_CASE("Secret: is read by reveal and by nothing else", "[core][secret]")
     CHECK_FALSE(secret.empty());
     CHECK(Secret{}.empty());
 }
+
+} // namespace khive_tests::secret_test

@@ -5,6 +5,8 @@
 
 #include <limits>
 
+namespace khive_tests::time_test {
+
 using namespace khive;
 using namespace std::chrono_literals;
 
@@ -48,3 +50,5 @@ TEST_CASE("to_seconds: is the inverse", "[core][time]")
     CHECK(to_seconds(1500ms) == Approx(1.5));
     CHECK(to_seconds(-2s) == Approx(-2));
 }
+
+} // namespace khive_tests::time_test

@@ -3,6 +3,8 @@
 
 #include <khive/core/url.hpp>
 
+namespace khive_tests::url_test {
+
 using namespace khive;
 
 namespace {
@@ -421,3 +423,5 @@ TEST_CASE("expand_path: no argument becomes a step in the path", "[core][url][ho
 
     CHECK(expand_path(pattern, args).error().kind() == ErrorKind::invalid_argument);
 }
+
+} // namespace khive_tests::url_test

@@ -4,6 +4,8 @@
 
 #include <khive/http/chunked.hpp>
 
+namespace khive_tests::chunked_test {
+
 using namespace khive;
 using http::ChunkDecoder;
 using http::ChunkStep;
@@ -113,3 +115,5 @@ TEST_CASE("ChunkDecoder: the largest size is a size", "[http][chunked][hostile]"
     CHECK(Decoded("0000000000000001\r\na\r\n", limits).step == ChunkStep::more);
     CHECK(Decoded("00000000000000001\r\n", limits).step == ChunkStep::malformed);
 }
+
+} // namespace khive_tests::chunked_test

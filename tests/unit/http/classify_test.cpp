@@ -3,6 +3,8 @@
 
 #include <khive/http/classify.hpp>
 
+namespace khive_tests::classify_test {
+
 using namespace khive;
 using namespace std::chrono_literals;
 
@@ -110,3 +112,5 @@ TEST_CASE("status_text: every status has one", "[http][classify]")
     CHECK(http::status_text(999) == "unknown status");
     CHECK(http::status_text(-1) == "unknown status");
 }
+
+} // namespace khive_tests::classify_test

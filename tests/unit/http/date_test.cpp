@@ -3,6 +3,8 @@
 
 #include <khive/http/date.hpp>
 
+namespace khive_tests::date_test {
+
 using namespace khive;
 using namespace std::chrono;
 
@@ -77,3 +79,5 @@ TEST_CASE("parse_http_date: no beginning of a date is one", "[http][date]")
 
     for (std::size_t size = 0; size < text.size(); ++size) CHECK_FALSE(parsed(std::string_view{text}.substr(0, size)));
 }
+
+} // namespace khive_tests::date_test

@@ -3,6 +3,8 @@
 
 #include <khive/http/idempotency.hpp>
 
+namespace khive_tests::idempotency_test {
+
 using namespace khive;
 
 TEST_CASE("is_replay_safe: an idempotent method or a key", "[http][idempotency]")
@@ -29,3 +31,5 @@ TEST_CASE("is_replay_safe: an empty key is no key", "[http][idempotency]")
 
     CHECK_FALSE(http::is_replay_safe("POST", fields));
 }
+
+} // namespace khive_tests::idempotency_test

@@ -3,6 +3,8 @@
 
 #include <khive/http/method.hpp>
 
+namespace khive_tests::method_test {
+
 using namespace khive;
 
 TEST_CASE("is_idempotent: as RFC 9110 and QUERY say, case counts", "[http][method]")
@@ -40,3 +42,5 @@ TEST_CASE("expects_body: for methods that carry one by meaning", "[http][method]
     for (const char* method : {"POST", "PUT", "PATCH"}) CHECK(http::expects_body(method));
     for (const char* method : {"GET", "HEAD", "DELETE", "post", ""}) CHECK_FALSE(http::expects_body(method));
 }
+
+} // namespace khive_tests::method_test

@@ -5,6 +5,8 @@
 
 #include <vector>
 
+namespace khive_tests::request_head_test {
+
 using namespace khive;
 using http::write_request_head;
 
@@ -139,3 +141,5 @@ TEST_CASE("write_request_head: an error hides the value", "[http][request][hosti
     CHECK_THAT(text, khive_tests::contains("Authorization"));
     CHECK(text.find("s3cret") == std::string::npos);
 }
+
+} // namespace khive_tests::request_head_test

@@ -6,8 +6,9 @@
 
 #include <khive/http/response_reader.hpp>
 
+namespace khive_tests::response_reader_hostile_test {
+
 using namespace khive;
-using namespace khive_tests;
 
 namespace {
 
@@ -252,3 +253,5 @@ TEST_CASE("ResponseReader: switching protocols unasked is an error", "[http][rea
     CHECK(read_every_way({"HTTP/1.1 101 Switching Protocols\r\nUpgrade: h2c\r\nConnection: upgrade\r\n\r\n"}) ==
           "protocol: the server switches protocols unasked");
 }
+
+} // namespace khive_tests::response_reader_hostile_test

@@ -12,8 +12,9 @@
 #include <cstdio>
 #include <optional>
 
+namespace khive_tests::response_reader_random_test {
+
 using namespace khive;
-using namespace khive_tests;
 
 namespace beast = boost::beast;
 
@@ -174,3 +175,5 @@ TEST_CASE("ResponseReader: what Beast refuses is refused", "[http][reader][rando
     }
     CHECK(refused > 1'000);
 }
+
+} // namespace khive_tests::response_reader_random_test

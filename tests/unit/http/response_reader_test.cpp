@@ -6,8 +6,9 @@
 
 #include <limits>
 
+namespace khive_tests::response_reader_test {
+
 using namespace khive;
-using namespace khive_tests;
 using http::ReadStep;
 using http::ResponseReader;
 using namespace std::chrono_literals;
@@ -377,3 +378,5 @@ TEST_CASE("ResponseReader: the connection is kept as version and Connection say"
 
     CHECK(reader.reusable() == kept);
 }
+
+} // namespace khive_tests::response_reader_test

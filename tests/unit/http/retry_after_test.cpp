@@ -5,6 +5,8 @@
 
 #include <vector>
 
+namespace khive_tests::retry_after_test {
+
 using namespace khive;
 using namespace std::chrono_literals;
 using std::chrono::sys_days;
@@ -114,3 +116,5 @@ TEST_CASE("retry_after: no header, no wish", "[http][retry_after]")
     CHECK_FALSE(delay({}));
     CHECK_FALSE(delay({{"X-Retry-After", "5"}}));
 }
+
+} // namespace khive_tests::retry_after_test

@@ -12,7 +12,8 @@
 #include <tuple>
 #include <utility>
 
-using namespace khive_tests;
+namespace khive_tests::cancellation_test {
+
 using namespace khive::testing;
 using asio::cancellation_type;
 
@@ -122,3 +123,5 @@ TEST_CASE_METHOD(CancellationWorld, "Cancellation: every type that is let throug
     CHECK(end_of(call) == (heard ? "cancelled" : "answered"));
     CHECK(counts() == "0 1 0 0");
 }
+
+} // namespace khive_tests::cancellation_test

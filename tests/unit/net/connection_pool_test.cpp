@@ -9,7 +9,8 @@
 #include <string>
 #include <vector>
 
-using namespace khive_tests;
+namespace khive_tests::connection_pool_test {
+
 using namespace khive::testing;
 
 // --- Reuse ------------------------------------------------------------------------------------------------------------
@@ -925,3 +926,5 @@ TEST_CASE_METHOD(NetWorld, "ConnectionPool: without trust anchors nothing is dia
     CHECK(network->connects() == 0);
     CHECK(counts() == "0 0 0 0");
 }
+
+} // namespace khive_tests::connection_pool_test

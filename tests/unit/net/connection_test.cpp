@@ -7,7 +7,8 @@
 #include <string>
 #include <string_view>
 
-using namespace khive_tests;
+namespace khive_tests::connection_test {
+
 using namespace khive::testing;
 
 namespace {
@@ -608,3 +609,5 @@ TEST_CASE_METHOD(ConnectionWorld, "Connection: awake only as long as the stream 
 
     CHECK_FALSE(connection->wake(true));
 }
+
+} // namespace khive_tests::connection_test

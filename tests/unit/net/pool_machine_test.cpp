@@ -8,6 +8,8 @@
 #include <array>
 #include <cstdint>
 
+namespace khive_tests::pool_machine_test {
+
 using namespace khive;
 using net::DialPlan;
 using net::PoolCounts;
@@ -199,3 +201,5 @@ TEST_CASE("PoolMachine: whatever happens, the caps hold and the counts add up", 
         REQUIRE(holds);
     }
 }
+
+} // namespace khive_tests::pool_machine_test

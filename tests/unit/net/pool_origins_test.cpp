@@ -13,7 +13,8 @@
 #include <utility>
 #include <vector>
 
-using namespace khive_tests;
+namespace khive_tests::pool_origins_test {
+
 using namespace khive::testing;
 
 namespace {
@@ -153,3 +154,5 @@ TEST_CASE_METHOD(ManyOrigins, "ConnectionPool: whatever befalls its calls, no or
     CHECK(counts() == "0 0 0 0");
     CHECK(pool->origins() == 0);
 }
+
+} // namespace khive_tests::pool_origins_test

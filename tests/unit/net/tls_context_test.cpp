@@ -14,8 +14,9 @@
 #include <cstdlib>
 #include <string>
 
+namespace khive_tests::tls_context_test {
+
 using namespace khive;
-using namespace khive_tests;
 using net::TlsContext;
 
 namespace {
@@ -181,3 +182,5 @@ TEST_CASE("TlsContext: takes a client certificate from files and from memory", "
     CHECK_NOTHROW(context.client_certificate_file(directory.write("chain.pem", identity.client.chain_pem()),
                                                   directory.write("key.pem", identity.client.key_pem())));
 }
+
+} // namespace khive_tests::tls_context_test

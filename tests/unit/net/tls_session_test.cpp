@@ -10,8 +10,9 @@
 #include <memory>
 #include <string>
 
+namespace khive_tests::tls_session_test {
+
 using namespace khive;
-using namespace khive_tests;
 using net::TlsContext;
 using net::TlsSession;
 using net::TlsStep;
@@ -319,3 +320,5 @@ TEST_CASE("TlsSession: sent bytes give their memory back though the wire never e
 
     CHECK(most < 70'000);
 }
+
+} // namespace khive_tests::tls_session_test

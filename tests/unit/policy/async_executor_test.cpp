@@ -22,8 +22,9 @@
 #include <string>
 #include <vector>
 
+namespace khive_tests::async_executor_test {
+
 using namespace std::chrono_literals;
-using namespace khive_tests;
 using khive::AsyncExecutor;
 using khive::Duration;
 using khive::ErrorKind;
@@ -693,3 +694,5 @@ TEST_CASE("AsyncExecutor: maps that fail at once, on several threads, cancel all
     CHECK(executor.stats().running == 0);
     CHECK(executor.stats().cancelled + executor.stats().failed == 50 * 4 * 20);
 }
+
+} // namespace khive_tests::async_executor_test

@@ -14,8 +14,9 @@
 #include <tuple>
 #include <vector>
 
+namespace khive_tests::circuit_breaker_test {
+
 using namespace std::chrono_literals;
-using namespace khive_tests;
 using khive::BreakerState;
 using khive::CircuitBreaker;
 using khive::CircuitBreakerOptions;
@@ -434,3 +435,5 @@ TEST_CASE("CircuitBreaker: loses no result and tells in order when several threa
     CHECK(stats.history.count() > 100);
     CHECK(out_of_order == 0);
 }
+
+} // namespace khive_tests::circuit_breaker_test

@@ -7,6 +7,8 @@
 #include <optional>
 #include <utility>
 
+namespace khive_tests::concepts_test {
+
 using khive::Error;
 using khive::Result;
 using khive::TimePoint;
@@ -71,3 +73,5 @@ TEST_CASE("Concepts: a limiter of one's own is a few lines", "[policy]")
     CHECK(last.has_value());
     CHECK_FALSE(quota.try_take(1, TimePoint{}).has_value());
 }
+
+} // namespace khive_tests::concepts_test

@@ -12,6 +12,8 @@
 #include <system_error>
 #include <tuple>
 
+namespace khive_tests::failure_test {
+
 using namespace std::chrono_literals;
 using khive::Error;
 using khive::ErrorKind;
@@ -106,3 +108,5 @@ TEST_CASE("Failure: raise_with leaves the exceptions of others as they are", "[f
     CHECK_THROWS_AS(derived.raise_with(two_attempts()), TenantLocked);
     CHECK_THROWS_WITH(foreign.raise_with(two_attempts()), "down");
 }
+
+} // namespace khive_tests::failure_test

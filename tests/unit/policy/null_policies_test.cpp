@@ -6,7 +6,8 @@
 
 #include <type_traits>
 
-using namespace khive_tests;
+namespace khive_tests::null_policies_test {
+
 using khive::Outcome;
 using khive::StopReason;
 using khive::TimePoint;
@@ -45,3 +46,5 @@ TEST_CASE("NullRetry: makes one attempt without a time limit and says why it sto
     CHECK(khive::NullRetry::attempt_timeout() == khive::unlimited);
     CHECK(khive::NullRetry::total_timeout() == khive::unlimited);
 }
+
+} // namespace khive_tests::null_policies_test

@@ -13,8 +13,9 @@
 #include <utility>
 #include <vector>
 
+namespace khive_tests::rate_limited_executor_test {
+
 using namespace std::chrono_literals;
-using namespace khive_tests;
 using khive::Duration;
 using khive::ErrorKind;
 using khive::RateLimitedExecutor;
@@ -172,3 +173,5 @@ TEST_CASE("RateLimitedExecutor: bad options are refused and named", "[policy][ex
     CHECK_THROWS_WITH(RateLimitedExecutor({.rate = 1, .max_concurrency = 0}),
                       khive_tests::contains("RateLimitedExecutor: max_concurrency is 0"));
 }
+
+} // namespace khive_tests::rate_limited_executor_test

@@ -16,8 +16,9 @@
 #include <string>
 #include <vector>
 
+namespace khive_tests::retry_with_backoff_test {
+
 using namespace std::chrono_literals;
-using namespace khive_tests;
 using khive::Duration;
 using khive::Error;
 using khive::ErrorKind;
@@ -551,3 +552,5 @@ TEST_CASE("retry_with_backoff: does what RetryWithBackoff does", "[retry]")
 
     CHECK(flaky.calls == std::vector<Duration>{0s, 1s, 3s, 7s});
 }
+
+} // namespace khive_tests::retry_with_backoff_test

@@ -15,8 +15,9 @@
 #include <thread>
 #include <vector>
 
+namespace khive_tests::token_bucket_rate_limiter_test {
+
 using namespace std::chrono_literals;
-using namespace khive_tests;
 using khive::AcquireOptions;
 using khive::Duration;
 using khive::ErrorKind;
@@ -444,3 +445,5 @@ TEST_CASE("TokenBucketRateLimiter: threads never get more than there is between 
     }
     CHECK(taken == 1000);
 }
+
+} // namespace khive_tests::token_bucket_rate_limiter_test

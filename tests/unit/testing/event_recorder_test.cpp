@@ -5,6 +5,8 @@
 
 #include <thread>
 
+namespace khive_tests::event_recorder_test {
+
 using khive::testing::EventRecorder;
 
 TEST_CASE("EventRecorder: keeps events in order and counts them", "[testing]")
@@ -39,3 +41,5 @@ TEST_CASE("EventRecorder: waits for what another thread records", "[testing]")
 
     CHECK(events.count("tick") == 100);
 }
+
+} // namespace khive_tests::event_recorder_test

@@ -21,6 +21,8 @@
 #include <tuple>
 #include <vector>
 
+namespace khive_tests::fault_server_test {
+
 using namespace khive;
 using namespace khive::testing;
 using namespace std::chrono_literals;
@@ -454,3 +456,5 @@ TEST_CASE("FaultServer: certificates that a test makes wrong are refused", "[tes
 
     CHECK(!error == good);
 }
+
+} // namespace khive_tests::fault_server_test

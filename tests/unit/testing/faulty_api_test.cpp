@@ -5,6 +5,8 @@
 
 #include <stdexcept>
 
+namespace khive_tests::faulty_api_test {
+
 using namespace khive;
 using namespace khive::testing;
 using namespace std::chrono_literals;
@@ -110,3 +112,5 @@ TEST_CASE("FaultyAPI: refuses options out of range", "[testing]")
     CHECK_THROWS_AS((FaultyAPI{{.quota = 1, .quota_burst = 0}}), std::invalid_argument);
     CHECK_THROWS_AS(FaultyAPI{{.reset_ratio = std::numeric_limits<double>::quiet_NaN()}}, std::invalid_argument);
 }
+
+} // namespace khive_tests::faulty_api_test

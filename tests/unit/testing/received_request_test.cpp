@@ -5,6 +5,8 @@
 
 #include <stdexcept>
 
+namespace khive_tests::received_request_test {
+
 using namespace khive::testing;
 
 TEST_CASE("RequestReader: finds the same request at every split of its bytes", "[testing]")
@@ -71,3 +73,5 @@ TEST_CASE("ReceivedRequest: knows whether the client wants the connection closed
 
     CHECK(request.close_asked() == asked);
 }
+
+} // namespace khive_tests::received_request_test

@@ -3,6 +3,8 @@
 
 #include "support/catch.hpp"
 
+namespace khive_tests::reply_test {
+
 using namespace khive;
 using namespace khive::testing;
 using namespace std::chrono_literals;
@@ -90,3 +92,5 @@ TEST_CASE("Reply: closes the connection when request or answer say so", "[testin
     CHECK(text(status(204).header("Connection", "Close").actions()) == "send(46) close");
     CHECK(text(no_answer().actions("GET", true)) == "");
 }
+
+} // namespace khive_tests::reply_test

@@ -5,6 +5,8 @@
 
 #include <stdexcept>
 
+namespace khive_tests::script_test {
+
 using namespace khive::testing;
 
 TEST_CASE("Script: answers 200 to everything while nobody has written it", "[testing]")
@@ -29,3 +31,5 @@ TEST_CASE("Script: gives its replies once each, then asks the handler", "[testin
     script.otherwise([](const ReceivedRequest&) { return status(203); });
     CHECK(script.reply_to({}).status() == 203);
 }
+
+} // namespace khive_tests::script_test

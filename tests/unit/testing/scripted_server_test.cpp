@@ -7,9 +7,12 @@
 #include <stdexcept>
 #include <string>
 
+namespace khive_tests::scripted_server_test {
+
 using namespace khive;
 using namespace std::chrono_literals;
 using namespace khive::testing;
+using khive::testing::VirtualTime;
 
 namespace {
 
@@ -160,3 +163,5 @@ TEST_CASE_METHOD(World, "ScriptedServer: bytes that are no request are an error 
 {
     CHECK_THROWS_AS(talk(std::make_shared<ScriptedServer>(), "hello\r\n\r\n"), std::runtime_error);
 }
+
+} // namespace khive_tests::scripted_server_test

@@ -16,9 +16,12 @@
 #include <string>
 #include <vector>
 
+namespace khive_tests::seeded_scheduler_test {
+
 using namespace khive;
 using namespace khive::testing;
-using namespace khive_tests;
+using khive::testing::Started;
+using khive::testing::VirtualTime;
 using namespace std::chrono_literals;
 
 namespace {
@@ -141,3 +144,5 @@ TEST_CASE("SeededScheduler: an operation may be cancelled before it begins", "[t
         REQUIRE(sleep.done());
     }
 }
+
+} // namespace khive_tests::seeded_scheduler_test

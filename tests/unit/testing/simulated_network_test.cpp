@@ -8,9 +8,12 @@
 
 #include <string>
 
+namespace khive_tests::simulated_network_test {
+
 using namespace khive;
 using namespace std::chrono_literals;
 using namespace khive::testing;
+using khive::testing::VirtualTime;
 
 namespace {
 
@@ -441,3 +444,5 @@ TEST_CASE("SimulatedNetwork: a seed decides the order and the jitter, and repeat
     CHECK(run(2) == run(2));
     CHECK(run(1) != run(2));
 }
+
+} // namespace khive_tests::simulated_network_test

@@ -7,6 +7,8 @@
 
 #include <memory>
 
+namespace khive_tests::virtual_time_test {
+
 using namespace khive;
 using namespace std::chrono_literals;
 using testing::VirtualTime;
@@ -156,3 +158,5 @@ TEST_CASE("VirtualTime: ends with operations still waiting", "[testing]")
     }
     CHECK(events.size() == 0);
 }
+
+} // namespace khive_tests::virtual_time_test

@@ -12,9 +12,11 @@
 #include <optional>
 #include <string>
 
+namespace khive_tests::policy_core_test {
+
 using namespace khive;
 using namespace khive::testing;
-using namespace khive_tests;
+using khive::testing::VirtualTime;
 using namespace std::chrono_literals;
 
 namespace {
@@ -418,3 +420,5 @@ TEST_CASE("an attempt that got no connection gives its token back", "[client]")
     CHECK(limiter.tokens(time.now()) == 10);
     CHECK(time.run(other.get("/").try_send()).has_value());
 }
+
+} // namespace khive_tests::policy_core_test

@@ -11,6 +11,8 @@
 #include <tuple>
 #include <vector>
 
+namespace khive_tests::backoff_test {
+
 using namespace std::chrono_literals;
 using khive::Duration;
 using khive::Jitter;
@@ -221,3 +223,5 @@ TEST_CASE("Backoff: options that make no sense are refused with name, value and 
     CHECK_THROWS_AS(Backoff{options}, khive::ConfigurationError);
     CHECK_THROWS_WITH(Backoff{options}, khive_tests::contains("RetryWithBackoff: " + message));
 }
+
+} // namespace khive_tests::backoff_test

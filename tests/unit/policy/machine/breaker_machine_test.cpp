@@ -11,6 +11,8 @@
 #include <tuple>
 #include <vector>
 
+namespace khive_tests::breaker_machine_test {
+
 using namespace std::chrono_literals;
 using khive::BreakerCause;
 using khive::BreakerState;
@@ -620,3 +622,5 @@ TEST_CASE("BreakerMachine: keeps its promises over thousands of random lives", "
     }
     SUCCEED();
 }
+
+} // namespace khive_tests::breaker_machine_test

@@ -14,6 +14,8 @@
 #include <utility>
 #include <vector>
 
+namespace khive_tests::token_bucket_test {
+
 using namespace std::chrono_literals;
 using khive::Duration;
 using khive::TimePoint;
@@ -339,3 +341,5 @@ TEST_CASE("TokenBucket: at saturation hardly anything of the rate is lost", "[po
 
     CHECK(khive::to_seconds(now - start) * rate == Approx(count).epsilon(0.001));
 }
+
+} // namespace khive_tests::token_bucket_test

@@ -9,6 +9,8 @@
 #include <deque>
 #include <utility>
 
+namespace khive_tests::window_test {
+
 using namespace std::chrono_literals;
 using khive::Duration;
 using khive::TimePoint;
@@ -140,3 +142,5 @@ TEST_CASE("Window: of time holds all of the last nine tenths and nothing older t
     }
     SUCCEED();
 }
+
+} // namespace khive_tests::window_test
