@@ -5,6 +5,8 @@
 #include "support/catch.hpp"
 #include "support/scripted_client.hpp"
 
+#include <optional>
+#include <string>
 #include <vector>
 
 namespace khive_tests::client_rt_co_test {
@@ -105,6 +107,24 @@ TEST_CASE("CO-5: with a threshold of two the third request of a retry loop is no
     CHECK(time.run(api.post("/").idempotency_key("k").try_send()).error().kind() == ErrorKind::circuit_open);
     CHECK(time.run(api.post("/").idempotency_key("k").try_send()).error().kind() == ErrorKind::circuit_open);
     CHECK(api.server().requests().size() == 2);
+}
+
+TEST_CASE("CO-7: what answers say of a quota reaches the caller, and a limiter that the client uses follows it", "[defect][CO-7]")
+{
+    VirtualTime time;
+    TokenBucketRateLimiter limiter{{.rate = 1000, .burst = 1}};
+    auto api = scripted_client(
+        time, {ok().header("X-RateLimit-Limit", "2"), status(429).header("X-RateLimit-Limit", "0.5"), ok()}, patient(), limiter);
+    const auto follow = [&](const Headers& headers) {
+        limiter.set_rate(std::stod(std::string(headers.get_or("x-ratelimit-limit", "none"))), std::nullopt, time.now());
+    };
+
+    follow(time.run(api.get("/").send()).headers());
+    CHECK(time.elapsed() == 0s);
+    follow(time.run(api.get("/").try_send()).error().headers());
+    CHECK(time.elapsed() == 500ms);
+    CHECK(time.run(api.get("/").send()).ok());
+    CHECK(time.elapsed() == 2500ms);
 }
 
 } // namespace khive_tests::client_rt_co_test
