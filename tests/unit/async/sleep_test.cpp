@@ -5,6 +5,7 @@
 #include "support/guarded.hpp"
 #include "support/virtual_time.hpp"
 
+#include <boost/asio/detached.hpp>
 #include <boost/asio/strand.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <boost/asio/use_future.hpp>
