@@ -81,11 +81,6 @@ private:
     bool quiet_;
 };
 
-void rethrow(std::exception_ptr error)
-{
-    if (error) std::rethrow_exception(error);
-}
-
 int exit_code(const Runner& runner, const Options& options)
 {
     if (runner.interrupted()) return exit_interrupted;

@@ -27,9 +27,9 @@ std::string milliseconds(khive::Duration duration)
     return {digits.data(), end};
 }
 
-void append(std::string& line, std::string_view name, std::string_view json)
+void append(std::string& line, std::string_view name, std::string_view value)
 {
-    line.append(", \"").append(name).append("\": ").append(json);
+    line.append(", \"").append(name).append("\": ").append(value);
 }
 
 std::string format_waits(const Effort& effort)

@@ -9,7 +9,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <exception>
 #include <utility>
 
 namespace bulk {
@@ -28,11 +27,6 @@ bool was_refused_here(const khive::Result<khive::Response>& result)
 const khive::Ledger& ledger_of(const khive::Result<khive::Response>& result)
 {
     return result ? result->ledger() : result.error().ledger();
-}
-
-void rethrow(std::exception_ptr error)
-{
-    if (error) std::rethrow_exception(error);
 }
 
 } // namespace

@@ -14,9 +14,17 @@
 #include <khive/core/result.hpp>
 
 #include <cstddef>
+#include <exception>
 #include <optional>
+#include <utility>
 
 namespace bulk {
+
+/// The end of a coroutine that was spawned: what it threw comes out of `io_context::run`.
+inline void rethrow(std::exception_ptr error)
+{
+    if (error) std::rethrow_exception(std::move(error));
+}
 
 /// Sends every line of the input and writes its result, a bounded number of lines at a time.
 ///
