@@ -258,7 +258,7 @@ TEST_CASE("Hostile: a connection that dies under a POST is reported and the POST
 TEST_CASE("Hostile: an answer that comes after its call has given up is nobody's", "[hostile][connection]")
 {
     const auto server = make_server(GENERATE(Transport::tcp, Transport::tls));
-    server->reply(ok()).reply(raw(forged).after(1s)).reply(ok(own_body).after(1500ms)); // it comes while the next call waits
+    server->reply(ok()).reply(raw(forged).after(2s)).reply(ok(own_body).after(2500ms)); // it comes while the next call waits
     asio::io_context io;
     const AsyncAPIClient api{io, options_for(*server)};
     REQUIRE(run(io, api.get("/").try_send()).has_value());

@@ -107,7 +107,9 @@ inline std::unique_ptr<FaultServer> make_server(Transport transport, Script::Han
 inline ClientOptions options_for(const FaultServer& server)
 {
     ClientOptions options(server.url("localhost"));
-    options.tls(trusting(test_identity().root)).timeouts({.total = 20s}).raise_for_status(false);
+    options.tls(trusting(test_identity().root))
+        .timeouts({.connect = 15s, .tls_handshake = 15s, .total = 20s})
+        .raise_for_status(false);
     return options;
 }
 

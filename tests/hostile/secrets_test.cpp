@@ -194,6 +194,7 @@ void examine_connections(Examiner& examiner)
         ClientOptions options =
             secretive(examiner, "https://user-hunter2:password-hunter2@localhost:" + std::to_string(server->port()));
         TlsContext nobody;
+        options.timeouts({.total = 30s}); // it is to hear of the certificate
         options.tls(trusts ? trusting(TestIdentity().root) : nobody.trust_nothing());
         const AsyncAPIClient api{io, options};
         examiner.examine(run(io, secret_request(api).try_send()));

@@ -90,16 +90,16 @@ TEST_CASE("Hostile: a stall within an answer ends with read_stall", "[hostile][s
     std::vector<Reply> replies;
     for (const Phase& phase : phases()) replies.push_back(raw(phase.before + phase.within.substr(0, 3)));
 
-    check_phases(replies, {.read_stall = 250ms, .total = 10s}, Timer::read_stall);
+    check_phases(replies, {.tls_handshake = 9s, .read_stall = 250ms, .total = 10s}, Timer::read_stall);
 }
 
 TEST_CASE("Hostile: a drip within an answer ends with the total time, which progress does not restart", "[hostile][slow]")
 {
     std::vector<Reply> replies;
     for (const Phase& phase : phases())
-        replies.push_back(raw(phase.before + phase.within).at_once(phase.before.size()).in_pieces(1, 150ms));
+        replies.push_back(raw(phase.before + phase.within).at_once(phase.before.size()).in_pieces(1, 300ms));
 
-    check_phases(replies, {.read_stall = 1500ms, .total = 2s}, Timer::total);
+    check_phases(replies, {.tls_handshake = 3s, .read_stall = 3s, .total = 3s}, Timer::total);
 }
 
 TEST_CASE("Hostile: a drip within an attempt ends with its time", "[hostile][slow]")
@@ -118,7 +118,7 @@ TEST_CASE("Hostile: a drip within an attempt ends with its time", "[hostile][slo
 TEST_CASE("Hostile: silence after a request ends with first_byte, or with the total time", "[hostile][slow]")
 {
     const auto [timeouts, expected] =
-        GENERATE(table<Timeouts, Timer>({{{.first_byte = 200ms}, Timer::first_byte}, {{.total = 1s}, Timer::total}}));
+        GENERATE(table<Timeouts, Timer>({{{.first_byte = 200ms}, Timer::first_byte}, {{.total = 3s}, Timer::total}}));
     const auto server = make_server(GENERATE(Transport::tcp, Transport::tls));
     server->reply(no_answer()).reply(ok(own_body));
     asio::io_context io;
@@ -133,7 +133,7 @@ TEST_CASE("Hostile: silence after a request ends with first_byte, or with the to
 TEST_CASE("Hostile: a request that nobody reads ends with the timer that was set for it", "[hostile][slow]")
 {
     const auto [timeouts, expected] =
-        GENERATE(table<Timeouts, Timer>({{{.write_stall = 250ms}, Timer::write_stall}, {{.total = 1s}, Timer::total}}));
+        GENERATE(table<Timeouts, Timer>({{{.write_stall = 250ms}, Timer::write_stall}, {{.total = 3s}, Timer::total}}));
     const auto server = make_server(GENERATE(Transport::tcp, Transport::tls));
     server->on_request_bytes(no_answer().linger(30s)).reply(ok(own_body));
     asio::io_context io;

@@ -114,7 +114,7 @@ TEST_CASE("Faults: no answer ends by the timer that was set for it", "[integrati
 
 TEST_CASE("Faults: a slow drip ends with the total time", "[integration][faults]")
 {
-    const auto result = call(trickle(ok(std::string(1000, 'x')), 1, 2ms), {.total = 100ms});
+    const auto result = call(trickle(ok(std::string(1000, 'x')), 1, 20ms), {.total = 100ms});
 
     CHECK(kind_of(result) == ErrorKind::timeout);
     CHECK(result.error().timer() == Timer::total);
@@ -165,9 +165,9 @@ TEST_CASE("Faults: a TLS handshake that stalls ends in its own time", "[integrat
     asio::io_context io;
     TlsContext tls;
     tls.trust_nothing().add_ca_pem(identity.root.pem());
-    AsyncAPIClient api{io, ClientOptions(server.url("localhost")).tls(tls).timeouts({.tls_handshake = 100ms})};
+    AsyncAPIClient api{io, ClientOptions(server.url("localhost")).tls(tls).timeouts({.tls_handshake = 30s})};
 
-    const auto result = run(io, api.get("/").try_send());
+    const auto result = run(io, api.get("/").timeouts({.tls_handshake = 100ms}).try_send());
 
     CHECK(kind_of(result) == ErrorKind::timeout);
     CHECK(result.error().timer() == Timer::tls_handshake);

@@ -30,6 +30,32 @@
 
 namespace khive_tests {
 
+/// A port of 127.0.0.1 that nobody else is given as long as this lives; a server may listen there all the same.
+class ReservedPort {
+public:
+    ReservedPort() : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0))
+    {
+        const int shared = 1; // without it whoever listens there could not
+        ::setsockopt(socket_, SOL_SOCKET, SO_REUSEADDR, &shared, sizeof shared);
+        sockaddr_in address{};
+        address.sin_family = AF_INET;
+        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        socklen_t size = sizeof address;
+        ::bind(socket_, reinterpret_cast<const sockaddr*>(&address), size);
+        ::getsockname(socket_, reinterpret_cast<sockaddr*>(&address), &size);
+        number_ = ntohs(address.sin_port);
+    }
+    ~ReservedPort() { ::close(socket_); }
+    ReservedPort(const ReservedPort&) = delete;
+    ReservedPort& operator=(const ReservedPort&) = delete;
+
+    [[nodiscard]] std::uint16_t number() const noexcept { return number_; }
+
+private:
+    int socket_;
+    std::uint16_t number_ = 0;
+};
+
 /// How an `Nginx` is to behave.
 class NginxOptions {
 public:
@@ -79,11 +105,7 @@ public:
     explicit Nginx(NginxOptions options = {}) : options_(std::move(options))
     {
         write_files();
-        for (int attempt = 0; attempt < 5 && child_ < 0; ++attempt) {
-            port_ = free_port();
-            tls_port_ = free_port();
-            try_start();
-        }
+        try_start();
         if (child_ < 0) throw std::runtime_error("nginx does not start:\n" + log());
     }
     ~Nginx() { stop(); }
@@ -93,10 +115,10 @@ public:
     /// Is there an nginx on this machine?
     [[nodiscard]] static bool available() { return !binary().empty(); }
 
-    [[nodiscard]] std::uint16_t port() const noexcept { return port_; }
-    [[nodiscard]] std::uint16_t tls_port() const noexcept { return tls_port_; }
-    [[nodiscard]] std::string url() const { return "http://127.0.0.1:" + std::to_string(port_); }
-    [[nodiscard]] std::string tls_url() const { return "https://localhost:" + std::to_string(tls_port_); }
+    [[nodiscard]] std::uint16_t port() const noexcept { return port_.number(); }
+    [[nodiscard]] std::uint16_t tls_port() const noexcept { return tls_port_.number(); }
+    [[nodiscard]] std::string url() const { return "http://127.0.0.1:" + std::to_string(port()); }
+    [[nodiscard]] std::string tls_url() const { return "https://localhost:" + std::to_string(tls_port()); }
     /// The authority that its certificate goes back to, unless the options brought another.
     [[nodiscard]] const TestIdentity& identity() const noexcept { return identity_; }
     [[nodiscard]] pid_t pid() const noexcept { return child_; }
@@ -145,17 +167,6 @@ private:
         return address;
     }
 
-    static std::uint16_t free_port()
-    {
-        const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        sockaddr_in address = loopback(0);
-        socklen_t size = sizeof address;
-        ::bind(socket, reinterpret_cast<const sockaddr*>(&address), size);
-        ::getsockname(socket, reinterpret_cast<sockaddr*>(&address), &size);
-        ::close(socket);
-        return ntohs(address.sin_port);
-    }
-
     static bool accepts(std::uint16_t port)
     {
         const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -165,8 +176,7 @@ private:
         return connected;
     }
 
-    /// Does a worker of nginx answer? A master that has got no further than to listen dies of some signals and forgets others, and
-    /// the port may have gone to a stranger.
+    /// Does a worker of nginx answer? A master that has got no further than to listen dies of some signals and forgets others.
     static bool answers(std::uint16_t port)
     {
         const int socket = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -226,7 +236,7 @@ private:
     [[nodiscard]] std::string server_block(const std::string& here) const
     {
         std::ostringstream text;
-        text << "listen 127.0.0.1:" << port_ << ";\nlisten 127.0.0.1:" << tls_port_ << " ssl;\n"
+        text << "listen 127.0.0.1:" << port() << ";\nlisten 127.0.0.1:" << tls_port() << " ssl;\n"
              << "ssl_certificate " << here << "/server.pem;\nssl_certificate_key " << here << "/server.key;\n"
              << "ssl_session_cache shared:sessions:1m;\n";
         if (!options_.client_authority_.empty())
@@ -244,7 +254,7 @@ private:
         return text.str();
     }
 
-    /// Leaves `child_` negative if it did not come up, because another took a port say.
+    /// Leaves `child_` negative if it did not come up.
     void try_start()
     {
         const std::string program = binary();
@@ -254,7 +264,7 @@ private:
         const std::string prefix = directory_.path().string();
         child_ = spawn({program.c_str(), "-p", prefix.c_str(), "-e", errors.c_str(), "-c", file.c_str(), nullptr});
         const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds{20};
-        while (!answers(port_) || !accepts(tls_port_)) {
+        while (!answers(port()) || !accepts(tls_port())) {
             const bool gone = ::waitpid(child_, nullptr, WNOHANG) == child_;
             if (gone) child_ = -1;
             if (gone || std::chrono::steady_clock::now() > deadline) return stop();
@@ -285,8 +295,8 @@ private:
     NginxOptions options_;
     TestIdentity identity_;
     TempDirectory directory_;
-    std::uint16_t port_ = 0;
-    std::uint16_t tls_port_ = 0;
+    ReservedPort port_;
+    ReservedPort tls_port_;
     pid_t child_ = -1;
 };
 
