@@ -25,7 +25,7 @@ def costs(url, connections, body, mode):
 
 def memory(url):
     """Bytes of the heap: of a call that waits for its answer, its connection included, and of an idle connection."""
-    found, stderr = measure.run([measure.OUT / "khive_memory", url, 400, 400, 0], "small")
+    found, stderr = measure.run([measure.OUT / "khive_memory", url, 200, 200, 0], "small")
     if found["wrong"] != "0":
         raise SystemExit(f"{found['wrong']} wrong answers\n{stderr}")
     return {"bytes a call in flight": float(found["in_flight"]), "bytes an idle connection": float(found["idle"])}
@@ -61,4 +61,5 @@ def main(file):
     sys.exit(failed > 0)
 
 
-main(*sys.argv[1:])
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -15,6 +15,10 @@
 
 #include <malloc.h>
 
+#include <exception>
+#include <functional>
+#include <stdexcept>
+
 namespace asio = boost::asio;
 
 std::size_t heap()
@@ -29,15 +33,31 @@ asio::awaitable<void> get(race::Run& run, khive::AnyAPIClient api)
     run.answered(response.status(), response.body());
 }
 
-/// Until `done()`; looked at now and then.
+/// Until `done()`; looked at now and then, for half a minute.
 template <class Done>
 asio::awaitable<void> wait_until(Done done)
 {
     asio::steady_timer timer(co_await asio::this_coro::executor);
-    while (!done()) {
+    for (int looks = 0; !done(); ++looks) {
+        if (looks == 6000) throw std::runtime_error("waited in vain");
         timer.expires_after(std::chrono::milliseconds{5});
         co_await timer.async_wait(asio::use_awaitable);
     }
+}
+
+/// The heap once nothing comes or goes any more: connections give up their buffers a moment after they became idle.
+asio::awaitable<std::size_t> settled_heap()
+{
+    std::size_t last = 0;
+    int same = 0;
+    const auto settled = [&] {
+        const std::size_t now = heap();
+        same = now == last ? same + 1 : 0;
+        last = now;
+        return same >= 20;
+    };
+    co_await wait_until(std::ref(settled));
+    co_return last;
 }
 
 asio::awaitable<void> measure(race::Run& run, khive::AnyAPIClient api)
@@ -45,14 +65,14 @@ asio::awaitable<void> measure(race::Run& run, khive::AnyAPIClient api)
     const auto count = static_cast<std::size_t>(run.arguments.connections);
     const auto executor = co_await asio::this_coro::executor;
     co_await api.get("/small").send(); // what the first call of a client makes, once
-    const std::size_t before = heap();
+    const std::size_t before = co_await settled_heap();
     for (std::size_t i = 0; i < count; ++i) asio::co_spawn(executor, get(run, api), asio::detached);
     const auto all_wait = [api, count] { return api.connections().leased == count; };
     co_await wait_until(all_wait);
     const std::size_t in_flight = heap();
     const auto all_are_idle = [api] { return api.in_flight() == 0; };
     co_await wait_until(all_are_idle);
-    const std::size_t idle = heap();
+    const std::size_t idle = co_await settled_heap();
     std::printf("client=khive_memory in_flight=%zu idle=%zu wrong=%ld\n", (in_flight - before) / count, (idle - before) / count,
                 run.wrong());
 }
@@ -68,6 +88,8 @@ int main(int argc, char** argv)
     const khive::AsyncAPIClient api(io, options, khive::TokenBucketRateLimiter{{.rate = 1e9, .burst = 1e9}},
                                     khive::AsyncExecutor{{.max_concurrency = 100000}}, khive::CircuitBreaker{{}},
                                     khive::RetryWithBackoff{{}});
-    asio::co_spawn(io, measure(run, api), asio::detached);
+    asio::co_spawn(io, measure(run, api), [](std::exception_ptr error) {
+        if (error) std::rethrow_exception(error);
+    });
     io.run();
 }
