@@ -30,6 +30,16 @@
 
 namespace khive_tests {
 
+/// 127.0.0.1 and a port; 0 is any that is free.
+inline sockaddr_in loopback(std::uint16_t port)
+{
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    return address;
+}
+
 /// A port of 127.0.0.1 that nobody else is given as long as this lives; a server may listen there all the same.
 class ReservedPort {
 public:
@@ -37,9 +47,7 @@ public:
     {
         const int shared = 1; // without it whoever listens there could not
         ::setsockopt(socket_, SOL_SOCKET, SO_REUSEADDR, &shared, sizeof shared);
-        sockaddr_in address{};
-        address.sin_family = AF_INET;
-        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        sockaddr_in address = loopback(0);
         socklen_t size = sizeof address;
         ::bind(socket_, reinterpret_cast<const sockaddr*>(&address), size);
         ::getsockname(socket_, reinterpret_cast<sockaddr*>(&address), &size);
@@ -156,15 +164,6 @@ private:
         for (const char* path : {"/usr/sbin/nginx", "/usr/local/sbin/nginx", "/usr/bin/nginx"})
             if (std::filesystem::exists(path)) return path;
         return {};
-    }
-
-    static sockaddr_in loopback(std::uint16_t port)
-    {
-        sockaddr_in address{};
-        address.sin_family = AF_INET;
-        address.sin_port = htons(port);
-        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-        return address;
     }
 
     static bool accepts(std::uint16_t port)
