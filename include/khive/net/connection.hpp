@@ -133,6 +133,12 @@ public:
 
 private:
     enum class Stage : std::uint8_t { fresh, resolving, connecting, handshaking, idle, exchanging, closed };
+    /// What the server has sent before the first request of all, as TLS has it.
+    enum class Early : std::uint8_t {
+        none,
+        in_session, ///< an answer, which no read from the wire will bring
+        on_wire,    ///< session tickets or worse: it is read before the request is written
+    };
     class Step;
     /// Tells the keeper later that a dial could not be begun.
     class DialEnd final : public async::PostedTask {
@@ -157,6 +163,7 @@ private:
     void handshake();
     void dialled();
     void begin_exchange(const Outgoing& outgoing);
+    void begin_first();
     void begin_write();
     void pump_write();
     void pump_read();
@@ -223,6 +230,7 @@ private:
     std::string_view unsent_body_;
     bool closes_ = false; ///< the request is the last
     bool sent_ = false;   ///< all of the request is with the system
+    Early early_ = Early::none;
     boost::system::error_code write_failure_;
     ExchangeTimeouts timeouts_;
     Deadline stage_;  ///< of the present stage

@@ -40,6 +40,8 @@ public:
     [[nodiscard]] KHIVE_DECL TlsStep handshake();
     /// Decrypts into `into`; `bytes` says how much.
     [[nodiscard]] KHIVE_DECL TlsStep read(std::span<char> into, std::size_t& bytes);
+    /// Has plain text come already? `done` if so, and `read` still gives it; session tickets before it are taken.
+    [[nodiscard]] KHIVE_DECL TlsStep peek();
     /// Encrypts a part of `from`; `bytes` says how much.
     [[nodiscard]] KHIVE_DECL TlsStep write(std::span<const char> from, std::size_t& bytes);
     /// Puts a close_notify into the output.

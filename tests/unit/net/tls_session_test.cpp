@@ -236,6 +236,25 @@ TEST_CASE("TlsSession: close_notify is told from the end of the wire", "[net][tl
     CHECK(step == TlsStep::closed);
 }
 
+TEST_CASE("TlsSession: tells of text that has come already, past session tickets, and leaves it there", "[net][tls]")
+{
+    Pair pair;
+    REQUIRE(pair.shake_hands() == TlsStep::done);
+    while (pair.carry_in()) {} // the tickets
+    CHECK(pair.session->peek() == TlsStep::read);
+    CHECK(pair.session->at_rest());
+
+    pair.server.write("unasked");
+    REQUIRE(pair.carry_in());
+    CHECK(pair.session->peek() == TlsStep::done);
+    CHECK(pair.session->peek() == TlsStep::done);
+    CHECK(pair.read().first == "unasked");
+
+    SSL_shutdown(pair.server.ssl());
+    REQUIRE(pair.carry_in());
+    CHECK(pair.session->peek() == TlsStep::closed);
+}
+
 TEST_CASE("TlsSession: says goodbye with close_notify", "[net][tls]")
 {
     Pair pair;

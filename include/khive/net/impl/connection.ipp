@@ -286,13 +286,10 @@ KHIVE_DECL void Connection::begin_exchange(const Outgoing& outgoing)
     if (now_in_ == Stage::idle) {
         now_in_ = Stage::exchanging;
         stage_deadline(Timer::write_stall, timeouts_.write_stall, began_);
-        if (probe && (reading_ || wire_->readable_now())) {
+        if (probe && (reading_ || wire_->readable_now()))
             end(lost_before_request());
-        } else {
-            // What is there before the first request will pass for its answer, and the true one must not pass for the next.
-            closes_ = closes_ || (!end_.reused && !tls_ && wire_->readable_now());
-            begin_write();
-        }
+        else
+            end_.reused ? begin_write() : begin_first();
     } else {
         // Between the grant and now: by its owner, or its watch, begun by another thread just before, has found its end.
         ended_ = true;
@@ -301,6 +298,25 @@ KHIVE_DECL void Connection::begin_exchange(const Outgoing& outgoing)
             Error{closed_by_owner_ ? ErrorKind::closed : ErrorKind::connection_lost}.with_retryable(!closed_by_owner_);
         if (!closed_by_owner_) end_.error = lost_before_request();
     }
+}
+
+/// An answer that is there before the first request will pass for its own, and the true one must not pass for the next.
+KHIVE_DECL void Connection::begin_first()
+{
+    if (tls_) {
+        const TlsStep there = tls_->peek();
+        if (there == TlsStep::closed) return end(lost_before_request());
+        if (there == TlsStep::failed) return end(tls_->error());
+        if (there == TlsStep::read && (reading_ || wire_->readable_now())) {
+            early_ = Early::on_wire;
+            return pump_read();
+        }
+        early_ = there == TlsStep::done ? Early::in_session : Early::none;
+        if (!tls_->at_rest()) closes_ = true;
+    } else if (wire_->readable_now()) {
+        closes_ = true;
+    }
+    begin_write();
 }
 
 /// Where nothing else goes on the answer is looked for at once; else after a turn of the scheduler, by when it is often there.
@@ -401,7 +417,13 @@ KHIVE_DECL void Connection::sent_all()
 
 KHIVE_DECL void Connection::pump_read()
 {
-    if (!reading_ && !ended_) start_read();
+    if (reading_ || ended_) return;
+    if (early_ == Early::in_session) {
+        early_ = Early::none;
+        decrypt();
+    } else {
+        start_read();
+    }
 }
 
 KHIVE_DECL void Connection::start_read()
@@ -441,7 +463,9 @@ KHIVE_DECL void Connection::has_read(boost::system::error_code error, std::size_
     } else if (now_in_ == Stage::idle) {
         watch_tls(error);
     } else if (now_in_ == Stage::exchanging && !ended_) {
-        if (error == asio::error::eof)
+        if (early_ == Early::on_wire)
+            error ? end(lost_before_request()) : begin_first();
+        else if (error == asio::error::eof)
             step_to(reader_.end_of_stream(!tls_));
         else if (error && reader_.head_done())
             step_to(reader_.end_of_stream(false)); // a reset truncates as a FIN does

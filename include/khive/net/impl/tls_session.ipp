@@ -222,6 +222,15 @@ KHIVE_DECL TlsStep TlsSession::read(std::span<char> into, std::size_t& bytes)
     return result == 1 ? TlsStep::done : step_of(result);
 }
 
+KHIVE_DECL TlsStep TlsSession::peek()
+{
+    ERR_clear_error();
+    char first = 0;
+    std::size_t bytes = 0;
+    const int result = SSL_peek_ex(ssl_, &first, 1, &bytes);
+    return result == 1 ? TlsStep::done : step_of(result);
+}
+
 KHIVE_DECL TlsStep TlsSession::write(std::span<const char> from, std::size_t& bytes)
 {
     ERR_clear_error();
