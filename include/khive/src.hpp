@@ -48,7 +48,12 @@
 #include <khive/net/impl/async_exchange.ipp>
 #include <khive/net/impl/base64.ipp>
 #include <khive/net/impl/connection.ipp>
+#include <khive/net/impl/connection_dial.ipp>
+#include <khive/net/impl/connection_exchange.ipp>
 #include <khive/net/impl/connection_pool.ipp>
+#include <khive/net/impl/connection_pool_checkout.ipp>
+#include <khive/net/impl/connection_pool_dial.ipp>
+#include <khive/net/impl/connection_pool_idle.ipp>
 #include <khive/net/impl/tcp_wire.ipp>
 #include <khive/net/impl/tls_context.ipp>
 #include <khive/net/impl/tls_session.ipp>

@@ -171,8 +171,10 @@ private:
     void flush_tls();
     [[nodiscard]] Error encrypt();
     void written(boost::system::error_code error, std::size_t bytes);
+    void request_written(boost::system::error_code error, std::size_t bytes);
     void sent_all();
     void has_read(boost::system::error_code error, std::size_t bytes);
+    void answer_read(boost::system::error_code error, std::size_t bytes);
     void received(std::size_t bytes);
     void decrypt();
     void step_to(http::ReadStep step);

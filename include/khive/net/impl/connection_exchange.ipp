@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <khive/http/method.hpp>
+#include <khive/net/connection.hpp>
+#include <khive/net/impl/connection_step.ipp>
+
+#include <boost/asio/error.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace khive::inline KHIVE_ABI::net {
+namespace detail {
+
+inline std::span<const char> bytes_of(std::string_view text)
+{
+    return {text.data(), text.size()};
+}
+
+/// TLS records that wait to be written: no more of the request is encrypted beyond it.
+inline constexpr std::size_t enough_output = 64 * 1024;
+
+} // namespace detail
+
+KHIVE_DECL void Connection::exchange(const Outgoing& outgoing, const ExchangeTimeouts& timeouts, const Deadline& deadline,
+                                     Attempt& attempt, TimePoint now, async::Completion rest, bool resumes_here)
+{
+    // With several threads the exchange may be over, and its caller gone, before this function has returned.
+    const ConnectionPtr alive(this);
+    Step step(*this);
+    rest_ = std::move(rest);
+    resumes_here_ = resumes_here;
+    attempt_ = &attempt;
+    unsent_head_ = outgoing.head;
+    unsent_body_ = outgoing.body;
+    closes_ = outgoing.closes;
+    sent_ = false;
+    timeouts_ = timeouts;
+    total_ = deadline;
+    write_failure_ = {};
+    reusable_ = false;
+    end_ = {};
+    end_.reused = serial_.fetch_add(1, std::memory_order_relaxed) > 0;
+    began_ = now;
+    reader_.start(outgoing.head_method);
+    if (std::exchange(watching_, false)) wire_->cancel();
+    step.act([&] { begin_exchange(outgoing); });
+    step.finish(false);
+}
+
+KHIVE_DECL void Connection::begin_exchange(const Outgoing& outgoing)
+{
+    const bool probe = !std::exchange(probed_, false) && end_.reused && !outgoing.idempotent;
+    if (now_in_ == Stage::idle) {
+        now_in_ = Stage::exchanging;
+        stage_deadline(Timer::write_stall, timeouts_.write_stall, began_);
+        if (probe && (reading_ || wire_->readable_now()))
+            end(lost_before_request());
+        else
+            end_.reused ? begin_write() : begin_first();
+    } else {
+        // Between the grant and now: by its owner, or its watch, begun by another thread just before, has found its end.
+        ended_ = true;
+        // First what takes no memory: without any for more it stays.
+        end_.error =
+            Error{closed_by_owner_ ? ErrorKind::closed : ErrorKind::connection_lost}.with_retryable(!closed_by_owner_);
+        if (!closed_by_owner_) end_.error = lost_before_request();
+    }
+}
+
+/// An answer that is there before the first request will pass for its own, and the true one must not pass for the next.
+KHIVE_DECL void Connection::begin_first()
+{
+    if (tls_) {
+        const TlsStep there = tls_->peek();
+        if (there == TlsStep::closed) return end(lost_before_request());
+        if (there == TlsStep::failed) return end(tls_->error());
+        if (there == TlsStep::read && (reading_ || wire_->readable_now())) {
+            early_ = Early::on_wire;
+            return pump_read();
+        }
+        early_ = there == TlsStep::done ? Early::in_session : Early::none;
+        if (!tls_->at_rest()) closes_ = true;
+    } else if (wire_->readable_now()) {
+        closes_ = true;
+    }
+    begin_write();
+}
+
+/// Where nothing else goes on the answer is looked for at once; else after a turn of the scheduler, by when it is often there.
+/// Each saves a system call where it is used, and costs one where it is not.
+KHIVE_DECL void Connection::begin_write()
+{
+    if (!alone || tls_ || !unsent_body_.empty()) return pump_write();
+    const std::size_t bytes = wire_->try_write(detail::bytes_of(unsent_head_));
+    if (bytes == 0) return pump_write();
+    end_.wrote = true;
+    attempt_->bytes_sent += bytes;
+    unsent_head_.remove_prefix(bytes);
+    sent_all();
+}
+
+KHIVE_DECL void Connection::pump_write()
+{
+    if (writing_ || ended_) return;
+    WriteBuffers out{detail::bytes_of(unsent_head_), detail::bytes_of(unsent_body_)};
+    if (tls_) {
+        if (auto failed = encrypt(); failed.kind() != ErrorKind{}) return end(std::move(failed));
+        out = {tls_->output(), {}};
+    }
+    wire_->write_some(out, self());
+    writing_ = true;
+    ++pending_;
+}
+
+KHIVE_DECL Error Connection::encrypt()
+{
+    while (!request_sent() && tls_->output_size() < detail::enough_output) {
+        std::string_view& part = unsent_head_.empty() ? unsent_body_ : unsent_head_;
+        std::size_t taken = 0;
+        if (const auto step = tls_->write(detail::bytes_of(part), taken); step != TlsStep::done)
+            return step == TlsStep::failed ? tls_->error() : Error{ErrorKind::tls}.with_message("TLS failed: cannot write");
+        part.remove_prefix(taken);
+    }
+    return Error{};
+}
+
+KHIVE_DECL void Connection::request_written(boost::system::error_code error, std::size_t bytes)
+{
+    if (sent_) {
+        if (!error) flush_tls(); // an answer of TLS's own went out
+    } else if (error) {
+        // The answer that explains it may be on its way: a 413, say. Read before giving up.
+        write_failure_ = error;
+        stage_deadline(Timer::read_stall, timeouts_.read_stall, time_.now());
+        pump_read();
+    } else {
+        end_.wrote = true;
+        attempt_->bytes_sent += bytes;
+        if (!tls_) {
+            const std::size_t of_head = std::min(bytes, unsent_head_.size());
+            unsent_head_.remove_prefix(of_head);
+            unsent_body_.remove_prefix(bytes - of_head);
+        }
+        sent_all();
+    }
+}
+
+KHIVE_DECL void Connection::sent_all()
+{
+    const TimePoint now = time_.now();
+    if (!request_sent() || (tls_ && tls_->output_size() != 0)) {
+        stage_deadline(Timer::write_stall, timeouts_.write_stall, now);
+        pump_write();
+        return pump_read(); // an early answer must be seen while a large body is still going out
+    }
+    sent_ = true;
+    attempt_->write = now - began_;
+    if (end_.any_answer)
+        stage_deadline(Timer::read_stall, timeouts_.read_stall, now);
+    else
+        stage_deadline(Timer::first_byte, timeouts_.first_byte, now);
+    pump_read();
+}
+
+KHIVE_DECL void Connection::pump_read()
+{
+    if (reading_ || ended_) return;
+    if (early_ == Early::in_session) {
+        early_ = Early::none;
+        decrypt();
+    } else {
+        start_read();
+    }
+}
+
+KHIVE_DECL void Connection::answer_read(boost::system::error_code error, std::size_t bytes)
+{
+    if (early_ == Early::on_wire)
+        error ? end(lost_before_request()) : begin_first();
+    else if (error == asio::error::eof)
+        step_to(reader_.end_of_stream(!tls_));
+    else if (error && reader_.head_done())
+        step_to(reader_.end_of_stream(false)); // a reset truncates as a FIN does
+    else if (error)
+        end(lost(error));
+    else if (tls_)
+        decrypt();
+    else {
+        received(bytes);
+        step_to(reader_.commit(bytes));
+    }
+}
+
+KHIVE_DECL void Connection::received(std::size_t bytes)
+{
+    const TimePoint now = last_byte_ = time_.now();
+    attempt_->bytes_received += bytes;
+    if (!std::exchange(end_.any_answer, true)) attempt_->first_byte = now - began_ - attempt_->write;
+    stage_deadline(Timer::read_stall, timeouts_.read_stall, now);
+}
+
+KHIVE_DECL void Connection::decrypt()
+{
+    for (;;) {
+        std::size_t bytes = 0;
+        const TlsStep step = tls_->read(reader_.prepare(), bytes);
+        if (step == TlsStep::read) break;
+        if (step == TlsStep::closed) return step_to(reader_.end_of_stream(true));
+        if (step == TlsStep::failed)
+            return end(Error{tls_->error()}.with_retryable(false).with_maybe_processed(end_.wrote));
+        received(bytes);
+        const auto read = reader_.commit(bytes);
+        if (read != http::ReadStep::more) return step_to(read);
+    }
+    if (tls_->output_size() > 2 * detail::enough_output)
+        return end(Error{ErrorKind::protocol}
+                       .with_message("the server asks for answers at the TLS level and does not read them")
+                       .with_maybe_processed(end_.wrote));
+    flush_tls();
+    pump_read();
+}
+
+KHIVE_DECL void Connection::step_to(http::ReadStep step)
+{
+    switch (step) {
+    case http::ReadStep::more: return pump_read();
+    case http::ReadStep::done: return answered();
+    case http::ReadStep::failed: break;
+    }
+    Error error = reader_.error();
+    if (error.kind() == ErrorKind::connection_lost) return end(lost(write_failure_ ? write_failure_ : asio::error::eof));
+    const bool retryable = error.kind() == ErrorKind::truncated_body;
+    end(std::move(error).with_retryable(retryable).with_maybe_processed(true));
+}
+
+KHIVE_DECL void Connection::answered()
+{
+    attempt_->status = static_cast<std::uint16_t>(reader_.status());
+    attempt_->body = last_byte_ - began_ - attempt_->write - attempt_->first_byte;
+    bool clean = reader_.reusable() && reader_.keep_alive_max() != 0u && request_sent() && !write_failure_ && !writing_ &&
+                 !closes_;
+    if (tls_ && clean) {
+        // Session tickets may follow the answer; anything else does not belong there.
+        char unasked = 0;
+        std::size_t bytes = 0;
+        clean = tls_->read({&unasked, 1}, bytes) == TlsStep::read && tls_->at_rest();
+    }
+    reusable_ = clean;
+    end(Error{});
+}
+
+KHIVE_DECL Error Connection::lost(boost::system::error_code error) const
+{
+    const bool exchanging = now_in_ == Stage::exchanging;
+    std::string reason = exchanging ? "connection lost" : "connection lost during the TLS handshake";
+    if (error == asio::error::eof) reason += exchanging ? ": closed by the server before an answer" : ": closed by the server";
+    return Error{exchanging ? ErrorKind::connection_lost : ErrorKind::tls}
+        .with_message(std::move(reason))
+        .with_cause(error == asio::error::eof ? boost::system::error_code{} : error)
+        .with_retryable(true)
+        .with_maybe_processed(end_.wrote);
+}
+
+KHIVE_DECL Error Connection::lost_before_request()
+{
+    return Error{ErrorKind::connection_lost}
+        .with_message("connection lost: closed by the server, or something unasked was sent, before the request")
+        .with_retryable(true);
+}
+
+KHIVE_DECL void Connection::cancel_exchange(std::uint64_t serial)
+{
+    Step step(*this);
+    if (now_in_ == Stage::exchanging && serial_.load(std::memory_order_relaxed) == serial)
+        end(Error{ErrorKind::cancelled}.with_maybe_processed(end_.wrote));
+    step.finish(false);
+}
+
+} // namespace khive::inline KHIVE_ABI::net

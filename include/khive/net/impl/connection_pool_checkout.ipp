@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <khive/core/yield_point.hpp>
+#include <khive/net/connection_pool.hpp>
+#include <khive/net/impl/connection_pool_idle.ipp>
+
+#include <mutex>
+#include <optional>
+#include <utility>
+
+namespace khive::inline KHIVE_ABI::net {
+
+// --- Lease -----------------------------------------------------------------------------------------------------------
+
+KHIVE_DECL Lease& Lease::operator=(Lease&& other) noexcept
+{
+    if (this != &other) {
+        reset();
+        pool_ = std::move(other.pool_);
+        connection_ = std::move(other.connection_);
+    }
+    return *this;
+}
+
+KHIVE_DECL Lease::~Lease()
+{
+    reset();
+}
+
+KHIVE_DECL void Lease::reset() noexcept
+{
+    if (!connection_) return;
+    const auto pool = std::move(pool_);
+    KHIVE_YIELD_POINT();
+    pool->give_back(std::move(connection_));
+}
+
+KHIVE_DECL void ConnectionPool::give_back(ConnectionPtr connection) noexcept
+{
+    std::unique_lock lock(mutex_);
+    auto& entry = *static_cast<OriginEntry*>(connection->pool_entry);
+    if (connection->reusable() && !is_closed()) {
+        const TimePoint now = connection->result().any_answer ? connection->last_byte() : time_.now();
+        machine_.returned(entry.counts);
+        make_idle(entry, std::move(connection), now);
+        const bool wanted = has_waiters();
+        if (wanted)
+            pump(std::move(lock), now);
+        else
+            lock.unlock();
+        KHIVE_YIELD_POINT();
+        sweeper_->arm(now + detail::watch_after);
+        if (wanted) dial_for_waiters();
+        return;
+    }
+    machine_.lease_closed(entry.counts);
+    forget(*connection);
+    drop_if_unused(entry);
+    const bool wanted = has_waiters();
+    lock.unlock();
+    KHIVE_YIELD_POINT();
+    connection->close();
+    if (wanted) dial_for_waiters();
+}
+
+// --- Checkout --------------------------------------------------------------------------------------------------------
+
+KHIVE_DECL std::optional<Lease> ConnectionPool::try_checkout(OriginEntry& entry, TimePoint now)
+{
+    ConnectionPtr connection;
+    bool graves = false;
+    {
+        const std::lock_guard lock(mutex_);
+        if (is_closed() || entry.counts.waiting != 0) return std::nullopt;
+        connection = pop_idle(entry, false, now);
+        graves = !graves_.empty();
+    }
+    KHIVE_YIELD_POINT();
+    if (graves) bury();
+    if (!connection) return std::nullopt;
+    return Lease(self(), std::move(connection));
+}
+
+KHIVE_DECL std::optional<Error> ConnectionPool::refuse(const async::WaitRequest& request, TimePoint)
+{
+    if (!static_cast<const OriginEntry*>(request.key)->origin.tls || tls_.has_trust_anchors()) return std::nullopt;
+    return Error{ErrorKind::no_trust_anchors}.with_message(
+        "no trust anchors: no certificate authority is loaded, so no server can be verified; install ca-certificates, set "
+        "SSL_CERT_FILE, or add one to the TlsContext");
+}
+
+KHIVE_DECL bool ConnectionPool::is_exhausted(const OriginEntry& entry) const
+{
+    const std::lock_guard lock(mutex_);
+    return !is_closed() && machine_.newcomer_waits(entry.counts);
+}
+
+KHIVE_DECL async::WaitRequest ConnectionPool::checkout(OriginEntry& entry, const Deadline& deadline,
+                                                       const CheckoutTimeouts& timeouts, bool fresh)
+{
+    if (entry.origin.tls) (void)tls_.has_trust_anchors(); // looks at files, the first time: not under the lock
+    const TimePoint now = time_.now();
+    async::WaitRequest request;
+    request.key = &entry;
+    request.fresh = fresh;
+    request.dial = timeouts.dial;
+    const bool waits = is_exhausted(entry);
+    const Deadline patience{saturating_add(now, timeouts.pool_wait), Timer::pool_wait, timeouts.pool_wait};
+    // With a dial under way the dial's own timers apply.
+    const Deadline until = waits ? earlier(deadline, patience) : deadline;
+    request.deadline = until.at;
+    request.timer = until.timer;
+    request.timer_value = until.value;
+    request.timeout_kind = until.timer == Timer::pool_wait ? ErrorKind::pool_timeout : ErrorKind::timeout;
+    return request;
+}
+
+KHIVE_DECL bool ConnectionPool::try_grant(const async::WaitRequest& head, TimePoint now) noexcept
+{
+    auto& entry = *static_cast<OriginEntry*>(head.key);
+    ConnectionPtr connection = pop_idle(entry, head.fresh, now);
+    if (!connection) return false;
+    head.granted = connection.detach();
+    return true;
+}
+
+KHIVE_DECL Lease ConnectionPool::make_grant(const async::WaitRequest& request) noexcept
+{
+    auto* const granted = static_cast<Connection*>(std::exchange(request.granted, nullptr));
+    return {self(), ConnectionPtr(granted, false)};
+}
+
+KHIVE_DECL bool ConnectionPool::blocks(const async::WaitRequest& head) const noexcept
+{
+    if (machine_.total().idle == 0) return true; // nobody behind it can be served either
+    // Those behind it must not for ever take what would make room for it.
+    return machine_.plan(static_cast<const OriginEntry*>(head.key)->counts) == DialPlan::make_room;
+}
+
+KHIVE_DECL bool ConnectionPool::has_to_queue(const async::WaitRequest& newcomer) const noexcept
+{
+    return static_cast<const OriginEntry*>(newcomer.key)->counts.waiting != 0;
+}
+
+KHIVE_DECL bool ConnectionPool::is_full(const async::WaitRequest& newcomer) const noexcept
+{
+    return machine_.lacking() >= max_waiting() &&
+           machine_.newcomer_waits(static_cast<const OriginEntry*>(newcomer.key)->counts);
+}
+
+KHIVE_DECL void ConnectionPool::on_join(const async::WaitRequest& request) noexcept
+{
+    machine_.joined(static_cast<OriginEntry*>(request.key)->counts);
+}
+
+KHIVE_DECL void ConnectionPool::on_leave(const async::WaitRequest& request) noexcept
+{
+    auto& entry = *static_cast<OriginEntry*>(request.key);
+    if (request.under_way != nullptr) static_cast<Connection*>(request.under_way)->made_for = nullptr;
+    machine_.left(entry.counts);
+}
+
+KHIVE_DECL void ConnectionPool::after_join(async::Waiter& newcomer)
+{
+    ConnectionPtr dial;
+    try {
+        const std::lock_guard lock(mutex_);
+        if (auto* request = find(newcomer)) dial = plan_dial(*request); // there was nothing for those who wait longer
+    } catch (...) {
+        bury();
+        throw;
+    }
+    bury();
+    if (dial) dial->dial(newcomer.request().dial);
+    serve_those_held_up();
+}
+
+} // namespace khive::inline KHIVE_ABI::net

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <khive/core/yield_point.hpp>
+#include <khive/net/connection_pool.hpp>
+#include <khive/net/impl/connection_pool_idle.ipp>
+
+#include <algorithm>
+#include <mutex>
+#include <utility>
+
+namespace khive::inline KHIVE_ABI::net {
+
+KHIVE_DECL ConnectionPtr ConnectionPool::new_connection(async::WaitRequest& request)
+{
+    auto& entry = *static_cast<OriginEntry*>(request.key);
+    if (entry.idle.capacity() <= entry.counts.open()) entry.idle.reserve(2 * entry.counts.open() + 1);
+    ConnectionSetup setup{entry.origin, executor_, network_, tls_, limits_};
+    ConnectionPtr connection(new Connection(setup, std::static_pointer_cast<ConnectionPool>(shared_from_this())));
+    connection->pool_entry = &entry;
+    connection->made_for = &request;
+    connection->kept = connection;
+    request.under_way = connection.get();
+    live_.push_back(*connection);
+    machine_.dialling(entry.counts);
+    return connection;
+}
+
+KHIVE_DECL ConnectionPool::OriginEntry* ConnectionPool::oldest_idle_but(const OriginEntry& entry) noexcept
+{
+    OriginEntry* oldest = nullptr;
+    for (auto& [origin, other] : entries_) {
+        if (&other == &entry || other.idle.empty()) continue;
+        if (oldest == nullptr || other.idle.front()->idle.since < oldest->idle.front()->idle.since) oldest = &other;
+    }
+    return oldest;
+}
+
+/// A connection to dial for a caller that waits, if it has none yet and the caps leave room. Under the lock.
+KHIVE_DECL ConnectionPtr ConnectionPool::plan_dial(async::WaitRequest& request)
+{
+    if (request.under_way != nullptr || is_closed()) return nullptr;
+    auto& entry = *static_cast<OriginEntry*>(request.key);
+    DialPlan plan = machine_.plan(entry.counts);
+    if (plan == DialPlan::wait && request.fresh && !entry.idle.empty() && entry.counts.lacking() != 0) {
+        forget_idle(entry, 0); // a used one does not help, and is in the way
+        plan = machine_.plan(entry.counts);
+    }
+    if (plan == DialPlan::make_room) {
+        OriginEntry& other = *oldest_idle_but(entry);
+        forget_idle(other, 0);
+        drop_if_unused(other);
+    }
+    return plan == DialPlan::wait ? nullptr : new_connection(request);
+}
+
+KHIVE_DECL void ConnectionPool::dial_for_waiters() noexcept
+{
+    std::array<std::pair<ConnectionPtr, DialTimeouts>, 16> dials;
+    for (bool more = true; more;) {
+        std::size_t planned = 0;
+        const async::WaitRequest* starved = nullptr; // there is no memory for its connection
+        std::unique_lock lock(mutex_);
+        for_each_waiting([&](async::WaitRequest& request) {
+            try {
+                if (auto dial = plan_dial(request)) dials[planned++] = {std::move(dial), request.dial};
+            } catch (...) {
+                starved = &request;
+                return false;
+            }
+            return planned < dials.size() && machine_.lacking() != 0 && machine_.has_room();
+        });
+        more = starved != nullptr || planned == dials.size();
+        if (starved != nullptr)
+            end_wait(std::move(lock), *starved, detail::no_memory(ErrorKind::connect));
+        else
+            lock.unlock();
+        bury();
+        for (std::size_t i = 0; i < planned; ++i) std::exchange(dials[i].first, nullptr)->dial(dials[i].second);
+    }
+    serve_those_held_up();
+}
+
+/// Whoever had to let an older caller of another origin go first.
+KHIVE_DECL void ConnectionPool::serve_those_held_up() noexcept
+{
+    KHIVE_YIELD_POINT();
+    std::unique_lock lock(mutex_);
+    if (has_waiters() && machine_.total().idle != 0) pump(std::move(lock), time_.now());
+}
+
+KHIVE_DECL void ConnectionPool::on_dialled(Connection& dialled, Error error) noexcept
+{
+    const ConnectionPtr connection(&dialled);
+    const TimePoint now = time_.now();
+    std::unique_lock lock(mutex_);
+    auto& entry = *static_cast<OriginEntry*>(connection->pool_entry);
+    if (!std::exchange(connection->kept, nullptr)) return;
+    async::WaitRequest* const made_for = std::exchange(connection->made_for, nullptr);
+    if (made_for != nullptr) made_for->under_way = nullptr;
+    if (error.kind() == ErrorKind{} && !is_closed()) {
+        machine_.dialled(entry.counts);
+        const double jitter = 1.0 - 0.1 * random_.uniform();
+        connection->retires = saturating_add(now, from_seconds(to_seconds(options_.max_lifetime) * jitter));
+        make_idle(entry, connection, now);
+        pump(std::move(lock), now);
+        sweeper_->arm(now + detail::watch_after);
+        return dial_for_waiters();
+    }
+    machine_.dial_failed(entry.counts);
+    forget(*connection);
+    drop_if_unused(entry);
+    if (made_for != nullptr) // whoever else counted on it gets a dial of its own
+        end_wait(std::move(lock), *made_for, std::move(error));
+    else
+        lock.unlock();
+    connection->close();
+    dial_for_waiters();
+}
+
+} // namespace khive::inline KHIVE_ABI::net

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <khive/core/yield_point.hpp>
+#include <khive/net/connection_pool.hpp>
+
+#include <algorithm>
+#include <array>
+#include <iterator>
+#include <utility>
+#include <vector>
+
+namespace khive::inline KHIVE_ABI::net {
+namespace detail {
+
+/// An idle connection is watched from this age on; before, watching would cost every request of a busy client a system call.
+inline constexpr Duration watch_after = std::chrono::milliseconds{50};
+/// A connection that has been idle for less is used without a look at its socket.
+inline constexpr Duration trusted_for = std::chrono::milliseconds{2};
+
+/// The server's own idle limit less a margin, since its clock starts earlier than ours.
+inline Duration trusted_keep_alive(Duration hint) noexcept
+{
+    constexpr Duration margin = std::chrono::seconds{1};
+    return hint > 2 * margin ? hint - margin : hint / 2;
+}
+
+} // namespace detail
+
+/// Wakes up while anything is idle.
+class ConnectionPool::Sweeper final : public async::TimerNode {
+public:
+    Sweeper(ConnectionPool& pool, async::TimeService& time) : pool_(pool), time_(time) {}
+    ~Sweeper() { time_.disarm(*this); }
+    void arm(TimePoint due) { time_.arm(*this, due); }
+
+private:
+    TimePoint on_time(TimePoint now) noexcept override { return pool_.sweep(now); }
+
+    ConnectionPool& pool_;
+    async::TimeService& time_;
+};
+
+KHIVE_DECL TimePoint ConnectionPool::sweep(TimePoint now) noexcept
+{
+    TimePoint next = no_deadline;
+    std::vector<ConnectionPtr> to_watch;
+    {
+        const std::lock_guard lock(mutex_);
+        try {
+            to_watch.reserve(machine_.total().idle);
+        } catch (...) {
+            return now + detail::watch_after;
+        }
+        for (auto at = entries_.begin(); at != entries_.end();) {
+            OriginEntry& entry = (at++)->second;
+            for (std::size_t i = entry.idle.size(); i-- > 0;) {
+                Connection& connection = *entry.idle[i];
+                if (connection.idle.expires <= now) {
+                    forget_idle(entry, i);
+                    continue;
+                }
+                const bool old = connection.idle.since + detail::watch_after <= now;
+                if (old && !std::exchange(connection.idle.watched, true)) to_watch.push_back(&connection);
+                next = std::min(
+                    {next, connection.idle.expires, old ? no_deadline : connection.idle.since + detail::watch_after});
+            }
+            drop_if_unused(entry);
+        }
+    }
+    for (const auto& connection : to_watch) connection->watch();
+    bury();
+    return next;
+}
+
+KHIVE_DECL void ConnectionPool::on_idle_ended(Connection& connection) noexcept
+{
+    {
+        const std::lock_guard lock(mutex_);
+        if (connection.pool_entry == nullptr) return; // forgotten meanwhile
+        auto& entry = *static_cast<OriginEntry*>(connection.pool_entry);
+        const auto at = std::ranges::find_if(entry.idle, [&](const ConnectionPtr& c) { return c.get() == &connection; });
+        if (at == entry.idle.end()) return; // leased meanwhile: the exchange will find out
+        forget_idle(entry, static_cast<std::size_t>(at - entry.idle.begin()));
+        drop_if_unused(entry);
+    }
+    bury();
+    dial_for_waiters();
+}
+
+KHIVE_DECL void ConnectionPool::forget_idle(OriginEntry& entry, std::size_t index) noexcept
+{
+    ConnectionPtr connection = std::move(entry.idle[index]);
+    entry.idle.erase(entry.idle.begin() + static_cast<std::ptrdiff_t>(index));
+    machine_.idle_closed(entry.counts);
+    forget(*connection);
+    graves_.push_back(*connection);
+    connection->kept = connection;
+}
+
+/// It is none of this pool's any more.
+KHIVE_DECL void ConnectionPool::forget(Connection& connection) noexcept
+{
+    live_.erase(live_.iterator_to(connection));
+    connection.pool_entry = nullptr; // the record may go, and the idle watch may still have something to say
+}
+
+KHIVE_DECL void ConnectionPool::bury() noexcept
+{
+    for (;;) {
+        ConnectionPtr closing;
+        {
+            const std::lock_guard lock(mutex_);
+            if (graves_.empty()) return;
+            closing = std::exchange(graves_.front().kept, nullptr);
+            graves_.pop_front();
+        }
+        closing->close();
+    }
+}
+
+KHIVE_DECL void ConnectionPool::make_idle(OriginEntry& entry, ConnectionPtr connection, TimePoint now) noexcept
+{
+    Duration keep = options_.idle_timeout;
+    if (const auto hint = connection->reader().keep_alive_timeout())
+        keep = std::min(keep, detail::trusted_keep_alive(*hint));
+    const std::uint64_t uses = connection->uses();
+    connection->idle = {now, std::min(saturating_add(now, keep), connection->retires), uses, uses > connection->idle.uses, false};
+    entry.idle.push_back(std::move(connection));
+}
+
+KHIVE_DECL ConnectionPtr ConnectionPool::pop_idle(OriginEntry& entry, bool fresh, TimePoint now) noexcept
+{
+    for (std::size_t i = entry.idle.size(); i-- > 0;) {
+        Connection& connection = *entry.idle[i];
+        if (fresh && connection.uses() != 0) continue;
+        const bool probe = now - connection.idle.since >= detail::trusted_for;
+        const bool is_sure = connection.idle.proven && !connection.idle.watched && !probe;
+        if (connection.idle.expires <= now || (!is_sure && !connection.wake(probe))) {
+            forget_idle(entry, i);
+            continue;
+        }
+        ConnectionPtr taken = std::move(entry.idle[i]);
+        taken->alone = machine_.total().leased == 0;
+        taken->idle.uses = taken->uses();
+        entry.idle.erase(entry.idle.begin() + static_cast<std::ptrdiff_t>(i));
+        machine_.leased(entry.counts);
+        return taken;
+    }
+    return nullptr;
+}
+
+KHIVE_DECL void ConnectionPool::discard_idle(OriginEntry& entry) noexcept
+{
+    {
+        const std::lock_guard lock(mutex_);
+        while (!entry.idle.empty()) forget_idle(entry, entry.idle.size() - 1);
+        drop_if_unused(entry);
+    }
+    bury();
+}
+
+} // namespace khive::inline KHIVE_ABI::net
