@@ -10,6 +10,7 @@
 #include <khive/testing/impl/event_queue.ipp>
 #include <khive/testing/impl/event_recorder.ipp>
 #include <khive/testing/impl/fault_server.ipp>
+#include <khive/testing/impl/fault_server_state.ipp>
 #include <khive/testing/impl/fault_session.ipp>
 #include <khive/testing/impl/faulty_api.ipp>
 #include <khive/testing/impl/received_request.ipp>
