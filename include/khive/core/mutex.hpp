@@ -2,19 +2,12 @@
 #pragma once
 
 #include <khive/core/config.hpp>
+#include <khive/core/detail/sanitizer.hpp>
 
 #include <atomic>
 #include <mutex>
 
-#if defined(__SANITIZE_THREAD__)
-#define KHIVE_RACE_DETECTOR
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define KHIVE_RACE_DETECTOR
-#endif
-#endif
-
-#if defined(KHIVE_RACE_DETECTOR)
+#if KHIVE_THREAD_SANITIZER
 #include <sanitizer/tsan_interface.h> // it is told of a mutex, so that it sees locks that are taken in either order too
 #define KHIVE_TELL_RACE_DETECTOR(verb, ...) __tsan_mutex_##verb(this __VA_OPT__(, ) __VA_ARGS__)
 #else
@@ -68,7 +61,6 @@ using MutexLock = std::unique_lock<Mutex>;
 } // namespace khive::inline KHIVE_ABI
 
 #undef KHIVE_TELL_RACE_DETECTOR
-#undef KHIVE_RACE_DETECTOR
 
 #if !defined(KHIVE_SEPARATE_COMPILATION)
 #include <khive/core/impl/mutex.ipp>

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <khive/core/byte_buffer.hpp>
+#include <khive/core/detail/sanitizer.hpp>
 
 #include <algorithm>
 #include <array>
@@ -70,17 +71,7 @@ private:
     std::size_t held_ = 0;
 };
 
-#if defined(__SANITIZE_ADDRESS__)
-inline constexpr bool caches_blocks = false;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-inline constexpr bool caches_blocks = false;
-#else
-inline constexpr bool caches_blocks = true;
-#endif
-#else
-inline constexpr bool caches_blocks = true;
-#endif
+inline constexpr bool caches_blocks = !KHIVE_ADDRESS_SANITIZER;
 
 KHIVE_DECL void FreeBlock::operator()(char* bytes) const noexcept
 {
