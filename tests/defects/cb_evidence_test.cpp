@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <khive/policy/circuit_breaker.hpp>
 
+#include <khive/testing/virtual_time.hpp>
+
 #include "support/catch.hpp"
 #include "support/guarded.hpp"
-#include "support/virtual_time.hpp"
 
 #include <new>
 #include <stdexcept>
@@ -15,6 +16,7 @@ using khive::BreakerState;
 using khive::CircuitBreaker;
 using khive::Error;
 using khive::ErrorKind;
+using khive::testing::VirtualTime;
 
 namespace {
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <khive/policy/circuit_breaker.hpp>
 
+#include <khive/testing/virtual_time.hpp>
+
 #include "support/catch.hpp"
 #include "support/guarded.hpp"
-#include "support/virtual_time.hpp"
 
 #include <stdexcept>
 #include <vector>
@@ -15,6 +16,8 @@ using khive::BreakerState;
 using khive::CircuitBreaker;
 using khive::Outcome;
 using khive::Verdict;
+using khive::testing::Started;
+using khive::testing::VirtualTime;
 
 namespace {
 
@@ -42,12 +45,12 @@ TEST_CASE("CB-1: of fifty calls after recovery one is a probe", "[defect][CB-1]"
 {
     VirtualTime time;
     const CircuitBreaker breaker = opened(time);
-    time.advance(10s);
+    time.run_for(10s);
     int calls = 0;
 
     std::vector<Started<int>> fifty;
-    for (int i = 0; i < 50; ++i) fifty.emplace_back(time.executor(), breaker.execute([&calls] { return slow(calls); }));
-    time.poll();
+    for (int i = 0; i < 50; ++i) fifty.push_back(time.start(breaker.execute([&calls] { return slow(calls); })));
+    time.settle();
 
     CHECK(calls == 1);
     CHECK(breaker.stats(time.now()).refused == 49);
@@ -57,15 +60,15 @@ TEST_CASE("CB-2: a probe that ends without a verdict never locks the circuit", "
 {
     VirtualTime time;
     const CircuitBreaker breaker = opened(time);
-    time.advance(10s);
+    time.run_for(10s);
 
     SECTION("cancelled by its caller")
     {
         int calls = 0;
-        Started<int> probe(time.executor(), breaker.execute([&calls] { return slow(calls); }));
-        time.poll();
+        auto probe = time.start(breaker.execute([&calls] { return slow(calls); }));
+        time.settle();
         probe.cancel();
-        time.poll();
+        time.settle();
     }
     SECTION("an error that does not count")
     {
@@ -81,7 +84,7 @@ TEST_CASE("CB-2: a probe that ends without a verdict never locks the circuit", "
         const auto refused = breaker.refusal(time.now());
         REQUIRE(refused);
         CHECK(*refused->retry_after() > 0s);
-        time.advance(*refused->retry_after());
+        time.run_for(*refused->retry_after());
     }
 
     CHECK(time.run(breaker.execute([] { return give(1); })) == 1);
@@ -97,20 +100,20 @@ TEST_CASE("CB-4: results of calls admitted before a change of state do not count
 
     SECTION("a late success does not close it while the probe is under way")
     {
-        time.advance(10s);
+        time.run_for(10s);
         const auto probe = breaker.try_admit(time.now());
         old.record(success, time.now());
         CHECK(breaker.state(time.now()) == BreakerState::half_open);
     }
     SECTION("late failures do not put off the recovery")
     {
-        time.advance(9s);
+        time.run_for(9s);
         old.record(failure, time.now());
         CHECK(breaker.refusal(time.now())->retry_after() == khive::Duration{1s});
     }
     SECTION("a late failure does not open it again")
     {
-        time.advance(10s);
+        time.run_for(10s);
         (void)breaker.state(time.now());
         old.record(failure, time.now());
         CHECK(breaker.state(time.now()) == BreakerState::half_open);

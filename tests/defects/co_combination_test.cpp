@@ -2,9 +2,10 @@
 // The defects of the origin's limiter and executor in combination that need no client to show.
 #include <khive/policy/rate_limited_executor.hpp>
 
+#include <khive/testing/virtual_time.hpp>
+
 #include "support/catch.hpp"
 #include "support/guarded.hpp"
-#include "support/virtual_time.hpp"
 
 #include <algorithm>
 #include <vector>
@@ -14,6 +15,7 @@ namespace khive_tests::co_combination_test {
 using namespace std::chrono_literals;
 using khive::Duration;
 using khive::RateLimitedExecutor;
+using khive::testing::VirtualTime;
 
 namespace {
 
@@ -51,11 +53,11 @@ TEST_CASE("CO-2: nobody holds a slot while waiting for tokens", "[defects][CO-2]
 
     auto large = executor.submit(time.executor(), fn, 10);
     auto small = executor.submit(time.executor(), fn, 1);
-    time.advance(5s);
+    time.run_for(5s);
 
     CHECK(executor.stats().running == 0);
     CHECK(executor.stats().queued == 2);
-    time.advance(6s);
+    time.run_for(6s);
     CHECK(large.has_ended());
     CHECK(small.has_ended());
 }

@@ -3,10 +3,10 @@
 #include <khive/policy/async_executor.hpp>
 
 #include <khive/core/exceptions.hpp>
+#include <khive/testing/virtual_time.hpp>
 
 #include "support/catch.hpp"
 #include "support/guarded.hpp"
-#include "support/virtual_time.hpp"
 
 #include <algorithm>
 #include <memory>
@@ -20,6 +20,7 @@ using namespace std::chrono_literals;
 using khive::AsyncExecutor;
 using khive::MapMode;
 using khive::ShutdownReport;
+using khive::testing::VirtualTime;
 
 namespace {
 
@@ -63,7 +64,7 @@ TEST_CASE("EX-1: a failure is told once, to the caller", "[defects][EX-1]")
         auto fn = [] { return throwing(std::runtime_error("mine")); };
         CHECK_THROWS_WITH(time.run(executor.execute(fn)), "mine");
     }
-    CHECK_NOTHROW(time.advance(1h));
+    CHECK_NOTHROW(time.run_for(1h));
     CHECK(executor.stats().failed == 3);
 }
 
@@ -101,14 +102,14 @@ TEST_CASE("EX-4: a caller that is cancelled early leaves no orphan", "[defects][
     int begun = 0;
     int finished = 0;
     auto fn = [&] { return count_begun(&begun, &finished, 10s); };
-    Started<int> first(time.executor(), executor.execute(fn));
-    Started<int> second(time.executor(), executor.execute(fn));
+    auto first = time.start(executor.execute(fn));
+    auto second = time.start(executor.execute(fn));
     const bool before_anything_ran = GENERATE(false, true);
-    if (!before_anything_ran) time.poll();
+    if (!before_anything_ran) time.settle();
 
     second.cancel();
-    if (!before_anything_ran) time.poll();
-    time.advance(1min);
+    if (!before_anything_ran) time.settle();
+    time.run_for(1min);
 
     CHECK(second.done());
     CHECK(begun == 1);
@@ -125,12 +126,12 @@ TEST_CASE("EX-5: shutdown refuses new work and waits for all of the old", "[defe
     auto fn = [&] { return count_begun(&begun, &finished, 5s); };
     auto running = executor.submit(time.executor(), fn);
     auto queued = executor.submit(time.executor(), fn);
-    Started<ShutdownReport> shutdown(time.executor(), executor.shutdown(1min));
-    time.advance(1s);
+    auto shutdown = time.start(executor.shutdown(1min));
+    time.run_for(1s);
 
     CHECK_THROWS_AS(time.run(executor.execute(fn)), khive::ClosedError);
     CHECK_FALSE(shutdown.done());
-    time.advance(9s);
+    time.run_for(9s);
 
     CHECK(shutdown.done());
     CHECK(finished == 2);
@@ -143,7 +144,7 @@ TEST_CASE("EX-6: a task that ignores its cancellation does not hold up shutdown"
     AsyncExecutor executor;
     auto fn = [] { return swallow_cancellation(1h); };
     auto task = executor.submit(time.executor(), fn);
-    time.poll();
+    time.settle();
 
     const auto report = time.run(executor.shutdown(10s));
 
@@ -165,9 +166,9 @@ TEST_CASE("EX-7: shutdown from inside a task waits for the others and not for it
     auto working = executor.submit(time.executor(), other);
     auto one = executor.submit(time.executor(), first);
     auto two = executor.submit(time.executor(), second);
-    Started<ShutdownReport> outside(time.executor(), executor.shutdown(1min));
+    auto outside = time.start(executor.shutdown(1min));
 
-    time.advance(5s);
+    time.run_for(5s);
 
     CHECK(finished == 1);
     CHECK(one.has_ended());
@@ -198,7 +199,7 @@ TEST_CASE("EX-9: map that fails fast leaves nothing running, map that collects l
     CHECK_THROWS_WITH(time.run(executor.map(std::views::iota(0, 7), fn)), "first");
     CHECK(begun == 3);
     CHECK(executor.stats().running == 0);
-    time.advance(1min);
+    time.run_for(1min);
     CHECK(finished == 0);
 
     const auto settled = time.run(executor.map(std::views::iota(0, 7), fn, MapMode::collect));

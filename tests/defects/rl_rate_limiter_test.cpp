@@ -3,15 +3,14 @@
 #include <khive/policy/token_bucket_rate_limiter.hpp>
 
 #include <khive/core/exceptions.hpp>
+#include <khive/testing/virtual_time.hpp>
 
 #include "support/catch.hpp"
 #include "support/guarded.hpp"
-#include "support/virtual_time.hpp"
 
 #include <algorithm>
 #include <functional>
 #include <limits>
-#include <memory>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -22,6 +21,8 @@ using namespace std::chrono_literals;
 using khive::Duration;
 using khive::ErrorKind;
 using khive::TokenBucketRateLimiter;
+using khive::testing::Started;
+using khive::testing::VirtualTime;
 
 namespace {
 
@@ -46,7 +47,7 @@ std::vector<Duration> starts_of_concurrent_calls(TokenBucketRateLimiter limiter,
 {
     std::vector<Duration> starts;
     for (int i = 0; i < count; ++i) time.spawn(call_once(limiter, &time, &starts));
-    time.advance(1h);
+    time.run_for(1h);
     return starts;
 }
 
@@ -133,12 +134,12 @@ TEST_CASE("RL-7: a newcomer does not overtake those who wait", "[defects][RL-7]"
     VirtualTime time;
     TokenBucketRateLimiter limiter{{.rate = 10, .burst = 2}};
     REQUIRE(limiter.try_acquire(2, time.now()));
-    Started<int> large(time.executor(), acquire_once(limiter, 2));
-    time.advance(150ms);
+    auto large = time.start(acquire_once(limiter, 2));
+    time.run_for(150ms);
 
-    Started<int> small(time.executor(), acquire_once(limiter, 1));
+    auto small = time.start(acquire_once(limiter, 1));
     CHECK_FALSE(limiter.try_acquire(1, time.now()));
-    time.advance(50ms);
+    time.run_for(50ms);
 
     CHECK(large.done());
     CHECK_FALSE(small.done());
@@ -162,13 +163,13 @@ TEST_CASE("RL-9: a wait follows a change of the rate, has a maximum and can be a
     TokenBucketRateLimiter limiter{{.rate = 10, .burst = 1}};
     REQUIRE(limiter.try_acquire(1, time.now()));
     CHECK(limiter.estimated_wait(1, time.now()) == 100ms);
-    Started<int> waiter(time.executor(), acquire_once(limiter, 1));
-    time.poll();
+    auto waiter = time.start(acquire_once(limiter, 1));
+    time.settle();
 
     limiter.set_rate(1, std::nullopt, time.now());
-    time.advance(999ms);
+    time.run_for(999ms);
     CHECK_FALSE(waiter.done());
-    time.advance(1ms);
+    time.run_for(1ms);
     CHECK(waiter.done());
 
     CHECK_THROWS_AS(time.run(limiter.acquire({.max_wait = 500ms})), khive::LocalRateLimitError);
@@ -179,12 +180,12 @@ TEST_CASE("RL-10: a cancelled waiter gives up its place and those behind move up
     VirtualTime time;
     TokenBucketRateLimiter limiter{{.rate = 10, .burst = 1}};
     REQUIRE(limiter.try_acquire(1, time.now()));
-    Started<int> first(time.executor(), acquire_once(limiter, 1));
-    Started<int> second(time.executor(), acquire_once(limiter, 1));
-    time.advance(50ms);
+    auto first = time.start(acquire_once(limiter, 1));
+    auto second = time.start(acquire_once(limiter, 1));
+    time.run_for(50ms);
 
     first.cancel();
-    time.advance(50ms);
+    time.run_for(50ms);
 
     CHECK(second.done());
     CHECK(limiter.waiting() == 0);
@@ -195,10 +196,9 @@ TEST_CASE("RL-11: the number of waiters has a bound", "[defects][RL-11]")
     VirtualTime time;
     TokenBucketRateLimiter limiter{{.rate = 1, .burst = 1, .max_waiters = 3}};
     REQUIRE(limiter.try_acquire(1, time.now()));
-    std::vector<std::unique_ptr<Started<int>>> waiters;
-    for (int i = 0; i < 3; ++i)
-        waiters.push_back(std::make_unique<Started<int>>(time.executor(), acquire_once(limiter, 1)));
-    time.poll();
+    std::vector<Started<int>> waiters;
+    for (int i = 0; i < 3; ++i) waiters.push_back(time.start(acquire_once(limiter, 1)));
+    time.settle();
 
     CHECK_THROWS_AS(time.run(limiter.acquire()), khive::QueueFullError);
     CHECK(limiter.waiting() == 3);

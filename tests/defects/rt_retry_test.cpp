@@ -2,10 +2,10 @@
 #include <khive/policy/retry_with_backoff.hpp>
 
 #include <khive/policy/circuit_breaker.hpp>
+#include <khive/testing/virtual_time.hpp>
 
 #include "support/catch.hpp"
 #include "support/guarded.hpp"
-#include "support/virtual_time.hpp"
 
 #include <algorithm>
 #include <map>
@@ -25,6 +25,7 @@ using khive::RetryWithBackoff;
 using khive::StopReason;
 using khive::TimePoint;
 using khive::Verdict;
+using khive::testing::VirtualTime;
 
 namespace {
 

@@ -3,14 +3,13 @@
 #include <khive/policy/async_executor.hpp>
 #include <khive/policy/rate_limited_executor.hpp>
 #include <khive/policy/token_bucket_rate_limiter.hpp>
+#include <khive/testing/virtual_time.hpp>
 
 #include "support/catch.hpp"
 #include "support/dice.hpp"
 #include "support/guarded.hpp"
-#include "support/virtual_time.hpp"
 
 #include <algorithm>
-#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <vector>
@@ -20,6 +19,8 @@ namespace khive_tests::policy_schedules_test {
 using namespace std::chrono_literals;
 using khive::Duration;
 using khive::TimePoint;
+using khive::testing::Started;
+using khive::testing::VirtualTime;
 
 namespace {
 
@@ -98,7 +99,7 @@ asio::awaitable<int> work(VirtualTime* time, Record* record, int who, double cos
 
 template <class T>
 struct Caller {
-    std::unique_ptr<Started<T>> call;
+    Started<T> call;
     bool cancelled = false;
 };
 
@@ -120,15 +121,15 @@ TEMPLATE_TEST_CASE_SIG("TokenBucketRateLimiter: every schedule keeps the bound, 
     for (int who = 0; who < 40; ++who) {
         khive::AcquireOptions options{.cost = dice.chance(0.6) ? 1.0 : dice.real(0.05, burst)};
         if (dice.chance(0.2)) options.max_wait = khive::from_seconds(dice.real(0, 10 / rate));
-        callers.push_back({std::make_unique<Started<int>>(time.executor(), acquire(limiter, &time, &record, who, options))});
-        time.poll();
-        if (dice.chance(0.5)) time.advance(khive::from_seconds(dice.real(0, 3 / rate)));
-        if (dice.chance(0.2)) callers[static_cast<std::size_t>(dice.whole(0, who))].call->cancel();
+        callers.push_back({time.start(acquire(limiter, &time, &record, who, options))});
+        time.settle();
+        if (dice.chance(0.5)) time.run_for(khive::from_seconds(dice.real(0, 3 / rate)));
+        if (dice.chance(0.2)) callers[static_cast<std::size_t>(dice.whole(0, who))].call.cancel();
         if (dice.chance(0.1)) static_cast<void>(limiter.try_take(1, time.now())); // given back at once
     }
-    time.advance(khive::from_seconds(400 * burst / rate));
+    time.run_for(khive::from_seconds(400 * burst / rate));
 
-    CHECK(std::all_of(callers.begin(), callers.end(), [](const auto& caller) { return caller.call->done(); }));
+    CHECK(std::all_of(callers.begin(), callers.end(), [](const auto& caller) { return caller.call.done(); }));
     CHECK(limiter.waiting() == 0);
     CHECK(in_order(record.started));
     CHECK(largest_burst(record.started, rate) <= burst * (1 + 1e-9));
@@ -144,10 +145,9 @@ TEST_CASE("TokenBucketRateLimiter: a saturated queue uses all of the rate", "[po
     khive::TokenBucketRateLimiter limiter{{.rate = rate, .burst = 1}};
     Record record;
     std::vector<Caller<int>> callers;
-    for (int who = 0; who < 300; ++who)
-        callers.push_back({std::make_unique<Started<int>>(time.executor(), acquire(limiter, &time, &record, who, {}))});
+    for (int who = 0; who < 300; ++who) callers.push_back({time.start(acquire(limiter, &time, &record, who, {}))});
 
-    time.advance(khive::from_seconds(300 / rate));
+    time.run_for(khive::from_seconds(300 / rate));
 
     REQUIRE(record.started.size() == 300);
     CHECK(khive::to_seconds(record.started.back().at - record.started.front().at) <= 299 / rate * 1.001);
@@ -169,17 +169,17 @@ TEMPLATE_TEST_CASE_SIG("AsyncExecutor: every schedule holds the limit and balanc
         const auto length = std::chrono::milliseconds{dice.whole(0, 50)};
         const bool fails = dice.chance(0.1);
         auto fn = [&time, &record, who, length, fails] { return work(&time, &record, who, 0, length, fails); };
-        callers.push_back({std::make_unique<Started<int>>(time.executor(), executor.execute(fn))});
-        time.poll();
-        if (dice.chance(0.5)) time.advance(std::chrono::milliseconds{dice.whole(0, 20)});
-        if (dice.chance(0.25)) callers[static_cast<std::size_t>(dice.whole(0, who))].call->cancel();
+        callers.push_back({time.start(executor.execute(fn))});
+        time.settle();
+        if (dice.chance(0.5)) time.run_for(std::chrono::milliseconds{dice.whole(0, 20)});
+        if (dice.chance(0.25)) callers[static_cast<std::size_t>(dice.whole(0, who))].call.cancel();
     }
     const bool abrupt = dice.chance(0.3);
     const auto report = time.run(executor.shutdown(abrupt ? 10ms : 1min));
-    time.advance(1s);
+    time.run_for(1s);
 
     const khive::ExecutorStats stats = executor.stats();
-    CHECK(std::all_of(callers.begin(), callers.end(), [](const auto& caller) { return caller.call->done(); }));
+    CHECK(std::all_of(callers.begin(), callers.end(), [](const auto& caller) { return caller.call.done(); }));
     CHECK(report.left == 0);
     CHECK(record.most <= slots);
     CHECK(record.inside == 0);
@@ -206,14 +206,14 @@ TEMPLATE_TEST_CASE_SIG("RateLimitedExecutor: every schedule keeps both limits at
         const auto length = std::chrono::milliseconds{dice.chance(0.1) ? dice.whole(500, 2000) : dice.whole(0, 50)};
         const double cost = dice.chance(0.7) ? 1.0 : dice.real(0.1, burst);
         auto fn = [&time, &record, who, cost, length] { return work(&time, &record, who, cost, length, false); };
-        callers.push_back({std::make_unique<Started<int>>(time.executor(), executor.execute(fn, cost))});
-        time.poll();
-        if (dice.chance(0.3)) time.advance(khive::from_seconds(dice.real(0, 3 / rate)));
-        if (dice.chance(0.2)) callers[static_cast<std::size_t>(dice.whole(0, who))].call->cancel();
+        callers.push_back({time.start(executor.execute(fn, cost))});
+        time.settle();
+        if (dice.chance(0.3)) time.run_for(khive::from_seconds(dice.real(0, 3 / rate)));
+        if (dice.chance(0.2)) callers[static_cast<std::size_t>(dice.whole(0, who))].call.cancel();
     }
-    time.advance(10min);
+    time.run_for(10min);
 
-    CHECK(std::all_of(callers.begin(), callers.end(), [](const auto& caller) { return caller.call->done(); }));
+    CHECK(std::all_of(callers.begin(), callers.end(), [](const auto& caller) { return caller.call.done(); }));
     CHECK(record.most <= slots);
     CHECK(in_order(record.started));
     CHECK(largest_burst(record.started, rate) <= burst * (1 + 1e-9));

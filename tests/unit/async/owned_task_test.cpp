@@ -3,10 +3,10 @@
 
 #include <khive/core/error.hpp>
 #include <khive/core/exceptions.hpp>
+#include <khive/testing/virtual_time.hpp>
 
 #include "support/catch.hpp"
 #include "support/guarded.hpp"
-#include "support/virtual_time.hpp"
 
 #include <boost/asio/thread_pool.hpp>
 
@@ -20,6 +20,7 @@ namespace khive_tests::owned_task_test {
 
 using namespace std::chrono_literals;
 using khive::async::OwnedTask;
+using khive::testing::VirtualTime;
 
 namespace {
 
@@ -74,7 +75,7 @@ TEST_CASE("OwnedTask: tells its end once, with what was thrown", "[async]")
     good->start(take(1s));
     bad->start(fail());
 
-    time.advance(1s);
+    time.run_for(1s);
 
     CHECK(good->ends == 1);
     CHECK_FALSE(good->error);
@@ -91,17 +92,17 @@ TEST_CASE("OwnedTask: is cancelled at any point", "[async]")
     if (when == 0) task->cancel();
     task->start(take(1h));
     if (when == 1) task->cancel();
-    time.poll();
+    time.settle();
     if (when == 2) task->cancel();
-    time.advance(1s);
+    time.run_for(1s);
     if (when == 3) task->cancel();
-    time.poll();
+    time.settle();
 
     CHECK(task->ends == 1);
     CHECK(task->is_cancelled());
     CHECK(threw<boost::system::system_error>(*task));
     task->cancel(); // after the end: nothing
-    time.poll();
+    time.settle();
     CHECK(task->ends == 1);
 }
 
@@ -114,9 +115,9 @@ TEST_CASE("OwnedTask: keeps itself alive until it has ended", "[async]")
         owner->start(take(1s));
         task = owner;
     }
-    time.poll();
+    time.settle();
     CHECK_FALSE(task.expired());
-    time.advance(1s);
+    time.run_for(1s);
     CHECK(task.expired());
 }
 
@@ -127,7 +128,7 @@ TEST_CASE("OwnedTask: knows its own executor", "[async]")
     bool own = false;
 
     task->start(look(task.get(), &own));
-    time.poll();
+    time.settle();
 
     CHECK(own);
     CHECK_FALSE(task->runs_on(time.executor()));
@@ -141,7 +142,7 @@ TEST_CASE("OwnedTask: a context that ends is an end, too", "[async]")
         VirtualTime time;
         task = std::make_shared<Noted>(time.executor());
         task->start(take(1h));
-        if (begun) time.poll();
+        if (begun) time.settle();
     }
     CHECK(task->ends == 1);
     CHECK(threw<khive::CancelledError>(*task));

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <khive/async/sleep.hpp>
 
+#include <khive/testing/virtual_time.hpp>
+
 #include "support/catch.hpp"
 #include "support/guarded.hpp"
-#include "support/virtual_time.hpp"
 
 #include <boost/asio/detached.hpp>
 #include <boost/asio/strand.hpp>
@@ -20,6 +21,7 @@ using namespace std::chrono_literals;
 using khive::TimePoint;
 using khive::async::sleep_until;
 using khive::async::WaitScope;
+using khive::testing::VirtualTime;
 
 namespace {
 
@@ -83,7 +85,7 @@ TEST_CASE("sleep_until: sleepers wake in the order of their times", "[async]")
     time.spawn(wake(&order, 1, time.now() + 1s));
     time.spawn(wake(&order, 2, time.now() + 1s));
 
-    time.advance(3s);
+    time.run_for(3s);
 
     CHECK(order == std::vector{1, 2, 3});
 }
@@ -91,26 +93,26 @@ TEST_CASE("sleep_until: sleepers wake in the order of their times", "[async]")
 TEST_CASE("sleep_until: cancelled, it ends at once and says so", "[async]")
 {
     VirtualTime time;
-    Started<bool> sleeper(time.executor(), sleep_until(time.now() + 1h));
-    time.advance(1s);
+    auto sleeper = time.start(sleep_until(time.now() + 1h));
+    time.run_for(1s);
 
     sleeper.cancel();
-    time.poll();
+    time.settle();
 
     REQUIRE(sleeper.done());
-    CHECK_FALSE(sleeper.value());
+    CHECK_FALSE(sleeper.get());
     CHECK_FALSE(time.service().next_due());
 }
 
 TEST_CASE("sleep_until: cancelled as it wakes, it ends once", "[async]")
 {
     VirtualTime time;
-    Started<bool> sleeper(time.executor(), sleep_until(time.now() + 1s));
-    time.poll();
+    auto sleeper = time.start(sleep_until(time.now() + 1s));
+    time.settle();
 
     sleeper.cancel();
     time.service().advance_to(time.now() + 1s);
-    time.poll();
+    time.settle();
 
     CHECK(sleeper.done());
 }
@@ -119,14 +121,14 @@ TEST_CASE("sleep_until: a scope that closes ends it, and a closed one does not l
 {
     VirtualTime time;
     const auto scope = std::make_shared<WaitScope>();
-    Started<bool> sleeper(time.executor(), sleep_until(time.now() + 1h, scope));
-    time.poll();
+    auto sleeper = time.start(sleep_until(time.now() + 1h, scope));
+    time.settle();
 
     scope->close(khive::Error{khive::ErrorKind::closed});
-    time.poll();
+    time.settle();
 
     REQUIRE(sleeper.done());
-    CHECK_FALSE(sleeper.value());
+    CHECK_FALSE(sleeper.get());
     CHECK_FALSE(time.run(sleep_until(time.now() + 1h, scope)));
     CHECK(time.elapsed() == 0s);
 }
@@ -137,7 +139,7 @@ TEST_CASE("sleep_until: a context that ends destroys its sleepers", "[async]")
     {
         VirtualTime time;
         time.spawn(sleep_guarded(&gone, time.now() + 1h));
-        time.poll();
+        time.settle();
         CHECK_FALSE(gone);
     }
     CHECK(gone);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <khive/async/time_service.hpp>
 
+#include <khive/testing/virtual_time.hpp>
+
 #include "support/catch.hpp"
-#include "support/virtual_time.hpp"
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
@@ -16,10 +17,12 @@
 
 namespace khive_tests::time_service_test {
 
+namespace asio = boost::asio;
 using namespace std::chrono_literals;
 using khive::TimePoint;
 using khive::async::TimerNode;
 using khive::async::TimeService;
+using khive::testing::VirtualTime;
 
 namespace {
 
@@ -78,11 +81,11 @@ TEST_CASE("TimeService: calls at the time asked for and not before", "[async]")
     const TimePoint due = time.now() + 10ms;
     time.service().arm(bell, due);
 
-    time.advance(10ms - 1ns);
+    time.run_for(10ms - 1ns);
     CHECK(bell.rung.empty());
-    time.advance(1ns);
+    time.run_for(1ns);
     CHECK(bell.rung == std::vector{due});
-    time.advance(1h);
+    time.run_for(1h);
     CHECK(bell.rung.size() == 1);
 }
 
@@ -106,7 +109,7 @@ TEST_CASE("TimeService: a node says itself when to be called again", "[async]")
     Bell bell(time.service(), {start + 3s, start + 7s});
     time.service().arm(bell, start + 1s);
 
-    time.advance(1min);
+    time.run_for(1min);
 
     CHECK(bell.rung == std::vector{start + 1s, start + 3s, start + 7s});
 }
@@ -118,7 +121,7 @@ TEST_CASE("TimeService: a node that asks for the past is not called for ever", "
     Bell bell(time.service(), {start, start});
     time.service().arm(bell, start);
 
-    time.advance(1s);
+    time.run_for(1s);
 
     CHECK(bell.rung.size() == 3);
 }
@@ -131,7 +134,7 @@ TEST_CASE("TimeService: a disarmed node is not called", "[async]")
 
     time.service().disarm(bell);
     time.service().disarm(bell);
-    time.advance(1min);
+    time.run_for(1min);
 
     CHECK(bell.rung.empty());
     CHECK_FALSE(time.service().next_due());

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <khive/async/wait_queue.hpp>
 
+#include <khive/testing/virtual_time.hpp>
+
 #include "support/catch.hpp"
 #include "support/guarded.hpp"
-#include "support/virtual_time.hpp"
 
 #include <boost/asio/detached.hpp>
 #include <boost/asio/thread_pool.hpp>
@@ -27,6 +28,8 @@ using khive::async::wait_in;
 using khive::async::WaitQueue;
 using khive::async::WaitRequest;
 using khive::async::WaitScope;
+using khive::testing::Started;
+using khive::testing::VirtualTime;
 
 namespace {
 
@@ -105,8 +108,6 @@ asio::awaitable<int> visit(std::shared_ptr<Shelf> shelf, Log* log, int who, Wait
     co_return 1;
 }
 
-using Visit = Started<int>;
-
 } // namespace
 
 TEST_CASE("WaitQueue: grants at once what is there", "[async]")
@@ -125,17 +126,17 @@ TEST_CASE("WaitQueue: who waits is served in order, the head blocks those behind
     VirtualTime time;
     const auto shelf = std::make_shared<Shelf>(3);
     Log log;
-    Visit first(time.executor(), visit(shelf, &log, 1, {.cost = 2}, 1s));
-    Visit large(time.executor(), visit(shelf, &log, 2, {.cost = 3}, 1s));
-    Visit small(time.executor(), visit(shelf, &log, 3, {.cost = 1}, 1s));
-    time.poll();
+    auto first = time.start(visit(shelf, &log, 1, {.cost = 2}, 1s));
+    auto large = time.start(visit(shelf, &log, 2, {.cost = 3}, 1s));
+    auto small = time.start(visit(shelf, &log, 3, {.cost = 1}, 1s));
+    time.settle();
     CHECK(log.granted == std::vector{1});
     CHECK(shelf->waiting() == 2);
 
-    time.advance(2s);
+    time.run_for(2s);
 
     CHECK(log.granted == std::vector{1, 2, 3});
-    time.advance(1s);
+    time.run_for(1s);
     CHECK(shelf->free() == 3);
 }
 
@@ -144,12 +145,12 @@ TEST_CASE("WaitQueue: a waiter who arrived earlier elsewhere keeps the place", "
     VirtualTime time;
     const auto shelf = std::make_shared<Shelf>(1);
     Log log;
-    time.advance(1min);
-    Visit holder(time.executor(), visit(shelf, &log, 1, {}, 1s));
-    Visit later(time.executor(), visit(shelf, &log, 2, {}, 1s));
-    Visit earlier(time.executor(), visit(shelf, &log, 3, {.arrived = time.now() - 1s}, 1s));
+    time.run_for(1min);
+    auto holder = time.start(visit(shelf, &log, 1, {}, 1s));
+    auto later = time.start(visit(shelf, &log, 2, {}, 1s));
+    auto earlier = time.start(visit(shelf, &log, 3, {.arrived = time.now() - 1s}, 1s));
 
-    time.advance(1min);
+    time.run_for(1min);
 
     CHECK(log.granted == std::vector{1, 3, 2});
 }
@@ -160,12 +161,12 @@ TEST_CASE("WaitQueue: the head is woken when time alone lets it go", "[async]")
     const auto shelf = std::make_shared<Shelf>(5);
     shelf->open_at(time.now() + 7s);
     Log log;
-    Visit one(time.executor(), visit(shelf, &log, 1, {}, 0s));
-    Visit two(time.executor(), visit(shelf, &log, 2, {}, 0s));
+    auto one = time.start(visit(shelf, &log, 1, {}, 0s));
+    auto two = time.start(visit(shelf, &log, 2, {}, 0s));
 
-    time.advance(7s - 1ns);
+    time.run_for(7s - 1ns);
     CHECK(log.granted.empty());
-    time.advance(1ns);
+    time.run_for(1ns);
     CHECK(log.granted == std::vector{1, 2});
 }
 
@@ -189,15 +190,15 @@ TEST_CASE("WaitQueue: deadlines hold in the middle of the queue too", "[async]")
     VirtualTime time;
     const auto shelf = std::make_shared<Shelf>(0);
     Log log;
-    Visit head(time.executor(), visit(shelf, &log, 1, {}, 0s));
-    Visit middle(time.executor(), visit(shelf, &log, 2, {.deadline = time.now() + 1s}, 0s));
-    Visit tail(time.executor(), visit(shelf, &log, 3, {}, 0s));
+    auto head = time.start(visit(shelf, &log, 1, {}, 0s));
+    auto middle = time.start(visit(shelf, &log, 2, {.deadline = time.now() + 1s}, 0s));
+    auto tail = time.start(visit(shelf, &log, 3, {}, 0s));
 
-    time.advance(1s);
+    time.run_for(1s);
     CHECK(middle.done());
     CHECK(shelf->waiting() == 2);
     shelf->put(1);
-    time.advance(0s);
+    time.run_for(0s);
     CHECK(log.granted == std::vector{1, 3});
 }
 
@@ -208,13 +209,13 @@ TEST_CASE("WaitQueue: a head that gives up lets a smaller one behind it go", "[a
     Log log;
     const bool by_deadline = GENERATE(false, true);
     const TimePoint deadline = by_deadline ? time.now() + 1s : khive::no_deadline;
-    Visit head(time.executor(), visit(shelf, &log, 1, {.cost = 5, .deadline = deadline}, 0s));
-    Visit small(time.executor(), visit(shelf, &log, 2, {}, 0s));
-    time.poll();
+    auto head = time.start(visit(shelf, &log, 1, {.cost = 5, .deadline = deadline}, 0s));
+    auto small = time.start(visit(shelf, &log, 2, {}, 0s));
+    time.settle();
     CHECK(shelf->waiting() == 2);
 
     if (!by_deadline) head.cancel();
-    time.advance(1s);
+    time.run_for(1s);
 
     CHECK(log.granted == std::vector{2});
     CHECK(log.refused == std::vector{by_deadline ? ErrorKind::timeout : ErrorKind::cancelled});
@@ -225,15 +226,15 @@ TEST_CASE("WaitQueue: a grant that loses the race against a cancellation is not 
     VirtualTime time;
     const auto shelf = std::make_shared<Shelf>(0);
     Log log;
-    Visit waiter(time.executor(), visit(shelf, &log, 1, {}, 0s));
-    Visit next(time.executor(), visit(shelf, &log, 2, {}, 0s));
-    time.poll();
+    auto waiter = time.start(visit(shelf, &log, 1, {}, 0s));
+    auto next = time.start(visit(shelf, &log, 2, {}, 0s));
+    time.settle();
     const bool cancelled_first = GENERATE(false, true);
 
     if (cancelled_first) waiter.cancel();
     shelf->put(1);
     if (!cancelled_first) waiter.cancel();
-    time.advance(0s);
+    time.run_for(0s);
 
     CHECK(waiter.done());
     CHECK(next.done());
@@ -246,8 +247,8 @@ TEST_CASE("WaitQueue: a full queue refuses", "[async]")
     VirtualTime time;
     const auto shelf = std::make_shared<Shelf>(0, 1);
     Log log;
-    Visit waiter(time.executor(), visit(shelf, &log, 1, {}, 0s));
-    time.poll();
+    auto waiter = time.start(visit(shelf, &log, 1, {}, 0s));
+    time.settle();
 
     CHECK(time.run(wait_in<Things>(shelf, {})).error().kind() == ErrorKind::queue_full);
 }
@@ -268,12 +269,12 @@ TEST_CASE("WaitQueue: closing ends every wait and refuses later ones", "[async]"
     VirtualTime time;
     const auto shelf = std::make_shared<Shelf>(0);
     Log log;
-    Visit one(time.executor(), visit(shelf, &log, 1, {}, 0s));
-    Visit two(time.executor(), visit(shelf, &log, 2, {}, 0s));
-    time.poll();
+    auto one = time.start(visit(shelf, &log, 1, {}, 0s));
+    auto two = time.start(visit(shelf, &log, 2, {}, 0s));
+    time.settle();
 
     shelf->close();
-    time.poll();
+    time.settle();
 
     CHECK(log.refused == std::vector{ErrorKind::closed, ErrorKind::closed});
     CHECK(time.run(wait_in<Things>(shelf, {})).error().kind() == ErrorKind::closed);
@@ -287,19 +288,19 @@ TEST_CASE("WaitQueue: a scope that closes ends its own waits only", "[async]")
     const auto shelf = std::make_shared<Shelf>(0);
     const auto scope = std::make_shared<WaitScope>();
     Log log;
-    Visit inside(time.executor(), visit(shelf, &log, 1, {.scope = scope.get()}, 0s));
-    Visit outside(time.executor(), visit(shelf, &log, 2, {}, 0s));
-    time.poll();
+    auto inside = time.start(visit(shelf, &log, 1, {.scope = scope.get()}, 0s));
+    auto outside = time.start(visit(shelf, &log, 2, {}, 0s));
+    time.settle();
 
     scope->close(Error{ErrorKind::closed});
-    time.poll();
+    time.settle();
 
     CHECK(inside.done());
     CHECK_FALSE(outside.done());
     CHECK(time.run(wait_in<Things>(shelf, {.scope = scope.get()})).error().kind() == ErrorKind::closed);
     CHECK(shelf->waiting() == 1);
     shelf->put(1);
-    time.poll();
+    time.settle();
     CHECK(log.granted == std::vector{2});
 }
 
@@ -308,24 +309,24 @@ TEST_CASE("WaitQueue: a context that ends takes its waiters with it and gives ba
     const auto shelf = std::make_shared<Shelf>(1);
     Log log;
     VirtualTime survivor;
-    std::optional<Visit> other;
+    std::optional<Started<int>> other;
     const bool granted_before = GENERATE(false, true);
     {
         VirtualTime time;
         time.spawn([](std::shared_ptr<Shelf> s, Log* l) -> asio::awaitable<void> {
             co_await visit(s, l, 1, {}, 1h);
         }(shelf, &log));
-        time.poll();
+        time.settle();
         time.spawn([](std::shared_ptr<Shelf> s, Log* l) -> asio::awaitable<void> {
             co_await visit(s, l, 2, {}, 1h);
         }(shelf, &log));
-        time.poll();
-        other.emplace(survivor.executor(), visit(shelf, &log, 3, {}, 0s));
-        survivor.poll();
+        time.settle();
+        other = survivor.start(visit(shelf, &log, 3, {}, 0s));
+        survivor.settle();
         CHECK(shelf->waiting() == 2);
         if (granted_before) shelf->put(1); // to the second, which never resumes
     }
-    survivor.advance(0s);
+    survivor.run_for(0s);
 
     CHECK(log.granted == std::vector{1, 3});
     CHECK(shelf->waiting() == 0);
@@ -341,18 +342,17 @@ TEST_CASE("WaitQueue: no schedule loses a thing or a waiter", "[async][property]
     const int things = 1 + roll(4);
     const auto shelf = std::make_shared<Shelf>(things);
     Log log;
-    std::vector<std::unique_ptr<Visit>> visits;
+    std::vector<Started<int>> visits;
     for (int i = 0; i < 40; ++i) {
         WaitRequest request{.cost = static_cast<double>(1 + roll(things))};
         if (roll(4) == 0) request.deadline = time.now() + std::chrono::milliseconds{roll(30)};
-        visits.push_back(std::make_unique<Visit>(time.executor(),
-                                                 visit(shelf, &log, i, request, std::chrono::milliseconds{roll(20)})));
-        if (roll(2) == 0) time.advance(std::chrono::milliseconds{roll(10)});
-        if (roll(5) == 0) visits[static_cast<std::size_t>(roll(i + 1))]->cancel();
+        visits.push_back(time.start(visit(shelf, &log, i, request, std::chrono::milliseconds{roll(20)})));
+        if (roll(2) == 0) time.run_for(std::chrono::milliseconds{roll(10)});
+        if (roll(5) == 0) visits[static_cast<std::size_t>(roll(i + 1))].cancel();
     }
-    time.advance(1h);
+    time.run_for(1h);
 
-    CHECK(std::all_of(visits.begin(), visits.end(), [](const auto& each) { return each->done(); }));
+    CHECK(std::all_of(visits.begin(), visits.end(), [](const auto& each) { return each.done(); }));
     CHECK(std::is_sorted(log.granted.begin(), log.granted.end()));
     CHECK(shelf->free() == things);
     CHECK(shelf->waiting() == 0);

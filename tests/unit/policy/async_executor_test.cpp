@@ -2,10 +2,10 @@
 #include <khive/policy/async_executor.hpp>
 
 #include <khive/core/exceptions.hpp>
+#include <khive/testing/virtual_time.hpp>
 
 #include "support/catch.hpp"
 #include "support/guarded.hpp"
-#include "support/virtual_time.hpp"
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/thread_pool.hpp>
@@ -31,6 +31,7 @@ using khive::ErrorKind;
 using khive::ExecutorStats;
 using khive::MapMode;
 using khive::ShutdownReport;
+using khive::testing::VirtualTime;
 
 namespace {
 
@@ -165,7 +166,7 @@ TEST_CASE("AsyncExecutor: slots are handed out in order of arrival", "[policy][e
         tasks.push_back(executor.submit(time.executor(), fn));
     }
 
-    time.advance(10s);
+    time.run_for(10s);
 
     CHECK(order == std::vector{0, 1, 2, 3, 4});
 }
@@ -337,11 +338,11 @@ TEST_CASE("AsyncExecutor: map that fails fast does not wait behind strangers in 
     AsyncExecutor executor{{.max_concurrency = 2}};
     Room room;
     time.spawn(hold_slot(executor, 100s));
-    time.poll();
+    time.settle();
     time.spawn(hold_slot(executor, 1s)); // takes the other slot
-    time.poll();
+    time.settle();
     for (int i = 0; i < 3; ++i) time.spawn(hold_slot(executor, 100s));
-    time.poll();
+    time.settle();
     auto fn = [&room](int value) { return fail_at_three(&room, value); };
     const std::vector<int> items{3, 3};
 
@@ -417,14 +418,14 @@ TEST_CASE("AsyncExecutor: cancelling a map cancels what it started and waits for
     Room room;
     const std::vector<int> items(5, 100);
     auto fn = [&room](int value) { return fail_at_three(&room, value); };
-    Started<std::vector<int>> call(time.executor(), executor.map(items, fn));
-    time.advance(1s);
+    auto call = time.start(executor.map(items, fn));
+    time.run_for(1s);
 
     call.cancel();
-    time.poll();
+    time.settle();
 
     REQUIRE(call.done());
-    CHECK_THROWS_AS(call.value(), khive::CancelledError);
+    CHECK_THROWS_AS(call.get(), khive::CancelledError);
     CHECK(room.entered == 2);
     CHECK(room.inside == 0);
     CHECK(executor.stats().queued == 0);
@@ -438,7 +439,7 @@ TEST_CASE("AsyncExecutor: a submitted task gives its value to whoever joins it",
 
     auto task = executor.submit(time.executor(), fn);
     CHECK_FALSE(task.has_ended());
-    time.advance(2s);
+    time.run_for(2s);
     CHECK(task.has_ended());
 
     CHECK(time.run(std::move(task).join()) == 64);
@@ -452,11 +453,11 @@ TEST_CASE("AsyncExecutor: a dropped task is cancelled and owned until it has end
     {
         auto fn = [&room] { return stay(&room, 10s, 1); };
         const auto task = executor.submit(time.executor(), fn);
-        time.poll();
+        time.settle();
         CHECK(room.inside == 1);
     }
     CHECK(executor.stats().running == 1);
-    time.poll();
+    time.settle();
     CHECK(room.inside == 0);
     CHECK(executor.stats().running == 0);
     CHECK(executor.stats().cancelled == 1);
@@ -471,7 +472,7 @@ TEST_CASE("AsyncExecutor: a task cancelled in the queue never begins", "[policy]
     auto first = executor.submit(time.executor(), fn);
     auto second = executor.submit(time.executor(), fn);
     const bool at_once = GENERATE(false, true);
-    if (!at_once) time.poll();
+    if (!at_once) time.settle();
 
     second.cancel();
 
@@ -487,14 +488,14 @@ TEST_CASE("AsyncExecutor: cancelling the caller of execute cancels the task and 
     AsyncExecutor executor{{.max_concurrency = 1}};
     Room room;
     auto fn = [&room] { return stay(&room, 10s, 1); };
-    Started<int> call(time.executor(), executor.execute(fn));
-    time.advance(1s);
+    auto call = time.start(executor.execute(fn));
+    time.run_for(1s);
 
     call.cancel();
-    time.poll();
+    time.settle();
 
     REQUIRE(call.done());
-    CHECK_THROWS(call.value());
+    CHECK_THROWS(call.get());
     CHECK(room.inside == 0);
     CHECK(executor.stats().cancelled == 1);
 }
@@ -506,18 +507,18 @@ TEST_CASE("AsyncExecutor: shutdown refuses new work and lets the accepted finish
     auto fn = [] { return square_later(9); };
     auto running = executor.submit(time.executor(), fn);
     auto queued = executor.submit(time.executor(), fn);
-    Started<ShutdownReport> shutdown(time.executor(), executor.shutdown(1min));
-    time.poll();
+    auto shutdown = time.start(executor.shutdown(1min));
+    time.settle();
 
     CHECK_THROWS_AS(time.run(executor.execute(fn)), khive::ClosedError);
     CHECK_THROWS_AS(time.run(executor.map(std::vector{1}, square_later)), khive::ClosedError);
     CHECK_FALSE(executor.try_enter(time.now()));
     CHECK(time.run(executor.enter({})).error().kind() == ErrorKind::closed);
     CHECK(time.elapsed() == 0s);
-    time.advance(2s);
+    time.run_for(2s);
 
     REQUIRE(shutdown.done());
-    CHECK(shutdown.value().cancelled == 0);
+    CHECK(shutdown.get().cancelled == 0);
     CHECK(time.run(std::move(queued).join()) == 81);
 }
 
@@ -526,14 +527,14 @@ TEST_CASE("AsyncExecutor: a map that was accepted finishes during shutdown", "[p
     VirtualTime time;
     AsyncExecutor executor{{.max_concurrency = 1}};
     auto fn = [](int value) { return square_later(value); };
-    Started<std::vector<int>> map(time.executor(), executor.map(std::vector{9, 8, 7}, fn));
-    time.poll();
+    auto map = time.start(executor.map(std::vector{9, 8, 7}, fn));
+    time.settle();
 
     const auto report = time.run(executor.shutdown(1min));
 
     CHECK(report.left == 0);
     CHECK(report.cancelled == 0);
-    CHECK(map.value() == std::vector{81, 64, 49});
+    CHECK(map.get() == std::vector{81, 64, 49});
 }
 
 TEST_CASE("AsyncExecutor: shutdown cancels what is left and returns within its bound", "[policy][executor][EX-6]")
@@ -545,7 +546,7 @@ TEST_CASE("AsyncExecutor: shutdown cancels what is left and returns within its b
     auto one = executor.submit(time.executor(), slow);
     auto two = executor.submit(time.executor(), slow);
     auto queued = executor.submit(time.executor(), slow);
-    time.poll();
+    time.settle();
 
     const auto report = time.run(executor.shutdown(10s));
 
@@ -564,7 +565,7 @@ TEST_CASE("AsyncExecutor: shutdown may be called again and by several", "[policy
     AsyncExecutor executor{{.max_concurrency = 1}};
     auto fn = [] { return square_later(5); };
     auto task = executor.submit(time.executor(), fn);
-    Started<ShutdownReport> first(time.executor(), executor.shutdown(1min));
+    auto first = time.start(executor.shutdown(1min));
 
     CHECK(time.run(executor.shutdown(1min)).left == 0);
     CHECK(first.done());
@@ -578,7 +579,7 @@ TEST_CASE("AsyncExecutor: shutdown without patience cancels at once and says wha
     AsyncExecutor executor{{.max_concurrency = 1}};
     auto fn = [] { return ignore_cancellation(5s); };
     auto task = executor.submit(time.executor(), fn);
-    time.poll();
+    time.settle();
 
     const auto report = time.run(executor.shutdown(0s));
 
@@ -613,10 +614,10 @@ TEST_CASE("AsyncExecutor: a context that ends with tasks under way leaves the ex
         VirtualTime time;
         auto fn = [&room](int) { return stay(&room, 1h, 1); };
         auto one = [&room] { return stay(&room, 1h, 1); };
-        Started<std::vector<int>> map(time.executor(), executor.map(std::vector(9, 1), fn));
-        Started<int> call(time.executor(), executor.execute(one));
+        auto map = time.start(executor.map(std::vector(9, 1), fn));
+        auto call = time.start(executor.execute(one));
         auto task = executor.submit(time.executor(), one);
-        time.poll();
+        time.settle();
         CHECK(room.inside == 2);
         CHECK(executor.stats().queued > 0);
     }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <khive/policy/circuit_breaker.hpp>
 
+#include <khive/testing/virtual_time.hpp>
+
 #include "support/catch.hpp"
 #include "support/guarded.hpp"
-#include "support/virtual_time.hpp"
 
 #include <atomic>
 #include <memory>
@@ -26,6 +27,7 @@ using khive::Outcome;
 using khive::Result;
 using khive::TimePoint;
 using khive::Verdict;
+using khive::testing::VirtualTime;
 
 namespace {
 
@@ -82,7 +84,7 @@ TEST_CASE("CircuitBreaker: refuses while open without a call, with the time that
     VirtualTime time;
     const CircuitBreaker breaker{touchy};
     fail_once(breaker, time.now());
-    time.advance(4s);
+    time.run_for(4s);
     int calls = 0;
 
     SECTION("as an exception")
@@ -112,7 +114,7 @@ TEST_CASE("CircuitBreaker: recovers through a probe", "[breaker]")
     CHECK_THROWS_WITH(time.run(breaker.execute([] { return throwing(std::runtime_error("down")); })), "down");
     CHECK(breaker.state(time.now()) == BreakerState::open);
 
-    time.advance(10s);
+    time.run_for(10s);
     CHECK(breaker.state(time.now()) == BreakerState::half_open);
     CHECK(time.run(breaker.execute([] { return give(1); })) == 1);
 
@@ -172,13 +174,13 @@ TEST_CASE("CircuitBreaker: a cancelled probe frees its slot", "[breaker]")
     VirtualTime time;
     const CircuitBreaker breaker{touchy};
     fail_once(breaker, time.now());
-    time.advance(10s);
-    Started<int> probe(time.executor(), breaker.execute([] { return take_and_give(1h, 1); }));
-    time.poll();
+    time.run_for(10s);
+    auto probe = time.start(breaker.execute([] { return take_and_give(1h, 1); }));
+    time.settle();
     CHECK(breaker.refusal(time.now()));
 
     probe.cancel();
-    time.poll();
+    time.settle();
 
     CHECK(probe.done());
     CHECK_FALSE(breaker.refusal(time.now()));
@@ -189,13 +191,13 @@ TEST_CASE("CircuitBreaker: a call that fails after its caller has cancelled it s
 {
     VirtualTime time;
     const CircuitBreaker breaker{touchy};
-    Started<int> call(time.executor(), breaker.execute([] { return fail_after(1h); }));
-    time.poll();
+    auto call = time.start(breaker.execute([] { return fail_after(1h); }));
+    time.settle();
 
     call.cancel();
-    time.poll();
+    time.settle();
 
-    CHECK_THROWS_WITH(call.value(), "down");
+    CHECK_THROWS_WITH(call.get(), "down");
     CHECK(breaker.state(time.now()) == BreakerState::closed);
     CHECK(breaker.stats(time.now()).neutral == 1);
 }
@@ -207,9 +209,9 @@ TEST_CASE("CircuitBreaker: a probe whose coroutine is destroyed frees its slot",
     {
         VirtualTime time;
         fail_once(breaker, time.now());
-        time.advance(10s);
-        Started<int> probe(time.executor(), breaker.execute([] { return take_and_give(1h, 1); }));
-        time.poll();
+        time.run_for(10s);
+        auto probe = time.start(breaker.execute([] { return take_and_give(1h, 1); }));
+        time.settle();
         now = time.now();
         CHECK(breaker.refusal(now));
     }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <khive/policy/null_policies.hpp>
 
+#include <khive/testing/virtual_time.hpp>
+
 #include "support/catch.hpp"
-#include "support/virtual_time.hpp"
 
 #include <type_traits>
 
@@ -12,6 +13,7 @@ using khive::Outcome;
 using khive::StopReason;
 using khive::TimePoint;
 using khive::Verdict;
+using khive::testing::VirtualTime;
 
 TEST_CASE("Null policies: are empty and let everything through", "[policy]")
 {

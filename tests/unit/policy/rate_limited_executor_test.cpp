@@ -2,10 +2,10 @@
 #include <khive/policy/rate_limited_executor.hpp>
 
 #include <khive/core/exceptions.hpp>
+#include <khive/testing/virtual_time.hpp>
 
 #include "support/catch.hpp"
 #include "support/guarded.hpp"
-#include "support/virtual_time.hpp"
 
 #include <limits>
 #include <memory>
@@ -19,6 +19,7 @@ using namespace std::chrono_literals;
 using khive::Duration;
 using khive::ErrorKind;
 using khive::RateLimitedExecutor;
+using khive::testing::VirtualTime;
 
 namespace {
 
@@ -109,7 +110,7 @@ TEST_CASE("RateLimitedExecutor: a task cancelled while it waits charges nothing"
     executor.try_dispatch(1, time.now())->spend();
     auto fn = [] { return give(1); };
     auto task = executor.submit(time.executor(), fn);
-    time.advance(500ms);
+    time.run_for(500ms);
 
     task.cancel();
 
@@ -137,33 +138,33 @@ TEST_CASE("RateLimitedExecutor: shutdown ends when the last who waited for token
 {
     VirtualTime time;
     RateLimitedExecutor executor{{.rate = 0.001, .burst = 1, .initial_tokens = 0}};
-    Started<khive::Result<RateLimitedExecutor::Grant>> waiting(time.executor(), executor.dispatch({}));
-    time.poll();
+    auto waiting = time.start(executor.dispatch({}));
+    time.settle();
     REQUIRE(executor.stats().queued == 1);
-    Started<khive::ShutdownReport> shutdown(time.executor(), executor.shutdown(khive::unlimited));
-    time.poll();
+    auto shutdown = time.start(executor.shutdown(khive::unlimited));
+    time.settle();
     REQUIRE_FALSE(shutdown.done());
 
     waiting.cancel();
-    time.poll();
+    time.settle();
 
     REQUIRE(shutdown.done());
-    CHECK(shutdown.value().left == 0);
+    CHECK(shutdown.get().left == 0);
 }
 
 TEST_CASE("RateLimitedExecutor: a shutdown without patience ends a patient one too", "[policy][executor]")
 {
     VirtualTime time;
     RateLimitedExecutor executor{{.rate = 0.001, .burst = 1, .initial_tokens = 0}};
-    Started<khive::Result<RateLimitedExecutor::Grant>> waiting(time.executor(), executor.dispatch({}));
-    Started<khive::ShutdownReport> patient(time.executor(), executor.shutdown(khive::unlimited));
-    time.poll();
+    auto waiting = time.start(executor.dispatch({}));
+    auto patient = time.start(executor.shutdown(khive::unlimited));
+    time.settle();
     REQUIRE_FALSE(patient.done());
 
     CHECK(time.run(executor.shutdown(0s)).left == 0);
-    time.poll();
+    time.settle();
 
-    CHECK(waiting.value().error().kind() == ErrorKind::closed);
+    CHECK(waiting.get().error().kind() == ErrorKind::closed);
     CHECK(patient.done());
 }
 

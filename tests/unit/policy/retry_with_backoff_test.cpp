@@ -3,10 +3,10 @@
 #include <khive/policy/token_bucket_rate_limiter.hpp>
 
 #include <khive/policy/circuit_breaker.hpp>
+#include <khive/testing/virtual_time.hpp>
 
 #include "support/catch.hpp"
 #include "support/guarded.hpp"
-#include "support/virtual_time.hpp"
 
 #include <boost/asio/thread_pool.hpp>
 
@@ -31,6 +31,7 @@ using khive::RetryWithBackoff;
 using khive::StopReason;
 using khive::TimePoint;
 using khive::Verdict;
+using khive::testing::VirtualTime;
 
 namespace {
 
@@ -456,14 +457,14 @@ TEST_CASE("RetryWithBackoff: waits for an attempt that is slow to end", "[retry]
 TEST_CASE("RetryWithBackoff: a cancelled delay ends at once", "[retry]")
 {
     VirtualTime time;
-    Started<Result<int>> call(time.executor(), RetryWithBackoff{sharp}.execute([] { return give_result(transient()); }));
-    time.advance(500ms);
+    auto call = time.start(RetryWithBackoff{sharp}.execute([] { return give_result(transient()); }));
+    time.run_for(500ms);
 
     call.cancel();
-    time.poll();
+    time.settle();
 
     REQUIRE(call.done());
-    const auto result = call.value();
+    const auto result = call.get();
     CHECK(result.error().kind() == ErrorKind::cancelled);
     CHECK(result.error().ledger().size() == 1);
     CHECK(result.error().ledger().stop_reason() == StopReason::cancelled);
@@ -475,14 +476,14 @@ TEST_CASE("RetryWithBackoff: a cancelled attempt ends at once and is not repeate
     VirtualTime time;
     int calls = 0;
     const RetryWithBackoff retry{with(timeout, khive::unlimited)};
-    Started<int> call(time.executor(), retry.execute([&calls] { return ++calls, take_and_give(2h, 1); }));
-    time.poll();
+    auto call = time.start(retry.execute([&calls] { return ++calls, take_and_give(2h, 1); }));
+    time.settle();
 
     call.cancel();
-    time.advance(24h);
+    time.run_for(24h);
 
     REQUIRE(call.done());
-    CHECK_THROWS_AS(call.value(), boost::system::system_error);
+    CHECK_THROWS_AS(call.get(), boost::system::system_error);
     CHECK(calls == 1);
 }
 
@@ -497,7 +498,7 @@ TEST_CASE("RetryWithBackoff: may be destroyed at any point", "[retry]")
             auto call = retry.execute(work);
             co_await std::move(call);
         }(RetryWithBackoff{with(3s, khive::unlimited)}, fn));
-        time.advance(when);
+        time.run_for(when);
     }
 
     CHECK(held.use_count() == 1);

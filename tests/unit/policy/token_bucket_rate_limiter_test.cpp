@@ -2,10 +2,10 @@
 #include <khive/policy/token_bucket_rate_limiter.hpp>
 
 #include <khive/core/exceptions.hpp>
+#include <khive/testing/virtual_time.hpp>
 
 #include "support/catch.hpp"
 #include "support/guarded.hpp"
-#include "support/virtual_time.hpp"
 
 #include <atomic>
 #include <limits>
@@ -23,6 +23,7 @@ using khive::Duration;
 using khive::ErrorKind;
 using khive::Result;
 using khive::TokenBucketRateLimiter;
+using khive::testing::VirtualTime;
 
 namespace {
 
@@ -67,7 +68,7 @@ TEST_CASE("TokenBucketRateLimiter: who waits is let through one by one at the ra
     Log log;
 
     for (int i = 0; i < 6; ++i) time.spawn(pass(limiter, &time, &log, i, {}));
-    time.advance(10s);
+    time.run_for(10s);
 
     CHECK(log.order == std::vector{0, 1, 2, 3, 4, 5});
     CHECK(log.times == std::vector<Duration>{0ms, 0ms, 100ms, 200ms, 300ms, 400ms});
@@ -81,14 +82,14 @@ TEST_CASE("TokenBucketRateLimiter: try_acquire never waits and never overtakes",
     Log log;
     take_everything(limiter, time.now());
     time.spawn(pass(limiter, &time, &log, 1, {.cost = 5}));
-    time.advance(200ms); // two tokens are there, and somebody waits for five
+    time.run_for(200ms); // two tokens are there, and somebody waits for five
 
     CHECK_FALSE(limiter.try_acquire(1, time.now()));
     CHECK(limiter.waiting() == 1);
-    time.advance(300ms);
+    time.run_for(300ms);
     CHECK(log.times == std::vector<Duration>{500ms});
     CHECK_FALSE(limiter.try_acquire(1, time.now()));
-    time.advance(100ms);
+    time.run_for(100ms);
     CHECK(limiter.try_acquire(1, time.now()));
 }
 
@@ -101,7 +102,7 @@ TEST_CASE("TokenBucketRateLimiter: a large request is not starved by small ones"
 
     time.spawn(pass(limiter, &time, &log, 0, {.cost = 5}));
     for (int i = 1; i < 4; ++i) time.spawn(pass(limiter, &time, &log, i, {}));
-    time.advance(2s);
+    time.run_for(2s);
 
     CHECK(log.order == std::vector{0, 1, 2, 3});
     CHECK(log.times == std::vector<Duration>{500ms, 600ms, 700ms, 800ms});
@@ -145,7 +146,7 @@ TEST_CASE("TokenBucketRateLimiter: the estimated wait counts those who wait alre
     CHECK(limiter.estimated_wait(1, time.now()) == 0s);
 
     for (int i = 0; i < 4; ++i) time.spawn(pass(limiter, &time, &log, i, {}));
-    time.poll();
+    time.settle();
 
     CHECK(limiter.waiting() == 3);
     CHECK(limiter.estimated_wait(1, time.now()) == 400ms);
@@ -158,11 +159,11 @@ TEST_CASE("TokenBucketRateLimiter: a queue has a bound", "[policy][limiter][RL-1
     TokenBucketRateLimiter limiter{{.rate = 10, .burst = 1, .max_waiters = 2}};
     Log log;
     for (int i = 0; i < 3; ++i) time.spawn(pass(limiter, &time, &log, i, {}));
-    time.poll();
+    time.settle();
 
     CHECK(time.run(refusal(limiter, {})) == ErrorKind::queue_full);
     CHECK(limiter.waiting() == 2);
-    time.advance(100ms);
+    time.run_for(100ms);
     CHECK(limiter.waiting() == 1);
 }
 
@@ -181,15 +182,15 @@ TEST_CASE("TokenBucketRateLimiter: a cancelled waiter charges nothing and those 
     TokenBucketRateLimiter limiter{{.rate = 10, .burst = 5}};
     Log log;
     take_everything(limiter, time.now());
-    Started<int> first(time.executor(), pass_once(limiter, {.cost = 5}));
-    time.poll();
+    auto first = time.start(pass_once(limiter, {.cost = 5}));
+    time.settle();
     time.spawn(pass(limiter, &time, &log, 1, {}));
-    time.advance(150ms);
+    time.run_for(150ms);
 
     first.cancel();
-    time.poll();
+    time.settle();
 
-    CHECK_THROWS_AS(first.value(), khive::CancelledError);
+    CHECK_THROWS_AS(first.get(), khive::CancelledError);
     CHECK(log.times == std::vector<Duration>{150ms});
     CHECK(limiter.tokens(time.now()) == Approx(0.5));
 }
@@ -200,15 +201,15 @@ TEST_CASE("TokenBucketRateLimiter: execute cancelled after the grant and before 
     TokenBucketRateLimiter limiter{{.rate = 10, .burst = 1}};
     take_everything(limiter, time.now());
     auto fn = [] { return give(1); };
-    Started<int> call(time.executor(), limiter.execute(fn));
-    time.poll();
+    auto call = time.start(limiter.execute(fn));
+    time.settle();
 
     call.cancel(); // posted, as the grant is
     time.service().advance_to(time.now() + 100ms);
     REQUIRE(limiter.waiting() == 0);
-    time.poll();
+    time.settle();
 
-    CHECK_THROWS(call.value());
+    CHECK_THROWS(call.get());
     CHECK(limiter.tokens(time.now()) == Approx(1));
 }
 
@@ -237,11 +238,11 @@ TEST_CASE("TokenBucketRateLimiter: a token given back serves the next waiter at 
     Log log;
     auto token = limiter.try_take(3, time.now());
     time.spawn(pass(limiter, &time, &log, 1, {.cost = 2}));
-    time.advance(500ms);
+    time.run_for(500ms);
     REQUIRE(log.order.empty());
 
     token.reset();
-    time.poll();
+    time.settle();
 
     CHECK(log.times == std::vector<Duration>{500ms});
 }
@@ -309,10 +310,10 @@ TEST_CASE("TokenBucketRateLimiter: a raised rate serves those who wait earlier",
     Log log;
     take_everything(limiter, time.now());
     for (int i = 0; i < 3; ++i) time.spawn(pass(limiter, &time, &log, i, {}));
-    time.advance(500ms);
+    time.run_for(500ms);
 
     limiter.set_rate(10, std::nullopt, time.now());
-    time.advance(1s);
+    time.run_for(1s);
 
     CHECK(log.times == std::vector<Duration>{550ms, 650ms, 750ms});
 }
@@ -325,10 +326,10 @@ TEST_CASE("TokenBucketRateLimiter: a lowered rate holds those back who wait", "[
     take_everything(limiter, time.now());
     time.spawn(pass(limiter, &time, &log, 0, {}));
     time.spawn(pass(limiter, &time, &log, 1, {}));
-    time.advance(50ms);
+    time.run_for(50ms);
 
     limiter.set_rate(1, std::nullopt, time.now());
-    time.advance(10s);
+    time.run_for(10s);
 
     CHECK(log.times == std::vector<Duration>{550ms, 1550ms});
 }
@@ -338,14 +339,14 @@ TEST_CASE("TokenBucketRateLimiter: a deadline that a lowered rate breaks ends in
     VirtualTime time;
     TokenBucketRateLimiter limiter{{.rate = 10, .burst = 1}};
     take_everything(limiter, time.now());
-    Started<int> call(time.executor(), pass_once(limiter, {.max_wait = 200ms}));
-    time.poll();
+    auto call = time.start(pass_once(limiter, {.max_wait = 200ms}));
+    time.settle();
 
     limiter.set_rate(0.1, std::nullopt, time.now());
-    time.advance(200ms);
+    time.run_for(200ms);
 
     REQUIRE(call.done());
-    CHECK_THROWS_AS(call.value(), khive::APITimeoutError);
+    CHECK_THROWS_AS(call.get(), khive::APITimeoutError);
     CHECK(time.elapsed() == 200ms);
     CHECK(limiter.waiting() == 0);
 }
@@ -358,10 +359,10 @@ TEST_CASE("TokenBucketRateLimiter: a burst reduced below a waiter's cost does no
     take_everything(limiter, time.now());
     time.spawn(pass(limiter, &time, &log, 0, {.cost = 8}));
     time.spawn(pass(limiter, &time, &log, 1, {}));
-    time.poll();
+    time.settle();
 
     limiter.set_rate(1, 2, time.now());
-    time.advance(20s);
+    time.run_for(20s);
 
     CHECK(log.order == std::vector{0, 1});
     CHECK(log.times == std::vector<Duration>{2s, 9s});
@@ -402,7 +403,7 @@ TEST_CASE("TokenBucketRateLimiter: copies share the bucket and the queue", "[pol
     CHECK_FALSE(one.try_acquire(1, time.now()));
     time.spawn(pass(one, &time, &log, 1, {}));
     time.spawn(pass(other, &time, &log, 2, {}));
-    time.advance(1s);
+    time.run_for(1s);
     CHECK(log.order == std::vector{1, 2});
 }
 
@@ -415,13 +416,13 @@ TEST_CASE("TokenBucketRateLimiter: contexts that share it and end at different t
     {
         VirtualTime doomed;
         doomed.spawn(pass(limiter, &doomed, &log, 1, {}));
-        doomed.poll();
+        doomed.settle();
         time.spawn(pass(limiter, &time, &log, 2, {}));
-        time.poll();
+        time.settle();
         CHECK(limiter.waiting() == 2);
     }
     CHECK(limiter.waiting() == 1);
-    time.advance(100ms);
+    time.run_for(100ms);
     CHECK(log.order == std::vector{2});
 }
 
