@@ -37,6 +37,12 @@ struct WaitRequest {
     bool has_slot = false;                       ///< wants the rest, where the owner hands out slots with it
     DialTimeouts dial{};                         ///< for a connection made for the caller, where the owner makes them
     void* under_way = nullptr;                   ///< the owner's: what is being made for the caller
+    struct End {
+        TimePoint deadline = no_deadline;
+        Timer timer = Timer::queue;
+        Duration timer_value{};
+    };
+    End once_made{}; ///< the owner's: what ends the wait once something is being made for the caller
     mutable void* granted = nullptr;             ///< the owner's: what it has granted, until it makes the grant of it
 };
 

@@ -86,6 +86,25 @@ TEST_CASE_METHOD(NetWorld, "ConnectionPool: a fresh connection is made though us
     CHECK(server->connections() == 2);
 }
 
+TEST_CASE_METHOD(NetWorld, "ConnectionPool: who waits for a fresh connection is not passed by those behind it",
+                 "[net][pool]")
+{
+    open_pool({.max_connections = 1});
+    auto held = lease(entry());
+    CHECK(use(held).end.ok());
+    auto fresh = start_lease(entry(), unlimited, true);
+    time.settle();
+    auto behind = start_lease(entry());
+    time.settle();
+
+    held.reset();
+    time.settle();
+
+    REQUIRE(fresh.done());
+    CHECK((*fresh.get())->uses() == 0);
+    CHECK_FALSE(behind.done());
+}
+
 TEST_CASE_METHOD(NetWorld, "ConnectionPool: an answer that closes the connection leaves nothing idle", "[net][pool]")
 {
     open_pool();
@@ -385,6 +404,40 @@ TEST_CASE_METHOD(NetWorld, "ConnectionPool: no patience for the queue ends a dia
     time.run_for(20s);
 
     CHECK(waiting.get().has_value());
+}
+
+TEST_CASE_METHOD(NetWorld, "ConnectionPool: who gets a dial of its own while it queues has the dial's time", "[net][pool]")
+{
+    timeouts.pool_wait = 5s;
+    timeouts.dial.connect = 10s;
+    open_pool({.max_connections = 1});
+    server->reply(ok().header("Connection", "close"));
+    auto held = lease(entry());
+    CHECK(use(held).end.ok());
+    auto waiting = start_lease(entry());
+    const net::Deadline deadline{time.now() + 8s, Timer::total, 8s};
+    time.run_for(4s);
+    there.connect_delay(3s);
+
+    SECTION("the dial ends first")
+    {
+        held.reset();
+        time.run_for(3s);
+        CHECK(waiting.get().has_value());
+    }
+    SECTION("the caller's deadline ends first")
+    {
+        waiting.cancel();
+        time.settle();
+        auto late = time.start(lease_from(pool, &entry(), deadline, timeouts));
+        time.run_for(2s);
+        held.reset();
+        time.run_for(2s);
+        const auto error = late.get().error();
+        CHECK(error.kind() == ErrorKind::timeout);
+        CHECK(error.timer() == Timer::total);
+        CHECK(error.timer_value() == 8s);
+    }
 }
 
 TEST_CASE_METHOD(NetWorld, "ConnectionPool: refuses whom the queue has no room for", "[net][pool]")

@@ -315,16 +315,16 @@ KHIVE_DECL TimePoint WaitQueue::on_waiter_time(Waiter& waiter, TimePoint now) no
         finish(std::move(lock), now, waiter.time_);
     }
     KHIVE_YIELD_POINT();
-    const TimePoint deadline = waiter.request().deadline;
-    if (deadline <= now) {
-        if (auto late = leave(waiter, now, waiter.time_))
-            Waiter::deliver(std::move(late), detail::wait_timeout(waiter.request(), waiter.since_));
-        return no_deadline;
+    {
+        const std::lock_guard lock(mutex_);
+        if (!waiter.queued_) return no_deadline;
+        const TimePoint deadline = waiter.request().deadline;
+        const bool is_head = &waiters_.front() == &waiter;
+        if (deadline > now) return is_head ? std::min(next_grant(waiter.request(), now), deadline) : deadline;
     }
-    const std::lock_guard lock(mutex_);
-    if (!waiter.queued_) return no_deadline;
-    const bool is_head = &waiters_.front() == &waiter;
-    return is_head ? std::min(next_grant(waiter.request(), now), deadline) : deadline;
+    if (auto late = leave(waiter, now, waiter.time_))
+        Waiter::deliver(std::move(late), detail::wait_timeout(waiter.request(), waiter.since_));
+    return no_deadline;
 }
 
 KHIVE_DECL void WaitQueue::close() noexcept

@@ -46,7 +46,7 @@ KHIVE_DECL void ConnectionPool::give_back(ConnectionPtr connection) noexcept
         make_idle(entry, std::move(connection), now);
         const bool wanted = has_waiters();
         if (wanted)
-            pump(std::move(lock), now);
+            pump(std::move(lock), time_.now()); // by which it may not be trusted any more without a look
         else
             lock.unlock();
         KHIVE_YIELD_POINT();
@@ -106,13 +106,17 @@ KHIVE_DECL async::WaitRequest ConnectionPool::checkout(OriginEntry& entry, const
     request.fresh = fresh;
     request.dial = timeouts.dial;
     const bool waits = is_exhausted(entry);
-    const Deadline patience{saturating_add(now, timeouts.pool_wait), Timer::pool_wait, timeouts.pool_wait};
+    request.deadline = deadline.at;
+    request.timer = deadline.timer;
+    request.timer_value = deadline.value;
     // With a dial under way the dial's own timers apply.
-    const Deadline until = waits ? earlier(deadline, patience) : deadline;
-    request.deadline = until.at;
-    request.timer = until.timer;
-    request.timer_value = until.value;
-    request.timeout_kind = until.timer == Timer::pool_wait ? ErrorKind::pool_timeout : ErrorKind::timeout;
+    if (const TimePoint patience = saturating_add(now, timeouts.pool_wait); waits && patience < deadline.at) {
+        request.once_made = {request.deadline, request.timer, request.timer_value};
+        request.deadline = patience;
+        request.timer = Timer::pool_wait;
+        request.timer_value = timeouts.pool_wait;
+        request.timeout_kind = ErrorKind::pool_timeout;
+    }
     return request;
 }
 
@@ -135,7 +139,10 @@ KHIVE_DECL bool ConnectionPool::blocks(const async::WaitRequest& head) const noe
 {
     if (machine_.total().idle == 0) return true; // nobody behind it can be served either
     // Those behind it must not for ever take what would make room for it.
-    return machine_.plan(static_cast<const OriginEntry*>(head.key)->counts) == DialPlan::make_room;
+    const auto& entry = *static_cast<const OriginEntry*>(head.key);
+    const DialPlan plan = machine_.plan(entry.counts);
+    const bool used_one_is_in_the_way = head.fresh && head.under_way == nullptr && !entry.idle.empty();
+    return plan == DialPlan::make_room || (plan == DialPlan::wait && used_one_is_in_the_way && entry.counts.lacking() != 0);
 }
 
 KHIVE_DECL bool ConnectionPool::has_to_queue(const async::WaitRequest& newcomer) const noexcept

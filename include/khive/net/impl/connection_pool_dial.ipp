@@ -21,6 +21,11 @@ KHIVE_DECL ConnectionPtr ConnectionPool::new_connection(async::WaitRequest& requ
     connection->made_for = &request;
     connection->kept = connection;
     request.under_way = connection.get();
+    if (std::exchange(request.timeout_kind, ErrorKind::timeout) == ErrorKind::pool_timeout) {
+        request.deadline = request.once_made.deadline;
+        request.timer = request.once_made.timer;
+        request.timer_value = request.once_made.timer_value;
+    }
     live_.push_back(*connection);
     machine_.dialling(entry.counts);
     return connection;
