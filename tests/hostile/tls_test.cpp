@@ -93,6 +93,21 @@ void ask_for_keys_without_end(asio::ip::tcp::acceptor& acceptor)
     }
 }
 
+/// The same before there is a request.
+void ask_for_keys_at_once(asio::ip::tcp::acceptor& acceptor)
+{
+    asio::ssl::context context(asio::ssl::context::tls_server);
+    context.use_certificate_chain(asio::buffer(test_identity().server.chain_pem()));
+    context.use_private_key(asio::buffer(test_identity().server.key_pem()), asio::ssl::context::pem);
+    asio::ssl::stream<asio::ip::tcp::socket> stream(acceptor.accept(), context);
+    boost::system::error_code error;
+    stream.handshake(asio::ssl::stream_base::server, error);
+    for (int i = 0; i < 500'000 && !error; ++i) {
+        SSL_key_update(stream.native_handle(), SSL_KEY_UPDATE_REQUESTED);
+        stream.handshake(asio::ssl::stream_base::server, error);
+    }
+}
+
 /// What a server of our own speaks, whatever is weak about it.
 struct Speaks {
     int version;
@@ -282,7 +297,8 @@ TEST_CASE("Hostile: a flood of requests for new keys, whose answers nobody reads
     acceptor.set_option(asio::socket_base::receive_buffer_size(4096));
     acceptor.bind({asio::ip::address_v4::loopback(), 0});
     acceptor.listen();
-    std::thread server([&acceptor] { ask_for_keys_without_end(acceptor); });
+    const auto flood = GENERATE(&ask_for_keys_without_end, &ask_for_keys_at_once);
+    std::thread server([&acceptor, flood] { flood(acceptor); });
     asio::io_context io;
     ClientOptions options("https://127.0.0.1:" + std::to_string(acceptor.local_endpoint().port()));
     options.tls(trusting(test_identity().root)).timeouts({.total = 20s});

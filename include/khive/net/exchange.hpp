@@ -49,10 +49,11 @@ struct ExchangeEnd {
     bool wrote = false;         ///< at least one byte of the request was accepted by the system
     bool any_answer = false;    ///< at least one byte of an answer came
     [[nodiscard]] bool ok() const noexcept { return error.kind() == ErrorKind{}; }
-    /// A reused connection turned out to be dead: may it be done again on a fresh one (http semantics: RFC 9110 9.2.2)?
+    /// The connection turned out to be dead: may it be done again on a fresh one? Always before a byte was written; after, where
+    /// the connection had served and the request may be repeated (RFC 9110 9.2.2).
     [[nodiscard]] bool stale(bool replay_safe) const noexcept
     {
-        return error.kind() == ErrorKind::connection_lost && reused && !any_answer && (!wrote || replay_safe);
+        return error.kind() == ErrorKind::connection_lost && !any_answer && (!wrote || (reused && replay_safe));
     }
 };
 

@@ -38,6 +38,8 @@ public:
     TlsSession& operator=(const TlsSession&) = delete;
 
     [[nodiscard]] KHIVE_DECL TlsStep handshake();
+    /// Has the handshake ended, but for output that is still to be sent?
+    [[nodiscard]] KHIVE_DECL bool has_shaken_hands() const noexcept;
     /// Decrypts into `into`; `bytes` says how much.
     [[nodiscard]] KHIVE_DECL TlsStep read(std::span<char> into, std::size_t& bytes);
     /// Has plain text come already? `done` if so, and `read` still gives it; session tickets before it are taken.
@@ -59,7 +61,7 @@ public:
     [[nodiscard]] KHIVE_DECL bool has_input() const noexcept;
     /// Gives memory back while nothing goes on; the next record takes some again.
     KHIVE_DECL void release_buffers() noexcept;
-    /// Is nothing on its way, not even a part of a record, after it has read all that there was?
+    /// Is nothing on its way, not even a part of a record or message, after it has read all that there was?
     [[nodiscard]] KHIVE_DECL bool at_rest() const noexcept;
 
     [[nodiscard]] KHIVE_DECL bool resumed() const noexcept;

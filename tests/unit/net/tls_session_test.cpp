@@ -34,6 +34,16 @@ public:
         SSL_CTX_set_max_proto_version(context_.get(), version);
         return *this;
     }
+    /// Session tickets of several records.
+    void with_large_tickets()
+    {
+        SSL_CTX_set_max_send_fragment(context_.get(), 512);
+        const auto fill = [](SSL* ssl, void*) {
+            const std::string filling(2000, 'x');
+            return SSL_SESSION_set1_ticket_appdata(SSL_get_session(ssl), filling.data(), filling.size());
+        };
+        SSL_CTX_set_session_ticket_cb(context_.get(), fill, nullptr, nullptr);
+    }
     /// Ready for the next connection.
     void start()
     {
@@ -253,6 +263,25 @@ TEST_CASE("TlsSession: tells of text that has come already, past session tickets
     SSL_shutdown(pair.server.ssl());
     REQUIRE(pair.carry_in());
     CHECK(pair.session->peek() == TlsStep::closed);
+}
+
+TEST_CASE("TlsSession: is not at rest inside a record, nor between the records of a session ticket", "[net][tls]")
+{
+    Pair pair;
+    pair.server.with_large_tickets();
+    REQUIRE(pair.shake_hands() == TlsStep::done);
+    std::size_t steps = 0;
+    std::size_t at_rest = 0;
+    pair.piece = 100;
+    while (pair.carry_in()) {
+        CHECK(pair.session->peek() == TlsStep::read);
+        ++steps;
+        at_rest += pair.session->at_rest() ? 1 : 0;
+    }
+
+    CHECK(steps > 10);
+    CHECK(at_rest <= 2); // after each of two tickets, if a piece ends there
+    CHECK(pair.session->at_rest());
 }
 
 TEST_CASE("TlsSession: says goodbye with close_notify", "[net][tls]")

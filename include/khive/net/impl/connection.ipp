@@ -54,10 +54,9 @@ KHIVE_DECL void Connection::on_written(boost::system::error_code error, std::siz
 KHIVE_DECL void Connection::written(boost::system::error_code error, std::size_t bytes)
 {
     if (now_in_ == Stage::handshaking && !ended_) {
-        if (error)
-            end(lost(error));
-        else
-            flush_tls();
+        if (error) return end(lost(error));
+        flush_tls();
+        if (tls_->has_shaken_hands() && tls_->output_size() == 0) dialled();
     } else if (now_in_ == Stage::exchanging && !ended_) {
         request_written(error, bytes);
     } else if (ended_ && rest_ && !error) {
@@ -219,6 +218,7 @@ KHIVE_DECL bool Connection::wake(bool probe)
     if (alive && std::exchange(watching_, false)) {
         wire_->cancel();
         probe = true;
+        if (tls_ && uses() != 0) alive = tls_->at_rest(); // part of what nobody asked for may have come
     }
     // An unused TLS connection has session tickets to read.
     probed_ = alive && probe && !(tls_ && uses() == 0);
@@ -247,7 +247,8 @@ KHIVE_DECL void Connection::watch_tls(boost::system::error_code error)
 {
     char unasked = 0;
     std::size_t bytes = 0;
-    if (!error && tls_->read({&unasked, 1}, bytes) == TlsStep::read && tls_->at_rest()) { // a session ticket
+    if (!error && tls_->read({&unasked, 1}, bytes) == TlsStep::read &&
+        tls_->output_size() == 0) { // a session ticket, or a part
         wire_->wait_readable(self());
         tls_->release_buffers();
         watching_ = true;

@@ -135,7 +135,9 @@ KHIVE_DECL void Connection::handshake()
     const TlsStep step = tls_->handshake();
     flush_tls();
     switch (step) {
-    case TlsStep::done: return dialled();
+    case TlsStep::done:
+        if (tls_->output_size() == 0) dialled(); // else when all of it is out
+        return;
     case TlsStep::read: return start_read();
     case TlsStep::closed: return end(lost(asio::error::eof));
     case TlsStep::failed: return end(tls_->error());

@@ -80,7 +80,9 @@ KHIVE_DECL void Connection::begin_first()
         const TlsStep there = tls_->peek();
         if (there == TlsStep::closed) return end(lost_before_request());
         if (there == TlsStep::failed) return end(tls_->error());
-        if (there == TlsStep::read && (reading_ || wire_->readable_now())) {
+        // With something to say to the server first, as after a request for new keys, the connection is not worth the wait.
+        const bool may_wait = there == TlsStep::read && tls_->output_size() == 0;
+        if (may_wait && (reading_ || !tls_->at_rest() || wire_->readable_now())) {
             early_ = Early::on_wire;
             return pump_read();
         }

@@ -229,8 +229,10 @@ public:
 
     std::size_t try_write(std::span<const char> from) noexcept override
     {
+        if (!socket_.is_open()) return 0;
+        set_options_once();
         boost::system::error_code ignored;
-        return socket_.is_open() ? send_now({from, {}}, ignored) : 0;
+        return send_now({from, {}}, ignored);
     }
 
     bool readable_now() noexcept override

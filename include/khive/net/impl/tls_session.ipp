@@ -214,6 +214,11 @@ KHIVE_DECL TlsStep TlsSession::handshake()
     return step_of(SSL_do_handshake(ssl_));
 }
 
+KHIVE_DECL bool TlsSession::has_shaken_hands() const noexcept
+{
+    return SSL_is_init_finished(ssl_) != 0;
+}
+
 KHIVE_DECL TlsStep TlsSession::read(std::span<char> into, std::size_t& bytes)
 {
     ERR_clear_error();
@@ -307,7 +312,8 @@ KHIVE_DECL bool TlsSession::has_input() const noexcept
 KHIVE_DECL bool TlsSession::at_rest() const noexcept
 {
     const bool inside_record = std::string_view(SSL_rstate_string(ssl_)) == "RB"; // its header has been read
-    return !has_input() && SSL_has_pending(ssl_) == 0 && !inside_record && output_size() == 0;
+    const bool inside_message = SSL_in_init(ssl_) != 0;                           // a session ticket in two records, say
+    return !has_input() && SSL_has_pending(ssl_) == 0 && !inside_record && !inside_message && output_size() == 0;
 }
 
 KHIVE_DECL bool TlsSession::resumed() const noexcept
