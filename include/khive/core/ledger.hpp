@@ -44,7 +44,7 @@ struct Attempt {
     std::uint64_t bytes_sent = 0;
     std::uint64_t bytes_received = 0;
     PeerAddress peer{};
-    std::uint16_t status = 0;   ///< 0 where no answer came
+    std::uint16_t status = 0;   ///< 0 where no head of an answer came
     ErrorKind error{};          ///< zero where there was none; `status` for 400 and more
     Timer timer = Timer::none;  ///< which timer, where `error` is a timeout
     Verdict verdict = Verdict::neutral; ///< what the circuit breaker was told
@@ -84,7 +84,7 @@ public:
     [[nodiscard]] StopReason stop_reason() const noexcept { return stop_; }
     void stop(StopReason reason) noexcept { stop_ = reason; }
 
-    /// One line: attempts, statuses or errors, waits.
+    /// One line: how many attempts, and of each its backoff, status or error, length and what it waited for.
     [[nodiscard]] KHIVE_DECL std::string summary() const;
 
 private:

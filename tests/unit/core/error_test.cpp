@@ -76,7 +76,8 @@ TEST_CASE("Error: carries what it is given", "[core][error]")
     CHECK(error.retryable());
     CHECK(error.retry_after() == 3s);
     CHECK(error.maybe_processed());
-    CHECK_THAT(error.message(), khive_tests::contains("GET http://h/p?a=***: too slow 503 (timer first_byte, 2000.0ms)"));
+    CHECK_THAT(error.message(),
+               khive_tests::contains("GET http://h/p?a=***: too slow (status 503) (timer first_byte, 2000.0ms)"));
     CHECK_THAT(error.message(), khive_tests::contains("retry after 3000.0ms"));
     CHECK(error.message().find("body") == std::string::npos);
 }

@@ -53,6 +53,23 @@ TEST_CASE("Ledger: the summary is one line with statuses, errors and waits", "[c
     CHECK(ledger.summary() == "2 attempts: 503 12.0ms, +250.0ms connection_lost 0.0ms reused replayed; stopped: attempts");
 }
 
+TEST_CASE("Ledger: the summary says what an attempt waited for, and how an answer broke off", "[core][ledger]")
+{
+    Ledger ledger;
+    auto& queued = ledger.begin_attempt(TimePoint{});
+    queued.error = ErrorKind::timeout;
+    queued.rate_wait = 1200ms;
+    queued.slot_wait = 1ms;
+    queued.pool_wait = 2ms;
+    queued.elapsed = 1300ms;
+    auto& cut = ledger.begin_attempt(TimePoint{});
+    cut.status = 200;
+    cut.error = ErrorKind::truncated_body;
+
+    CHECK(ledger.summary() ==
+          "2 attempts: timeout 1300.0ms (rate 1200.0ms, slot 1.0ms, pool 2.0ms), 200 truncated_body 0.0ms");
+}
+
 TEST_CASE("Ledger: one attempt is one attempt", "[core][ledger]")
 {
     Ledger ledger;

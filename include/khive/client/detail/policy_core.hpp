@@ -332,10 +332,14 @@ public:
         net::ExchangeEnd& end = connection.result();
         now = end.ok() ? connection.last_byte() : time.now();
         http::ResponseReader& reader = connection.reader();
-        if (end.ok())
-            call_.response.assign(reader.status(), reader.take_headers(), reader.take_body());
-        else
-            call_.error = std::move(end.error);
+        // A status that fails the call says more than that its text is too long.
+        const bool text_is_cut =
+            end.error.kind() == ErrorKind::body_too_large && reader.status() >= 400 && call_.raise_for_status;
+        attempt().status = static_cast<std::uint16_t>(reader.status());
+        if (end.ok() || text_is_cut)
+            return call_.response.assign(reader.status(), reader.take_headers(), reader.take_body());
+        call_.error = std::move(end.error);
+        if (reader.head_done()) std::move(call_.error).with_response(reader.status(), reader.take_headers(), {});
     }
 
     [[nodiscard]] Outcome classify()

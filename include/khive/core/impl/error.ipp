@@ -110,7 +110,12 @@ KHIVE_DECL detail::ErrorDetails& Error::details()
 KHIVE_DECL std::string_view Error::reason() const noexcept
 {
     const auto& reason = detail::details_of(details_).reason;
-    return reason.empty() ? to_string(kind_) : std::string_view{reason};
+    if (!reason.empty()) return reason;
+    switch (kind_) { // where a policy refuses without a word, which costs no memory
+    case ErrorKind::rate_limited: return "rate_limited: our own limiter would let it through only after its time limit";
+    case ErrorKind::queue_full: return "queue_full: as many wait for a token or slot as may";
+    default: return to_string(kind_);
+    }
 }
 
 KHIVE_DECL std::string Error::message() const
@@ -119,7 +124,9 @@ KHIVE_DECL std::string Error::message() const
     std::string text;
     if (!known.method.empty()) text.append(known.method).append(" ").append(known.url).append(": ");
     text.append(reason());
-    if (known.status != 0) text.append(" ").append(std::to_string(known.status));
+    if (known.status != 0 && kind_ == ErrorKind::status) text.append(" ").append(std::to_string(known.status));
+    if (known.status != 0 && kind_ != ErrorKind::status)
+        text.append(" (status ").append(std::to_string(known.status)).append(")");
     if (known.timer != Timer::none)
         text.append(" (timer ")
             .append(to_string(known.timer))

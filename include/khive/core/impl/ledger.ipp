@@ -47,6 +47,20 @@ inline std::string format_ip(const PeerAddress& peer)
     return "[" + format_ip6(peer.bytes) + "]";
 }
 
+/// ` (rate 1200.0ms, pool 3.0ms)`: what it waited for, if anything.
+inline std::string format_waits(const Attempt& attempt)
+{
+    std::string text;
+    const auto add = [&text](const char* name, Duration wait) {
+        if (wait > Duration::zero())
+            text.append(text.empty() ? " (" : ", ").append(name).append(" ").append(format_ms(wait));
+    };
+    add("rate", attempt.rate_wait);
+    add("slot", attempt.slot_wait);
+    add("pool", attempt.pool_wait);
+    return text.empty() ? text : text + ")";
+}
+
 } // namespace detail
 
 KHIVE_DECL std::string PeerAddress::to_string() const
@@ -88,8 +102,10 @@ KHIVE_DECL std::string Ledger::summary() const
         const Attempt& attempt = (*this)[i];
         text += i == 0 ? ": " : ", ";
         if (attempt.backoff > Duration::zero()) text += "+" + detail::format_ms(attempt.backoff) + " ";
-        text += attempt.status != 0 ? std::to_string(attempt.status) : std::string{khive::to_string(attempt.error)};
-        text += " " + detail::format_ms(attempt.elapsed);
+        const bool failed_otherwise = attempt.error != ErrorKind{} && attempt.error != ErrorKind::status;
+        if (attempt.status != 0) text += std::to_string(attempt.status) + (failed_otherwise ? " " : "");
+        if (attempt.status == 0 || failed_otherwise) text += khive::to_string(attempt.error);
+        text += " " + detail::format_ms(attempt.elapsed) + detail::format_waits(attempt);
         if (attempt.reused) text += " reused";
         if (attempt.replayed) text += " replayed";
     }

@@ -378,6 +378,40 @@ TEST_CASE("stale: a connection that fails on its first request is no stale one",
     CHECK(api.server().requests().size() == 1);
 }
 
+TEST_CASE("an error after the head of an answer has its status and headers, and so does the ledger", "[client][ledger]")
+{
+    VirtualTime time;
+    auto api =
+        scripted_client(time, {raw("HTTP/1.1 200 OK\r\nX-Id: 7\r\nContent-Length: 5\r\n\r\nhel").then_close()}, patient());
+
+    const auto error = time.run(api.get("/").try_send()).error();
+
+    CHECK(error.kind() == ErrorKind::truncated_body);
+    CHECK(error.status() == 200);
+    CHECK(error.headers().get("X-Id") == "7");
+    CHECK(error.ledger()[0].status == 200);
+    CHECK(error.ledger()[0].error == ErrorKind::truncated_body);
+    CHECK_THAT(error.message(), contains("(status 200)"));
+}
+
+TEST_CASE("a status that fails the call is told though the text with it is too long", "[client]")
+{
+    VirtualTime time;
+    const Reply busy = raw("HTTP/1.1 503 Busy\r\nRetry-After: 3\r\nContent-Length: 100\r\n\r\n" + std::string(100, 'x'));
+    ReaderLimits limits;
+    limits.max_body_bytes = 10;
+    auto api = scripted_client(time, {busy, busy}, patient().limits(limits));
+
+    const auto error = time.run(api.get("/").try_send()).error();
+
+    CHECK(error.kind() == ErrorKind::status);
+    CHECK(error.status() == 503);
+    CHECK(error.retry_after() == 3s);
+    CHECK(error.retryable());
+    CHECK(api.connections().open() == 0);
+    CHECK(time.run(api.get("/").raise_for_status(false).try_send()).error().kind() == ErrorKind::body_too_large);
+}
+
 TEST_CASE("stale: a part of an answer ends the matter", "[client][stale]")
 {
     VirtualTime time;
