@@ -3,6 +3,8 @@
 // request that was meant.
 #include "hostile/hostile.hpp"
 
+#include <khive/client/detail/basic_auth.hpp>
+
 #include <cstddef>
 #include <limits>
 
@@ -285,7 +287,7 @@ TEST_CASE("Hostile: user, password and fragment of a URL go where they belong", 
 
     CHECK(request.headers.get("Host") == host);
     CHECK(request.target == "/x?a=b");
-    CHECK(request.headers.get("Authorization") == basic_credentials("me\r\n", Secret("hunter2@")));
+    CHECK(request.headers.get("Authorization") == khive::detail::basic_credentials("me\r\n", Secret("hunter2@")));
     CHECK_FALSE(request.headers.contains("Referer"));
     CHECK(request.headers.lines().find("hunter2") == std::string::npos);
 }

@@ -83,9 +83,6 @@ private:
     Settings settings_;
 };
 
-/// The value of a `Basic` authorization (RFC 7617).
-[[nodiscard]] KHIVE_DECL std::string basic_credentials(std::string_view user, const Secret& password);
-
 inline ClientOptions& ClientOptions::pool(const PoolOptions& options)
 {
     settings_.pool = options;

@@ -12,22 +12,10 @@
 
 namespace khive::inline KHIVE_ABI::detail {
 
-/// The body as a `T`.
-template <class T>
-[[nodiscard]] Result<T> decode(const Response& response)
-{
-    if constexpr (std::is_same_v<T, std::string>) {
-        return response.text();
-    } else {
-        static_assert(HasJsonCodec<T>, "as<T>() needs #include <khive/client/json.hpp>");
-        return JsonCodec<T>::decode(response.body());
-    }
-}
-
 /// This request has been sent before.
 [[nodiscard]] KHIVE_DECL Error sent_error();
 /// A decoding error with what is known of the answer; the client's observer has been told.
-[[nodiscard]] KHIVE_DECL Error decode_failed(const CallState& call, Error error, Response response);
+[[nodiscard]] KHIVE_DECL Error decode_failed(const CallState& call, Error error);
 
 /// What the call has ended with.
 template <class T>
@@ -38,8 +26,8 @@ template <class T>
         call.core->tell_answered(call);
         return std::move(call.response);
     } else {
-        auto value = decode<T>(call.response);
-        if (!value) return decode_failed(call, value.error(), std::move(call.response));
+        auto value = decode_body<T>(call.response.body());
+        if (!value) return decode_failed(call, value.error());
         call.core->tell_answered(call);
         return value;
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <khive/client/detail/json_codec.hpp>
 #include <khive/client/timeouts.hpp>
 #include <khive/core/headers.hpp>
 #include <khive/core/result.hpp>
@@ -10,40 +11,18 @@
 #include <array>
 #include <concepts>
 #include <cstddef>
-#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <type_traits>
 #include <utility>
 
 namespace khive::inline KHIVE_ABI {
 
-/// How a C++ type becomes a JSON body and back; defined by `khive/client/json.hpp`.
-template <class T>
-struct JsonCodec;
-
 namespace detail {
 
+/// What may stand for a piece of a path, query or form: text, a finite number, a boolean.
 template <class T>
-concept HasJsonCodec = requires { sizeof(JsonCodec<T>); };
-
-/// What may stand for a piece of a path or query: text, an integer, a boolean.
-template <class T>
-concept UrlValue = std::convertible_to<const T&, std::string_view> || std::integral<T>;
-
-template <UrlValue T>
-std::string to_url_text(const T& value)
-{
-    if constexpr (std::convertible_to<const T&, std::string_view>)
-        return std::string(std::string_view(value));
-    else if constexpr (std::same_as<T, bool>)
-        return value ? "true" : "false";
-    else if constexpr (std::same_as<T, char>)
-        return std::string(1, value);
-    else
-        return std::to_string(value);
-}
+concept UrlValue = std::convertible_to<const T&, std::string_view> || std::integral<T> || std::floating_point<T>;
 
 /// What a request has collected. Mistakes are kept and reported when it is sent, before any byte is.
 struct RequestFields {
@@ -66,19 +45,41 @@ struct RequestFields {
     [[nodiscard]] bool sets_total() const noexcept { return total || (timeouts && timeouts->total != Timeouts{}.total); }
     [[nodiscard]] bool sets_attempt() const noexcept { return attempt || (timeouts && timeouts->attempt != Timeouts{}.attempt); }
 
+    template <UrlValue T>
+    [[nodiscard]] std::string text_of(const T& value);
+    /// The shortest text that reads back as this number.
+    [[nodiscard]] KHIVE_DECL std::string text_of_number(double value);
     KHIVE_DECL void set_header(std::string_view name, std::string_view value);
+    KHIVE_DECL void set_basic_auth(std::string_view user, const Secret& password);
     KHIVE_DECL void set_reference(std::string_view pattern, const std::string* arguments, std::size_t count);
     KHIVE_DECL void set_body(std::string bytes, std::string_view content_type);
     KHIVE_DECL void add_form_field(std::string_view name, std::string_view value);
+    /// A form and another body do not go together, whichever comes first.
+    KHIVE_DECL void check_one_body(bool is_form);
     /// Ready for another request; memory stays.
     KHIVE_DECL void clear() noexcept;
 };
+
+template <UrlValue T>
+std::string RequestFields::text_of(const T& value)
+{
+    if constexpr (std::convertible_to<const T&, std::string_view>)
+        return std::string(std::string_view(value));
+    else if constexpr (std::same_as<T, bool>)
+        return value ? "true" : "false";
+    else if constexpr (std::same_as<T, char>)
+        return std::string(1, value);
+    else if constexpr (std::floating_point<T>)
+        return text_of_number(static_cast<double>(value));
+    else
+        return std::to_string(value);
+}
 
 /// Method and path, its `{}` replaced by the arguments.
 template <UrlValue... Args>
 void set_line(RequestFields& fields, std::string_view method, std::string_view path, const Args&... args)
 {
-    const std::array<std::string, sizeof...(Args)> texts{to_url_text(args)...};
+    const std::array<std::string, sizeof...(Args)> texts{fields.text_of(args)...};
     fields.method.clear();
     fields.method.append(method); // which costs a third of assigning
     fields.set_reference(path, texts.data(), texts.size());
@@ -97,7 +98,7 @@ public:
     template <detail::UrlValue T>
     Self& query(std::string_view key, const T& value)
     {
-        append_query(fields().query, key, detail::to_url_text(value));
+        append_query(fields().query, key, fields().text_of(value));
         return self();
     }
     /// Adds it only if there is a value.
@@ -114,6 +115,12 @@ public:
     }
     /// `Authorization: Bearer` for this request, wherever it goes.
     Self& bearer(const Secret& token) { return header("Authorization", "Bearer " + token.reveal()); }
+    /// `Authorization: Basic` for this request, wherever it goes (RFC 7617).
+    Self& basic_auth(std::string_view user, const Secret& password)
+    {
+        fields().set_basic_auth(user, password);
+        return self();
+    }
     /// A body of raw bytes.
     Self& body(std::string bytes, std::string_view content_type = "application/octet-stream")
     {
@@ -132,12 +139,18 @@ public:
             fields().mistake = text.error();
         return self();
     }
-    /// Adds a field to an urlencoded form, which becomes the body.
+    /// Adds a field to an urlencoded form, which becomes the body. Beside another body it is a mistake.
     template <detail::UrlValue T>
     Self& form(std::string_view name, const T& value)
     {
-        fields().add_form_field(name, detail::to_url_text(value));
+        fields().add_form_field(name, fields().text_of(value));
         return self();
+    }
+    /// Adds it only if there is a value.
+    template <detail::UrlValue T>
+    Self& form(std::string_view name, const std::optional<T>& value)
+    {
+        return value ? form(name, *value) : self();
     }
     /// The whole call may take that long; `unlimited` for no limit. Overrides the client's `Timeouts::total`.
     Self& timeout(Duration total)

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <khive/client/detail/json_codec.hpp>
 #include <khive/core/byte_buffer.hpp>
+#include <khive/core/error.hpp>
 #include <khive/core/headers.hpp>
 #include <khive/core/ledger.hpp>
+#include <khive/core/result.hpp>
 
+#include <cstddef>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -28,6 +32,23 @@ public:
     [[nodiscard]] std::string_view body() const noexcept { return body_.view(); }
     /// A copy of the body.
     [[nodiscard]] std::string text() const { return std::string(body()); }
+    /// The body as a `T`: as it is for `std::string`, else from JSON, for which `#include <khive/client/json.hpp>`. Throws
+    /// `DecodeError`, which carries the answer.
+    template <class T>
+    [[nodiscard]] T as() const
+    {
+        auto value = try_as<T>();
+        if (!value) value.error().raise();
+        return std::move(*value);
+    }
+    /// The same without a throw.
+    template <class T>
+    [[nodiscard]] Result<T> try_as() const
+    {
+        auto value = detail::decode_body<T>(body());
+        if (!value) return with_answer(value.error());
+        return value;
+    }
     /// From the call's start to the last byte, waits and failed attempts included.
     [[nodiscard]] Duration elapsed() const noexcept { return elapsed_; }
     [[nodiscard]] const Ledger& ledger() const noexcept { return ledger_; }
@@ -44,6 +65,8 @@ public:
     [[nodiscard]] Ledger& writable_ledger() noexcept { return ledger_; }
     [[nodiscard]] Headers take_headers() noexcept { return std::move(headers_); }
     [[nodiscard]] ByteBuffer take_body() noexcept { return std::move(body_); }
+    /// The error with what is known of the answer, and so much of the body.
+    [[nodiscard]] KHIVE_DECL Error with_answer(Error error, std::size_t max_body = 4096) const;
     /// Without status and ledger; memory stays.
     void clear() noexcept
     {
@@ -61,3 +84,7 @@ private:
 };
 
 } // namespace khive::inline KHIVE_ABI
+
+#if !defined(KHIVE_SEPARATE_COMPILATION)
+#include <khive/client/impl/response.ipp>
+#endif

@@ -199,4 +199,23 @@ TEST_CASE("as<std::string>: is the body as it is", "[client][json]")
     CHECK(time.run(api.get("/").as<std::string>()).empty());
 }
 
+TEST_CASE("Response: its body can be decoded beside its status and headers", "[client][json]")
+{
+    VirtualTime time;
+    auto api = scripted_client(time, {ok_json("[1,2]").header("ETag", "x"), ok("[1")});
+    const Response good = time.run(api.get("/").send());
+    const Response bad = time.run(api.get("/").send());
+
+    CHECK(good.as<std::vector<int>>() == std::vector<int>{1, 2});
+    CHECK(good.as<std::string>() == "[1,2]");
+    CHECK(good.header("ETag") == "x");
+    CHECK_THROWS_AS(bad.as<std::vector<int>>(), DecodeError);
+    const auto error = bad.try_as<std::vector<int>>().error();
+    CHECK(error.kind() == ErrorKind::decode);
+    CHECK(error.status() == 200);
+    CHECK(error.body() == "[1");
+    CHECK(error.ledger().size() == 1);
+    CHECK(error.maybe_processed());
+}
+
 } // namespace khive_tests::json_test

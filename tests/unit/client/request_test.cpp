@@ -6,6 +6,9 @@
 #include "support/catch.hpp"
 #include "support/scripted_client.hpp"
 
+#include <limits>
+#include <optional>
+
 namespace khive_tests::request_test {
 
 using namespace khive;
@@ -100,6 +103,60 @@ TEST_CASE("Request: keeps its mistake with it", "[client]")
     CHECK(time.run(api.try_call(request)).error().kind() == ErrorKind::invalid_argument);
     CHECK(time.run(api.try_call(request)).error().kind() == ErrorKind::invalid_argument);
     CHECK(api.server().connections() == 0);
+}
+
+TEST_CASE("Request: has one body, a form or another", "[client]")
+{
+    VirtualTime time;
+    auto api = scripted_client(time);
+
+    for (const auto& request : {Request("POST", "/").body("x").form("a", 1), Request("POST", "/").form("a", 1).body("x")}) {
+        const auto error = time.run(api.try_call(request)).error();
+        CHECK(error.kind() == ErrorKind::invalid_argument);
+        CHECK_THAT(error.message(), contains("one body"));
+    }
+    CHECK(api.server().connections() == 0);
+    (void)time.run(api.call(Request("POST", "/").body("a=1", "application/x-www-form-urlencoded").form("b", 2)));
+    CHECK(api.received().body == "a=1&b=2");
+}
+
+TEST_CASE("Request: numbers and options are written where text is", "[client]")
+{
+    VirtualTime time;
+    auto api = scripted_client(time);
+    const std::optional<int> nothing;
+
+    (void)time.run(api.call(
+        Request("POST", "/{}/{}", 52.5, true).query("lat", 0.1).query("f", 1.5F).form("a", 1e21).form("b", nothing)));
+
+    CHECK(api.received().target == "/52.5/true?lat=0.1&f=1.5");
+    CHECK(api.received().body == "a=1e%2B21");
+}
+
+TEST_CASE("Request: a number that is none is refused", "[client]")
+{
+    VirtualTime time;
+    auto api = scripted_client(time);
+    const double none = std::numeric_limits<double>::quiet_NaN();
+    const double endless = std::numeric_limits<double>::infinity();
+
+    for (const auto& request :
+         {Request("GET", "/{}", none), Request("GET", "/").query("a", endless), Request("GET", "/").form("a", none)})
+        CHECK(time.run(api.try_call(request)).error().kind() == ErrorKind::invalid_argument);
+    CHECK(api.server().connections() == 0);
+}
+
+TEST_CASE("Request: basic authentication of its own, and no user with a colon", "[client]")
+{
+    VirtualTime time;
+    auto api = scripted_client(time);
+
+    (void)time.run(api.call(Request("GET", "/").basic_auth("Aladdin", Secret("open sesame"))));
+
+    CHECK(api.received().headers.get("Authorization") == "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
+    const auto error = time.run(api.try_call(Request("GET", "/").basic_auth("a:b", Secret("hunter2")))).error();
+    CHECK(error.kind() == ErrorKind::invalid_argument);
+    CHECK_THAT(error.message(), contains("colon"));
 }
 
 TEST_CASE("Request: a copy does not share", "[client]")

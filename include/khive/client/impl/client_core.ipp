@@ -266,7 +266,7 @@ KHIVE_DECL std::optional<Error> ClientCore::prepare_any(CallState& call)
     if (!same_origin && settings_.only_base_origin)
         return Error{ErrorKind::invalid_url}.with_message("the URL is of another origin than the client's base: " + url->redacted());
     if (!fields.headers.contains("Authorization") && has_own_user(*url, settings_.base))
-        fields.set_header("Authorization", basic_credentials(url->user().reveal(), url->password()));
+        fields.set_header("Authorization", detail::basic_credentials(url->user().reveal(), url->password()));
     if (!fields.content_type.empty() && !fields.headers.contains("Content-Type"))
         fields.set_header("Content-Type", fields.content_type);
     const Headers headers = overlay(same_origin ? base_headers_ : settings_.headers, fields.headers);

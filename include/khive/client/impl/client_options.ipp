@@ -2,14 +2,9 @@
 #pragma once
 
 #include <khive/client/client_options.hpp>
-#include <khive/net/base64.hpp>
+#include <khive/client/detail/basic_auth.hpp>
 
 namespace khive::inline KHIVE_ABI {
-
-KHIVE_DECL std::string basic_credentials(std::string_view user, const Secret& password)
-{
-    return "Basic " + net::base64(std::string(user) + ":" + password.reveal());
-}
 
 KHIVE_DECL ClientOptions::ClientOptions(std::string_view base_url)
 {
@@ -39,9 +34,8 @@ KHIVE_DECL ClientOptions& ClientOptions::bearer(const Secret& token)
 
 KHIVE_DECL ClientOptions& ClientOptions::basic_auth(std::string_view user, const Secret& password)
 {
-    if (user.find(':') != std::string_view::npos)
-        detail::raise_invalid_argument("a user name for basic authentication must not have a colon (RFC 7617)", "user");
-    return header("Authorization", basic_credentials(user, password));
+    if (user.find(':') != std::string_view::npos) detail::raise_invalid_argument(detail::no_colon_in_user, "user");
+    return header("Authorization", detail::basic_credentials(user, password));
 }
 
 KHIVE_DECL ClientOptions& ClientOptions::user_agent(std::string_view agent)

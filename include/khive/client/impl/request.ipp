@@ -1,11 +1,26 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <khive/client/detail/basic_auth.hpp>
 #include <khive/client/request.hpp>
 
+#include <charconv>
+#include <cmath>
 #include <span>
 
 namespace khive::inline KHIVE_ABI::detail {
+
+inline constexpr std::string_view form_type = "application/x-www-form-urlencoded";
+
+KHIVE_DECL std::string RequestFields::text_of_number(double value)
+{
+    char text[32];
+    std::string shortest(text, std::to_chars(text, text + sizeof text, value).ptr);
+    if (!std::isfinite(value))
+        mistake = Error{ErrorKind::invalid_argument}.with_message("a number in a path, query or form must be finite, not " +
+                                                                  shortest);
+    return shortest;
+}
 
 KHIVE_DECL void RequestFields::set_header(std::string_view name, std::string_view value)
 {
@@ -16,6 +31,12 @@ KHIVE_DECL void RequestFields::set_header(std::string_view name, std::string_vie
     const char* rule = is_token(name) ? "header value has a control byte such as CR, LF or NUL (RFC 9110 5.5)"
                                       : "header name is not a token (RFC 9110 5.6.2)";
     mistake = Error{ErrorKind::invalid_argument}.with_message(std::string(rule) + ": '" + escape_untrusted(name) + "'");
+}
+
+KHIVE_DECL void RequestFields::set_basic_auth(std::string_view user, const Secret& password)
+{
+    if (user.find(':') == std::string_view::npos) return set_header("Authorization", basic_credentials(user, password));
+    mistake = Error{ErrorKind::invalid_argument}.with_message(no_colon_in_user);
 }
 
 KHIVE_DECL void RequestFields::set_reference(std::string_view pattern, const std::string* arguments, std::size_t count)
@@ -35,6 +56,7 @@ KHIVE_DECL void RequestFields::set_reference(std::string_view pattern, const std
 KHIVE_DECL void RequestFields::set_body(std::string bytes, std::string_view type)
 {
     if (!is_field_value(type)) return set_header("Content-Type", type);
+    check_one_body(type == form_type);
     body = std::move(bytes);
     has_body = true;
     content_type = type;
@@ -42,9 +64,16 @@ KHIVE_DECL void RequestFields::set_body(std::string bytes, std::string_view type
 
 KHIVE_DECL void RequestFields::add_form_field(std::string_view name, std::string_view value)
 {
+    check_one_body(true);
     append_form(body, name, value);
     has_body = true;
-    content_type = "application/x-www-form-urlencoded";
+    content_type = form_type;
+}
+
+KHIVE_DECL void RequestFields::check_one_body(bool is_form)
+{
+    if (has_body && is_form != (content_type == form_type))
+        mistake = Error{ErrorKind::invalid_argument}.with_message("a request has one body: a form, or JSON or bytes");
 }
 
 KHIVE_DECL void RequestFields::clear() noexcept
