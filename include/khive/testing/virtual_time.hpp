@@ -73,7 +73,8 @@ private:
 ///
 /// Owns an `io_context` whose time service is virtual: every limit, timeout, backoff and simulated network on it lives in
 /// this time, so an hour's wait costs a test microseconds and comes out the same each run. Timers of Asio's own
-/// (`steady_timer`) do not: they go by the real clock.
+/// (`steady_timer`) do not: they go by the real clock. So do policies asked without a time: `breaker.state(time.now())`, not
+/// `breaker.state()`.
 ///
 /// - Errors: `run` throws `std::runtime_error` when nothing is left that could happen, or when time has jumped ten million
 ///   times without an end.
@@ -120,7 +121,8 @@ private:
     /// Moves to the next time at which something is due, if that is no later than `until`.
     KHIVE_TESTING_DECL bool jump(TimePoint until);
 
-    static constexpr TimePoint start_ = TimePoint{} + std::chrono::hours{1};
+    /// Later than any real clock: who asks a policy by that (`breaker.state()`) steps back in time, which changes nothing.
+    static constexpr TimePoint start_ = TimePoint{} + std::chrono::years{100};
     static constexpr std::uint64_t max_jumps = 10'000'000;
     asio::io_context io_{1};
     asio::any_io_executor executor_;
