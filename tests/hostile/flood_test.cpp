@@ -12,8 +12,8 @@ constexpr std::size_t endless = 2u << 20; ///< far beyond every limit here
 
 const ReaderLimits small{.max_body_bytes = 100'000};
 
-/// Two reads' worth above the largest limit of `small`.
-constexpr std::uint64_t most_bytes = 100'000 + 2 * (64u << 10);
+/// Some reads' worth above the largest limit of `small`.
+constexpr std::uint64_t most_bytes = 100'000 + 4 * (64u << 10);
 
 struct Flood {
     std::string name;

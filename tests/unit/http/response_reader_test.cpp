@@ -314,7 +314,7 @@ TEST_CASE("ResponseReader: a chunked body that comes in large reads gets a large
     }
 
     CHECK(largest >= 4 * small);
-    CHECK(largest <= 64u << 10);
+    CHECK(largest <= 128u << 10); // a spare block may be twice as large as wanted
 }
 
 TEST_CASE("ResponseReader: gives the memory of its buffer back and reads on", "[http][reader]")
