@@ -28,7 +28,7 @@ asio::awaitable<int> note_start(VirtualTime* time, std::vector<Duration>* starts
 
 } // namespace
 
-TEST_CASE("CO-1: a stall of all slots is not followed by more than the bucket's burst", "[defects][CO-1]")
+TEST_CASE("CO-1: a stall of all slots is not followed by more than the bucket's burst", "[defect][CO-1]")
 {
     VirtualTime time;
     RateLimitedExecutor executor{{.rate = 50, .burst = 1, .max_concurrency = 1}};
@@ -44,7 +44,7 @@ TEST_CASE("CO-1: a stall of all slots is not followed by more than the bucket's 
     for (std::size_t i = 2; i < starts.size(); ++i) REQUIRE(starts[i] - starts[i - 1] == 20ms);
 }
 
-TEST_CASE("CO-2: nobody holds a slot while waiting for tokens", "[defects][CO-2]")
+TEST_CASE("CO-2: nobody holds a slot while waiting for tokens", "[defect][CO-2]")
 {
     VirtualTime time;
     RateLimitedExecutor executor{{.rate = 1, .burst = 10, .max_concurrency = 2}};
@@ -62,7 +62,7 @@ TEST_CASE("CO-2: nobody holds a slot while waiting for tokens", "[defects][CO-2]
     CHECK(small.has_ended());
 }
 
-TEST_CASE("CO-6: no setting makes a call run beside the limits", "[defects][CO-6]")
+TEST_CASE("CO-6: no setting makes a call run beside the limits", "[defect][CO-6]")
 {
     VirtualTime time;
     RateLimitedExecutor executor{{.rate = 1000, .max_concurrency = 1}};

@@ -56,7 +56,7 @@ asio::awaitable<int> fail_first(int* begun, int* finished, int item)
 
 } // namespace
 
-TEST_CASE("EX-1: a failure is told once, to the caller", "[defects][EX-1]")
+TEST_CASE("EX-1: a failure is told once, to the caller", "[defect][EX-1]")
 {
     VirtualTime time; // an exception nobody takes would come out of its poll()
     AsyncExecutor executor;
@@ -68,7 +68,7 @@ TEST_CASE("EX-1: a failure is told once, to the caller", "[defects][EX-1]")
     CHECK(executor.stats().failed == 3);
 }
 
-TEST_CASE("EX-2: no book-keeping outlives the tasks", "[defects][EX-2]")
+TEST_CASE("EX-2: no book-keeping outlives the tasks", "[defect][EX-2]")
 {
     VirtualTime time;
     AsyncExecutor executor{{.max_concurrency = 4}};
@@ -81,7 +81,7 @@ TEST_CASE("EX-2: no book-keeping outlives the tasks", "[defects][EX-2]")
     CHECK(executor.stats().completed == 1000);
 }
 
-TEST_CASE("EX-3: a task that suspended is not listed once execute has returned", "[defects][EX-3]")
+TEST_CASE("EX-3: a task that suspended is not listed once execute has returned", "[defect][EX-3]")
 {
     VirtualTime time;
     AsyncExecutor executor;
@@ -95,7 +95,7 @@ TEST_CASE("EX-3: a task that suspended is not listed once execute has returned",
     CHECK(time.run(executor.shutdown(0s)).cancelled == 0);
 }
 
-TEST_CASE("EX-4: a caller that is cancelled early leaves no orphan", "[defects][EX-4]")
+TEST_CASE("EX-4: a caller that is cancelled early leaves no orphan", "[defect][EX-4]")
 {
     VirtualTime time;
     AsyncExecutor executor{{.max_concurrency = 1}};
@@ -117,7 +117,7 @@ TEST_CASE("EX-4: a caller that is cancelled early leaves no orphan", "[defects][
     CHECK(executor.stats().queued == 0);
 }
 
-TEST_CASE("EX-5: shutdown refuses new work and waits for all of the old", "[defects][EX-5]")
+TEST_CASE("EX-5: shutdown refuses new work and waits for all of the old", "[defect][EX-5]")
 {
     VirtualTime time;
     AsyncExecutor executor{{.max_concurrency = 1}};
@@ -138,7 +138,7 @@ TEST_CASE("EX-5: shutdown refuses new work and waits for all of the old", "[defe
     CHECK_THROWS_AS(time.run(executor.execute(fn)), khive::ClosedError);
 }
 
-TEST_CASE("EX-6: a task that ignores its cancellation does not hold up shutdown", "[defects][EX-6]")
+TEST_CASE("EX-6: a task that ignores its cancellation does not hold up shutdown", "[defect][EX-6]")
 {
     VirtualTime time;
     AsyncExecutor executor;
@@ -153,7 +153,7 @@ TEST_CASE("EX-6: a task that ignores its cancellation does not hold up shutdown"
     CHECK(time.run(std::move(task).join()) == 1);
 }
 
-TEST_CASE("EX-7: shutdown from inside a task waits for the others and not for itself", "[defects][EX-7]")
+TEST_CASE("EX-7: shutdown from inside a task waits for the others and not for itself", "[defect][EX-7]")
 {
     VirtualTime time;
     AsyncExecutor executor{{.max_concurrency = 3}};
@@ -177,7 +177,7 @@ TEST_CASE("EX-7: shutdown from inside a task waits for the others and not for it
     CHECK(reports[0].cancelled + reports[1].cancelled == 0);
 }
 
-TEST_CASE("EX-8: leaving has a bound, also on the error path", "[defects][EX-8]")
+TEST_CASE("EX-8: leaving has a bound, also on the error path", "[defect][EX-8]")
 {
     VirtualTime time;
     AsyncExecutor executor;
@@ -188,7 +188,7 @@ TEST_CASE("EX-8: leaving has a bound, also on the error path", "[defects][EX-8]"
     CHECK(time.elapsed() == 0s);
 }
 
-TEST_CASE("EX-9: map that fails fast leaves nothing running, map that collects loses nothing", "[defects][EX-9]")
+TEST_CASE("EX-9: map that fails fast leaves nothing running, map that collects loses nothing", "[defect][EX-9]")
 {
     VirtualTime time;
     AsyncExecutor executor{{.max_concurrency = 3}};
@@ -206,7 +206,7 @@ TEST_CASE("EX-9: map that fails fast leaves nothing running, map that collects l
     CHECK(std::count_if(settled.begin(), settled.end(), [](const auto& each) { return each.has_value(); }) == 6);
 }
 
-TEST_CASE("EX-10: map takes a generator and is never more than one item ahead", "[defects][EX-10]")
+TEST_CASE("EX-10: map takes a generator and is never more than one item ahead", "[defect][EX-10]")
 {
     VirtualTime time;
     AsyncExecutor executor{{.max_concurrency = 2}};
@@ -231,12 +231,12 @@ TEST_CASE("EX-10: map takes a generator and is never more than one item ahead", 
     CHECK(executor.stats().peak == 2);
 }
 
-TEST_CASE("EX-11: zero does not mean unlimited", "[defects][EX-11]")
+TEST_CASE("EX-11: zero does not mean unlimited", "[defect][EX-11]")
 {
     CHECK_THROWS_AS(AsyncExecutor({.max_concurrency = 0}), khive::ConfigurationError);
 }
 
-TEST_CASE("EX-12: a slot can be held for the work alone and the queue has a bound", "[defects][EX-12]")
+TEST_CASE("EX-12: a slot can be held for the work alone and the queue has a bound", "[defect][EX-12]")
 {
     VirtualTime time;
     AsyncExecutor executor{{.max_concurrency = 1, .max_queue = 0}};

@@ -59,7 +59,7 @@ asio::awaitable<int> acquire_once(TokenBucketRateLimiter limiter, double cost)
 
 } // namespace
 
-TEST_CASE("RL-1: a hundred concurrent callers start one by one, each at its own time", "[defects][RL-1]")
+TEST_CASE("RL-1: a hundred concurrent callers start one by one, each at its own time", "[defect][RL-1]")
 {
     VirtualTime time;
     const auto starts = starts_of_concurrent_calls(TokenBucketRateLimiter({.rate = 10}), time, 100);
@@ -70,7 +70,7 @@ TEST_CASE("RL-1: a hundred concurrent callers start one by one, each at its own 
     CHECK(starts.back() == 9s);
 }
 
-TEST_CASE("RL-2: the token that was waited for is charged", "[defects][RL-2]")
+TEST_CASE("RL-2: the token that was waited for is charged", "[defect][RL-2]")
 {
     VirtualTime time;
     std::vector<Duration> starts;
@@ -80,7 +80,7 @@ TEST_CASE("RL-2: the token that was waited for is charged", "[defects][RL-2]")
     CHECK(starts.back() == 2s);
 }
 
-TEST_CASE("RL-3: a rate below one per period is a limit too", "[defects][RL-3]")
+TEST_CASE("RL-3: a rate below one per period is a limit too", "[defect][RL-3]")
 {
     VirtualTime time;
     const auto starts = starts_of_concurrent_calls(TokenBucketRateLimiter({.rate = 0.5, .period = 100ms}), time, 50);
@@ -90,7 +90,7 @@ TEST_CASE("RL-3: a rate below one per period is a limit too", "[defects][RL-3]")
     CHECK(starts.back() == 49 * 200ms);
 }
 
-TEST_CASE("RL-4: a request larger than the bucket is an error and is not let through", "[defects][RL-4]")
+TEST_CASE("RL-4: a request larger than the bucket is an error and is not let through", "[defect][RL-4]")
 {
     VirtualTime time;
     TokenBucketRateLimiter limiter{{.rate = 10}};
@@ -104,7 +104,7 @@ TEST_CASE("RL-4: a request larger than the bucket is an error and is not let thr
     CHECK(time.elapsed() == 0s);
 }
 
-TEST_CASE("RL-5: no value that breaks the arithmetic gets in", "[defects][RL-5]")
+TEST_CASE("RL-5: no value that breaks the arithmetic gets in", "[defect][RL-5]")
 {
     VirtualTime time;
     constexpr double nan = std::numeric_limits<double>::quiet_NaN();
@@ -120,7 +120,7 @@ TEST_CASE("RL-5: no value that breaks the arithmetic gets in", "[defects][RL-5]"
     CHECK(limiter.tokens(time.now()) == 10);
 }
 
-TEST_CASE("RL-6: burst and initial fill are choices, so a start need not be twice the rate", "[defects][RL-6]")
+TEST_CASE("RL-6: burst and initial fill are choices, so a start need not be twice the rate", "[defect][RL-6]")
 {
     VirtualTime time;
     const auto starts =
@@ -129,7 +129,7 @@ TEST_CASE("RL-6: burst and initial fill are choices, so a start need not be twic
     CHECK(std::count_if(starts.begin(), starts.end(), [](Duration at) { return at < 1s; }) == 10);
 }
 
-TEST_CASE("RL-7: a newcomer does not overtake those who wait", "[defects][RL-7]")
+TEST_CASE("RL-7: a newcomer does not overtake those who wait", "[defect][RL-7]")
 {
     VirtualTime time;
     TokenBucketRateLimiter limiter{{.rate = 10, .burst = 2}};
@@ -145,7 +145,7 @@ TEST_CASE("RL-7: a newcomer does not overtake those who wait", "[defects][RL-7]"
     CHECK_FALSE(small.done());
 }
 
-TEST_CASE("RL-8: any callable will do", "[defects][RL-8]")
+TEST_CASE("RL-8: any callable will do", "[defect][RL-8]")
 {
     VirtualTime time;
     TokenBucketRateLimiter limiter{{.rate = 10}};
@@ -157,7 +157,7 @@ TEST_CASE("RL-8: any callable will do", "[defects][RL-8]")
     CHECK(time.run(limiter.execute([owned = std::make_unique<int>(5)] { return give(*owned); })) == 5);
 }
 
-TEST_CASE("RL-9: a wait follows a change of the rate, has a maximum and can be asked for", "[defects][RL-9]")
+TEST_CASE("RL-9: a wait follows a change of the rate, has a maximum and can be asked for", "[defect][RL-9]")
 {
     VirtualTime time;
     TokenBucketRateLimiter limiter{{.rate = 10, .burst = 1}};
@@ -175,7 +175,7 @@ TEST_CASE("RL-9: a wait follows a change of the rate, has a maximum and can be a
     CHECK_THROWS_AS(time.run(limiter.acquire({.max_wait = 500ms})), khive::LocalRateLimitError);
 }
 
-TEST_CASE("RL-10: a cancelled waiter gives up its place and those behind move up", "[defects][RL-10]")
+TEST_CASE("RL-10: a cancelled waiter gives up its place and those behind move up", "[defect][RL-10]")
 {
     VirtualTime time;
     TokenBucketRateLimiter limiter{{.rate = 10, .burst = 1}};
@@ -191,7 +191,7 @@ TEST_CASE("RL-10: a cancelled waiter gives up its place and those behind move up
     CHECK(limiter.waiting() == 0);
 }
 
-TEST_CASE("RL-11: the number of waiters has a bound", "[defects][RL-11]")
+TEST_CASE("RL-11: the number of waiters has a bound", "[defect][RL-11]")
 {
     VirtualTime time;
     TokenBucketRateLimiter limiter{{.rate = 1, .burst = 1, .max_waiters = 3}};
@@ -204,7 +204,7 @@ TEST_CASE("RL-11: the number of waiters has a bound", "[defects][RL-11]")
     CHECK(limiter.waiting() == 3);
 }
 
-TEST_CASE("RL-12: the limiter's settings are not taken out of the function's arguments", "[defects][RL-12]")
+TEST_CASE("RL-12: the limiter's settings are not taken out of the function's arguments", "[defect][RL-12]")
 {
     VirtualTime time;
     TokenBucketRateLimiter limiter{{.rate = 1, .burst = 5}};
