@@ -215,19 +215,6 @@ TEST_CASE("ClientOptions: another origin can be refused altogether", "[client][a
     CHECK(allowed.has_value());
 }
 
-TEST_CASE("ClientOptions: the client keeps its own copy", "[client][CL-15]")
-{
-    VirtualTime time;
-    ClientOptions options("http://api.test");
-    options.header("X-A", "before");
-    auto api = scripted_client(time, {}, options);
-    options.header("X-A", "after");
-
-    (void)time.run(api.get("/").send());
-
-    CHECK(api.received().headers.get("X-A") == "before");
-}
-
 TEST_CASE("ClientOptions: impossible pools are refused when the client is made", "[client]")
 {
     const PoolOptions pool = GENERATE(PoolOptions{.max_connections = 0}, PoolOptions{.idle_timeout = 0s},
