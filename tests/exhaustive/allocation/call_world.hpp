@@ -104,7 +104,7 @@ public:
         started_ = nullptr;
         const memory::Aside aside;
         memory::disarm();
-        check_end(plan);
+        check_end();
         for (int attempts = 0; attempts < 3; ++attempts) {
             release();        // others' calls are repeated too
             time.run_for(2s); // and a dial outlives the caller it was begun for
@@ -159,7 +159,7 @@ public:
 
 private:
     void run_steps();
-    void check_end(memory::Plan plan);
+    void check_end();
     void check_permits();
     void check_connections();
     void check_next_call();
@@ -203,7 +203,7 @@ inline void StarvedCall::run_steps()
     REQUIRE(ending_.done);
 }
 
-inline void StarvedCall::check_end(memory::Plan)
+inline void StarvedCall::check_end()
 {
     INFO("the call ended with: " << ending_.how);
     if (memory::failed() == 0) {
