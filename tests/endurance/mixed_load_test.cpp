@@ -4,6 +4,7 @@
 #include "integration/real_world.hpp"
 
 #include <khive/async/sleep.hpp>
+#include <khive/core/detail/sanitizer.hpp>
 #include <khive/testing/fault_server.hpp>
 
 #include "support/catch.hpp"
@@ -22,14 +23,7 @@
 
 namespace khive_tests::mixed_load_test {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define KHIVE_TESTS_SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define KHIVE_TESTS_SANITIZED 1
-#endif
-#endif
-#if defined(KHIVE_TESTS_SANITIZED)
+#if KHIVE_ADDRESS_SANITIZER || KHIVE_THREAD_SANITIZER
 extern "C" std::size_t __sanitizer_get_current_allocated_bytes(); // GCC has no header for it
 #endif
 
@@ -48,7 +42,7 @@ struct Holdings {
 
 std::size_t memory_in_use()
 {
-#if defined(KHIVE_TESTS_SANITIZED)
+#if KHIVE_ADDRESS_SANITIZER || KHIVE_THREAD_SANITIZER
     return __sanitizer_get_current_allocated_bytes();
 #else
     std::ifstream statm("/proc/self/statm");

@@ -6,6 +6,7 @@
 #include "support/catch.hpp"
 #include "support/temp_directory.hpp"
 
+#include <khive/core/detail/sanitizer.hpp>
 #include <khive/testing/fault_server.hpp>
 #include <khive/testing/faulty_api.hpp>
 
@@ -199,7 +200,7 @@ TEST_CASE("bulk: an outage holds lines up and does not fail them", "[bulk]")
 
 TEST_CASE("bulk: memory does not grow with the number of lines", "[bulk]")
 {
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(__clang__)
+#if KHIVE_ADDRESS_SANITIZER || KHIVE_THREAD_SANITIZER
     constexpr int count = 4'000; // the sanitizers' memory grows; what is left to see is that nothing leaks
 #else
     constexpr int count = 20'000;
@@ -214,7 +215,7 @@ TEST_CASE("bulk: memory does not grow with the number of lines", "[bulk]")
     CHECK(run.wait() == 0);
     CHECK(server.request_count() == count);
     CHECK(each_once(results(output), count));
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__) && !defined(__clang__)
+#if !KHIVE_ADDRESS_SANITIZER && !KHIVE_THREAD_SANITIZER
     const auto at = run.said().find("peak memory") + std::string_view("peak memory").size();
     CHECK(std::stod(run.said().substr(at)) < 32);
 #endif
