@@ -3,6 +3,7 @@
 
 #include <khive/core/exceptions.hpp>
 
+#include "support/breaker.hpp"
 #include "support/catch.hpp"
 
 #include <type_traits>
@@ -16,18 +17,10 @@ using khive::CircuitBreaker;
 using khive::CircuitBreakerOptions;
 using khive::Outcome;
 using khive::TimePoint;
-using khive::Verdict;
 
 namespace {
 
 constexpr TimePoint start = TimePoint{} + 1h;
-constexpr Outcome failure{.verdict = Verdict::failure};
-constexpr CircuitBreakerOptions touchy{.consecutive_failures = 1, .open_for = 10s, .open_jitter = 0};
-
-void fail_once(const CircuitBreaker& breaker, TimePoint now)
-{
-    breaker.try_admit(now).value().record(failure, now);
-}
 
 } // namespace
 

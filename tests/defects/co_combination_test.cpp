@@ -17,17 +17,6 @@ using khive::Duration;
 using khive::RateLimitedExecutor;
 using khive::testing::VirtualTime;
 
-namespace {
-
-asio::awaitable<int> note_start(VirtualTime* time, std::vector<Duration>* starts, Duration length)
-{
-    starts->push_back(time->elapsed());
-    co_await take(length);
-    co_return 1;
-}
-
-} // namespace
-
 TEST_CASE("CO-1: a stall of all slots is not followed by more than the bucket's burst", "[defect][CO-1]")
 {
     VirtualTime time;

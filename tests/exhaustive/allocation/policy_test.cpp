@@ -157,21 +157,9 @@ asio::awaitable<int> nap()
 {
     return StarvedVerb::nap();
 }
-asio::awaitable<int> doubled(int value)
-{
-    co_await take(1s);
-    co_return 2 * value;
-}
 asio::awaitable<int> long_nap()
 {
     co_await take(1h);
-    co_return 1;
-}
-/// Fails at its second attempt no more.
-asio::awaitable<int> second_time_lucky(unsigned attempt)
-{
-    co_await take(1s);
-    if (attempt == 1) throw std::runtime_error("not yet");
     co_return 1;
 }
 asio::awaitable<int> failing()

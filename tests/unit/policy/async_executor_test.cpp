@@ -66,14 +66,6 @@ asio::awaitable<int> stay(Room* room, Duration length, int value)
     co_return value;
 }
 
-/// Ignores its cancellation for that long.
-asio::awaitable<int> ignore_cancellation(Duration length)
-{
-    co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
-    co_await take(length);
-    co_return 1;
-}
-
 asio::awaitable<int> square_later(int value)
 {
     co_await take(std::chrono::seconds{10 - value});

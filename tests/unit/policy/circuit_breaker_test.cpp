@@ -3,6 +3,7 @@
 
 #include <khive/testing/virtual_time.hpp>
 
+#include "support/breaker.hpp"
 #include "support/catch.hpp"
 #include "support/guarded.hpp"
 
@@ -35,14 +36,6 @@ constexpr Outcome success{};
 constexpr Outcome failure{.verdict = Verdict::failure, .retryable = true};
 constexpr TimePoint start = TimePoint{} + 1h;
 
-/// Opens at the first failure for ten seconds sharp.
-constexpr CircuitBreakerOptions touchy{.consecutive_failures = 1, .open_for = 10s, .open_jitter = 0};
-
-void fail_once(const CircuitBreaker& breaker, TimePoint now)
-{
-    breaker.try_admit(now).value().record(failure, now);
-}
-
 asio::awaitable<Result<std::unique_ptr<int>>> give_owner(int value)
 {
     co_await asio::this_coro::executor;
@@ -56,13 +49,6 @@ asio::awaitable<int> fail_after(khive::Duration length)
     auto nap = khive::async::sleep_until(khive::async::time_service(executor).now() + length);
     co_await std::move(nap);
     throw std::runtime_error("down");
-}
-
-asio::awaitable<int> take_and_give(khive::Duration length, int value)
-{
-    auto nap = take(length);
-    co_await std::move(nap);
-    co_return value;
 }
 
 } // namespace

@@ -21,24 +21,12 @@ using khive::ErrorKind;
 using khive::RateLimitedExecutor;
 using khive::testing::VirtualTime;
 
-namespace {
-
-/// Notes when it begins.
-asio::awaitable<int> note(VirtualTime* time, std::vector<Duration>* begun, Duration length)
-{
-    begun->push_back(time->elapsed());
-    co_await take(length);
-    co_return 1;
-}
-
-} // namespace
-
 TEST_CASE("RateLimitedExecutor: starts at the rate and within the slots", "[policy][executor]")
 {
     VirtualTime time;
     RateLimitedExecutor executor{{.rate = 10, .burst = 1, .max_concurrency = 2}};
     std::vector<Duration> begun;
-    auto fn = [&](Duration length) { return note(&time, &begun, length); };
+    auto fn = [&](Duration length) { return note_start(&time, &begun, length); };
 
     time.run(executor.map(std::vector<Duration>{1s, 1s, 10ms, 10ms}, fn));
 
@@ -68,7 +56,7 @@ TEST_CASE("RateLimitedExecutor: a cost is charged as given", "[policy][executor]
     VirtualTime time;
     RateLimitedExecutor executor{{.rate = 1, .burst = 5, .max_concurrency = 8}};
     std::vector<Duration> begun;
-    auto fn = [&] { return note(&time, &begun, 0s); };
+    auto fn = [&] { return note_start(&time, &begun, 0s); };
 
     time.run(executor.execute(fn, 5));
     time.run(executor.execute(fn, 3));
@@ -124,7 +112,7 @@ TEST_CASE("RateLimitedExecutor: shutdown drains at the rate", "[policy][executor
     VirtualTime time;
     RateLimitedExecutor executor{{.rate = 1, .burst = 1}};
     std::vector<Duration> begun;
-    auto fn = [&] { return note(&time, &begun, 0s); };
+    auto fn = [&] { return note_start(&time, &begun, 0s); };
     std::vector<khive::Task<int>> tasks;
     for (int i = 0; i < 3; ++i) tasks.push_back(executor.submit(time.executor(), fn));
 

@@ -67,13 +67,6 @@ Error transient()
     return Error{ErrorKind::connect}.with_retryable(true);
 }
 
-asio::awaitable<int> take_and_give(Duration length, int value)
-{
-    auto nap = take(length);
-    co_await std::move(nap);
-    co_return value;
-}
-
 asio::awaitable<Result<int>> take_and_give_result(Duration length, int value)
 {
     auto nap = take(length);
