@@ -17,17 +17,6 @@ using khive::testing::Started;
 using khive::testing::VirtualTime;
 using namespace std::chrono_literals;
 
-namespace {
-
-ClientOptions patient()
-{
-    ClientOptions options("http://api.test");
-    options.timeouts({.total = unlimited});
-    return options;
-}
-
-} // namespace
-
 TEST_CASE("RT-2: a POST that the server may have done is not sent again", "[defect][RT-2]")
 {
     const Reply reply = GENERATE(status(500), status(503), reset(), close_without_answer(), no_answer());

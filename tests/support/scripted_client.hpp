@@ -7,6 +7,10 @@
 #include <khive/testing/simulated_network.hpp>
 #include <khive/testing/virtual_time.hpp>
 
+#include <boost/asio/awaitable.hpp>
+
+#include <nlohmann/json.hpp>
+
 #include <algorithm>
 #include <initializer_list>
 #include <memory>
@@ -14,6 +18,8 @@
 #include <utility>
 
 namespace khive_tests {
+
+namespace asio = boost::asio;
 
 /// A network with one server, `api.test`, which answers from a script.
 struct ScriptedWorld {
@@ -62,6 +68,14 @@ ScriptedClient<Policies...> scripted_client(khive::testing::VirtualTime& time,
     return ScriptedClient<Policies...>(world, time, std::move(options), std::move(policies)...);
 }
 
+/// For that server, with all the time in the world.
+inline khive::ClientOptions patient()
+{
+    khive::ClientOptions options("http://api.test");
+    options.timeouts({.total = khive::unlimited});
+    return options;
+}
+
 /// Retries without chance: 500 ms, 1 s, 2 s, and exactly what the server asks for.
 inline khive::RetryWithBackoff exact_retry(unsigned max_attempts = 3)
 {
@@ -72,9 +86,19 @@ inline khive::RetryWithBackoff exact_retry(unsigned max_attempts = 3)
 inline ScriptedClient<khive::RetryWithBackoff> scripted_client(khive::testing::VirtualTime& time,
                                                                std::initializer_list<khive::testing::Reply> replies = {})
 {
-    khive::ClientOptions options("http://api.test");
-    options.timeouts({.total = khive::unlimited});
-    return scripted_client(time, replies, std::move(options), exact_retry());
+    return scripted_client(time, replies, patient(), exact_retry());
+}
+
+inline asio::awaitable<std::string> text_of(asio::awaitable<khive::Response> sending)
+{
+    const khive::Response response = co_await std::move(sending);
+    co_return response.text();
+}
+
+inline asio::awaitable<std::string> name_in(asio::awaitable<nlohmann::json> reading)
+{
+    const nlohmann::json read = co_await std::move(reading);
+    co_return read.at("name").get<std::string>();
 }
 
 /// Runs one handler, or lets time jump to what is due next; false if nothing is left to happen.

@@ -3,6 +3,7 @@
 
 #include "exhaustive/allocation/every_allocation.hpp"
 #include "exhaustive/allocation/starved_network.hpp"
+#include "support/scripted_client.hpp"
 
 #include <khive/client/async_api_client.hpp>
 #include <khive/policy/async_executor.hpp>
@@ -132,12 +133,6 @@ public:
     {
         const memory::Aside aside;
         started_->cancel();
-    }
-
-    static asio::awaitable<std::string> text_of(asio::awaitable<khive::Response> sending)
-    {
-        const khive::Response response = co_await std::move(sending);
-        co_return response.text();
     }
 
     khive::testing::VirtualTime time;

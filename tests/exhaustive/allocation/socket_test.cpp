@@ -9,6 +9,7 @@
 
 #include "support/catch.hpp"
 #include "support/certificates.hpp"
+#include "support/scripted_client.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -100,12 +101,6 @@ public:
         client.emplace(khive::AsyncAPIClient(io, std::move(options), executor, retry));
     }
 
-    static asio::awaitable<std::string> text_of(asio::awaitable<khive::Response> sending)
-    {
-        const khive::Response response = co_await std::move(sending);
-        co_return response.text();
-    }
-
     asio::io_context io;
     khive::AsyncExecutor executor{{.max_concurrency = 2}};
     khive::RetryWithBackoff retry{{.max_attempts = 2, .base_delay = 1ms, .jitter = khive::Jitter::none}};
@@ -154,16 +149,16 @@ using Call = asio::awaitable<std::string>;
 
 Call get(SocketCall& world)
 {
-    return SocketCall::text_of(world.client->get("/items").send());
+    return text_of(world.client->get("/items").send());
 }
 Call get_unavailable(SocketCall& world)
 {
-    return SocketCall::text_of(world.client->get("/unavailable").send());
+    return text_of(world.client->get("/unavailable").send());
 }
 const std::string large(300'000, 'x');
 Call post(SocketCall& world)
 {
-    return SocketCall::text_of(world.client->post("/items").body(large, "text/plain").send());
+    return text_of(world.client->post("/items").body(large, "text/plain").send());
 }
 /// Makes a context and a client, which calls; that of the world is another.
 Call make_client(SocketCall& world)

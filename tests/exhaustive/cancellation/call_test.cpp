@@ -21,12 +21,6 @@ namespace {
 
 using Call = asio::awaitable<std::string>;
 
-asio::awaitable<std::string> name_in(asio::awaitable<nlohmann::json> reading)
-{
-    const nlohmann::json read = co_await std::move(reading);
-    co_return read.at("name").get<std::string>();
-}
-
 /// Answers what no kind says otherwise.
 Reply usual(const ReceivedRequest& request)
 {
@@ -54,11 +48,11 @@ void warm(CallWorld& world)
 
 Call get(const khive::AnyAPIClient& api)
 {
-    return body_of(api.get("/items/{}", 7).query("page", 1).send());
+    return text_of(api.get("/items/{}", 7).query("page", 1).send());
 }
 Call post(const khive::AnyAPIClient& api)
 {
-    return body_of(api.post("/items").body(std::string(2500, 'x'), "text/plain").send());
+    return text_of(api.post("/items").body(std::string(2500, 'x'), "text/plain").send());
 }
 Call read_json(const khive::AnyAPIClient& api)
 {
@@ -66,7 +60,7 @@ Call read_json(const khive::AnyAPIClient& api)
 }
 Call get_elsewhere(const khive::AnyAPIClient& api)
 {
-    return body_of(api.get("http://other.test/items").send());
+    return text_of(api.get("http://other.test/items").send());
 }
 
 const CallKind plain_kinds[] = {

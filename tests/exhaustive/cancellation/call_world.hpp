@@ -56,12 +56,6 @@ enum class How {
 inline constexpr std::array every_how{How::terminal,      How::partial,     How::total,   How::timeout, How::close_at_once,
                                       How::close_in_time, How::last_handle, How::context, How::owned,   How::owned_strand};
 
-inline asio::awaitable<std::string> body_of(asio::awaitable<khive::Response> sending)
-{
-    const khive::Response response = co_await std::move(sending);
-    co_return response.text();
-}
-
 /// Lets every type of cancellation through.
 inline asio::awaitable<std::string> listening(asio::awaitable<std::string> call)
 {
@@ -187,7 +181,7 @@ public:
     /// Takes one of everything for two seconds.
     void occupy()
     {
-        others_.push_back(time_->start(body_of(client->get("/slow").send())));
+        others_.push_back(time_->start(text_of(client->get("/slow").send())));
         while (client->connections().leased == 0) REQUIRE(step(*time_));
     }
     void take_token()

@@ -192,9 +192,7 @@ TEST_CASE("AnyAPIClient: a closed client is not tried again", "[client][close][C
 TEST_CASE("AnyAPIClient: close ends the delay before another attempt and the wait for a token", "[client][close]")
 {
     VirtualTime time;
-    ClientOptions options("http://api.test");
-    options.timeouts({.total = unlimited});
-    auto api = scripted_client(time, {too_many_requests(100s)}, options, exact_retry(),
+    auto api = scripted_client(time, {too_many_requests(100s)}, patient(), exact_retry(),
                                TokenBucketRateLimiter{{.rate = 1, .period = 1h, .burst = 1}});
     auto sleeper = time.start(api.get("/").try_send());
     time.run_for(1s);

@@ -9,6 +9,7 @@
 #include <khive/policy/rate_limited_executor.hpp>
 #include <khive/policy/token_bucket_rate_limiter.hpp>
 
+#include "support/breaker.hpp"
 #include "support/catch.hpp"
 #include "support/scripted_client.hpp"
 
@@ -39,15 +40,6 @@ NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(User, name, id)
 namespace {
 
 using client_tests::User;
-
-constexpr CircuitBreakerOptions touchy{.consecutive_failures = 1, .open_for = 10s, .open_jitter = 0};
-
-ClientOptions patient()
-{
-    ClientOptions options("http://api.test");
-    options.timeouts({.total = unlimited});
-    return options;
-}
 
 asio::awaitable<void> greet(AnyAPIClient api, std::string* said)
 {

@@ -49,9 +49,7 @@ using Lines = std::vector<std::string>;
 
 ClientOptions watched(const std::shared_ptr<Notes>& notes)
 {
-    ClientOptions options("http://api.test");
-    options.observer(notes).timeouts({.total = unlimited});
-    return options;
+    return patient().observer(notes);
 }
 
 } // namespace

@@ -21,13 +21,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-ClientOptions patient()
-{
-    ClientOptions options("http://api.test");
-    options.timeouts({.total = unlimited});
-    return options;
-}
-
 /// A call that every kind of wait is in the way of, and one that began before it.
 ///
 /// The rival holds the only slot; then the victim waits for a slot, a token, the look-up, the connect, an answer that asks for
