@@ -143,7 +143,7 @@ class World {
 public:
     World()
         : faults_(moody),
-          tls_(trusting(nginx_)),
+          tls_(trusting(nginx_.identity().root)),
           plain_(client(nginx_.url())),
           secure_(client(nginx_.tls_url())),
           moody_(client(faults_.url()))
@@ -185,12 +185,6 @@ public:
     [[nodiscard]] const Tally& tally() const noexcept { return tally_; }
 
 private:
-    static TlsContext trusting(const Nginx& nginx)
-    {
-        TlsContext tls;
-        tls.trust_nothing().add_ca_pem(nginx.identity().root.pem());
-        return tls;
-    }
     [[nodiscard]] AnyAPIClient client(const std::string& url)
     {
         return AsyncAPIClient(io_, ClientOptions(url).tls(tls_).pool({.max_connections = 8}), executor_, limiter_,

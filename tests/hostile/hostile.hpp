@@ -90,13 +90,6 @@ inline FaultServerTls server_identity()
     return {test_identity().server.chain_pem(), test_identity().server.key_pem()};
 }
 
-inline TlsContext trusting(const Certificate& root)
-{
-    TlsContext tls;
-    tls.trust_nothing().add_ca_pem(root.pem());
-    return tls;
-}
-
 inline std::unique_ptr<FaultServer> make_server(Transport transport, Script::Handler handler = {})
 {
     return transport == Transport::tls ? std::make_unique<FaultServer>(server_identity(), std::move(handler))

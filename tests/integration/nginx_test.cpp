@@ -11,13 +11,6 @@ namespace khive_tests::nginx_test {
 
 namespace {
 
-TlsContext trusting(const Certificate& root)
-{
-    TlsContext tls;
-    tls.trust_nothing().add_ca_pem(root.pem());
-    return tls;
-}
-
 struct Tally {
     int ok = 0;
     int failed = 0;

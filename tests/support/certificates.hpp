@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <khive/net/tls_context.hpp>
+
 #include <openssl/asn1.h>
 #include <openssl/bio.h>
 #include <openssl/ec.h>
@@ -226,5 +228,12 @@ struct TestIdentity {
     Certificate server = CertificateBuilder("localhost").dns("localhost").ip("127.0.0.1").ip("::1").signed_by(root);
     Certificate client = CertificateBuilder("client").only_for_clients().signed_by(root);
 };
+
+inline khive::net::TlsContext trusting(const Certificate& root)
+{
+    khive::net::TlsContext tls;
+    tls.trust_nothing().add_ca_pem(root.pem());
+    return tls;
+}
 
 } // namespace khive_tests
