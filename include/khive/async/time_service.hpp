@@ -69,7 +69,8 @@ public:
     [[nodiscard]] TimePoint now() const noexcept;
     /// One of its context, no strand.
     [[nodiscard]] const asio::any_io_executor& executor() const noexcept { return executor_; }
-    /// Calls `on_time` at `due` or earlier. `no_deadline` keeps the node only for `on_shutdown`.
+    /// Calls `on_time` once `due` has come; a node already armed for an earlier time is asked then instead.
+    /// `no_deadline` keeps the node only for `on_shutdown`.
     void arm(TimerNode& node, TimePoint due)
     {
         const auto armed = node.due_rep_.load(std::memory_order_acquire);

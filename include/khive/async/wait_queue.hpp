@@ -31,8 +31,10 @@ struct WaitRequest {
     Timer timer = Timer::queue;       ///< named in the error when the deadline passes
     ErrorKind timeout_kind = ErrorKind::timeout; ///< kind of that error
     WaitScope* scope = nullptr;                  ///< ends the wait when it closes
-    void* key = nullptr;                         ///< which of several things, where the owner has several
     Duration timer_value{};                      ///< named in the error too; zero: what was left when the wait began
+
+    // For khive's own queues; a policy of your own may ignore what follows.
+    void* key = nullptr;                         ///< which of several things, where the owner has several
     bool fresh = false;                          ///< only something that nobody has used, where the owner tells them apart
     bool has_slot = false;                       ///< wants the rest, where the owner hands out slots with it
     DialTimeouts dial{};                         ///< for a connection made for the caller, where the owner makes them

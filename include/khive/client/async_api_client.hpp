@@ -56,7 +56,7 @@ public:
     {
     }
 
-    /// A policy by its type: `api.template policy<CircuitBreaker>().state()`.
+    /// A policy by its type: `api.policy<CircuitBreaker>().state()`.
     template <class Policy>
     [[nodiscard]] const Policy& policy() const noexcept
     {

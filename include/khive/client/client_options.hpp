@@ -45,9 +45,13 @@ public:
     KHIVE_DECL ClientOptions& secret_header(std::string_view name, const Secret& value);
     /// `User-Agent`; `khive/<version>` by default.
     KHIVE_DECL ClientOptions& user_agent(std::string_view agent);
+    /// Every timer of a call, see `Timeouts`; a request may override them. Throws `ConfigurationError` for contradictions.
     KHIVE_DECL ClientOptions& timeouts(const Timeouts& timeouts);
+    /// Caps, idle and life times of connections, see `PoolOptions`; checked when the client is made.
     ClientOptions& pool(const PoolOptions& options);
+    /// What one answer may cost, see `ReaderLimits`: by default a head of 64 KiB and a body of 64 MiB.
     ClientOptions& limits(const ReaderLimits& limits);
+    /// Whom to trust, and as whom to connect. By default the system's certificate authorities and no client certificate.
     ClientOptions& tls(TlsContext context);
     /// Is a status of 400 or more an error? Yes by default; requests may say otherwise.
     ClientOptions& raise_for_status(bool raise);

@@ -26,7 +26,7 @@ enum class ErrorKind : std::uint8_t {
     pool_timeout,         ///< no connection became free in time
     protocol,             ///< the answer is not valid HTTP/1.1
     truncated_body,       ///< the connection ended before the body did
-    header_too_large,     ///< the head of the answer is over the limit
+    header_too_large,     ///< head or trailers of the answer are over a limit
     body_too_large,       ///< the body of the answer is over the limit
     decode,               ///< the body is not what was asked for (JSON, type)
     status,               ///< an answer with status 400 or more

@@ -16,7 +16,7 @@ namespace detail {
 [[noreturn]] KHIVE_DECL void raise_invalid_argument(std::string rule, std::string_view name);
 } // namespace detail
 
-/// Compares header names: ASCII letters without case (RFC 9110 section 5.1).
+/// Compares header names, ignoring ASCII case (RFC 9110 section 5.1).
 [[nodiscard]] KHIVE_DECL bool iequals(std::string_view a, std::string_view b) noexcept;
 /// Without the spaces and tabs at both ends.
 [[nodiscard]] KHIVE_DECL std::string_view trim(std::string_view text) noexcept;
@@ -31,7 +31,7 @@ struct HeaderField {
     std::string_view value;
 };
 
-/// Header fields in their order, names without case, repeated names kept.
+/// Header fields in order; names are compared ignoring case; repeated names are kept.
 ///
 /// They live as text in one block of memory, the form in which they travel: a lookup reads it line by line, which for the
 /// twenty fields of a message is faster than an index and costs no allocation.

@@ -12,7 +12,8 @@ namespace khive::inline KHIVE_ABI {
 /// What an attempt says about the health of the other side.
 enum class Verdict : std::uint8_t {
     success,   ///< it works: an answer, also one that says the request was wrong (4xx)
-    failure,   ///< it does not: connect, TLS or reset error, attempt timeout, 5xx except 501 and 505
+    failure,   ///< it does not: look-up, connect, TLS, a broken connection or answer, a timeout (not one in our
+               ///< own queue), 5xx except 501 and 505
     throttled, ///< it works but wants less: 429. A signal for limiters, not for breakers
     neutral,   ///< says nothing: cancelled by the caller, refused locally, invalid argument
 };

@@ -89,7 +89,7 @@ KHIVE_DECL void append_query(std::string& query, std::string_view key, std::stri
 /// Adds a query to a reference: behind the one that is there, before a fragment (RFC 3986 section 3).
 KHIVE_DECL void insert_query(std::string& reference, std::string_view query);
 
-/// The same for a body of type `application/x-www-form-urlencoded`, where a space is '+'.
+/// Adds `key=value` to a body of type `application/x-www-form-urlencoded`: as `append_query`, with a space as '+'.
 KHIVE_DECL void append_form(std::string& form, std::string_view key, std::string_view value);
 
 /// Replaces each `{}` of `pattern` by the next argument, encoded as a segment; `{{` and `}}` stand for braces.

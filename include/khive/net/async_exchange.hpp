@@ -9,7 +9,7 @@
 namespace khive::inline KHIVE_ABI::net {
 
 /// One exchange to be awaited; named on a line of its own, and alive until it has ended, as is its connection:
-/// `auto wait = async::suspend(exchange); co_await std::move(wait);`, then `connection.end()` tells how it ended.
+/// `auto wait = async::suspend(exchange); co_await std::move(wait);`, then `connection.result()` tells how it ended.
 class Exchange final : public async::Suspension {
 public:
     Exchange(Connection& connection, const Outgoing& outgoing, const ExchangeTimeouts& timeouts, const Deadline& deadline,

@@ -20,7 +20,7 @@ class ConnectionPool;
 /// Limits of a connection pool.
 struct PoolOptions {
     std::size_t max_connections = 100;                ///< open at once, all origins. >= 1
-    std::size_t max_per_origin = 0;                   ///< open at once to one origin; 0: as many as in all
+    std::size_t max_per_origin = 0;                   ///< to one origin. At most `max_connections`; 0: as many as in all
     std::size_t max_waiting = 1024;                   ///< callers that no dial is under way for; one more is refused
     Duration idle_timeout = std::chrono::seconds{20}; ///< an idle connection is closed after it. > 0
     Duration max_lifetime = std::chrono::minutes{10}; ///< a connection is not used again after it; jittered by 10 %. > 0
@@ -75,7 +75,7 @@ class ConnectionPool final : public async::WaitQueue, public ConnectionKeeper {
 public:
     struct OriginEntry;
 
-    /// \throws ConfigurationError for a limit of zero.
+    /// Throws `ConfigurationError` for options out of range.
     KHIVE_DECL ConnectionPool(asio::any_io_executor executor, const PoolOptions& options, const http::ReaderLimits& limits,
                               TlsContext tls);
     KHIVE_DECL ~ConnectionPool() override;
@@ -104,7 +104,7 @@ public:
     /// How many origins it remembers.
     [[nodiscard]] KHIVE_DECL std::size_t origins() const;
 
-    /// For `wait_in`.
+    /// For `async::GrantWait`.
     [[nodiscard]] KHIVE_DECL Lease make_grant(const async::WaitRequest& request) noexcept;
 
 private:

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <khive/async/untracked_work.hpp>
 #include <khive/net/wire.hpp>
 
 namespace khive::inline KHIVE_ABI::net {
 
-/// Wires over TCP sockets, addresses from the system's resolver. No delay (Nagle) is off, keep-alive is on.
+/// Wires over TCP sockets, addresses from the system's resolver. TCP_NODELAY is set (Nagle's algorithm is off), and so is TCP
+/// keep-alive.
 class TcpNetwork final : public Network {
 public:
     KHIVE_DECL std::unique_ptr<Wire> open(const asio::any_io_executor& executor) override;

@@ -30,7 +30,7 @@ struct NullRateLimiter {
     static constexpr std::optional<Error> check_cost(double) noexcept { return std::nullopt; }
 };
 
-/// Runs as many at once as come.
+/// Does not limit concurrency.
 struct NullExecutor {
     using Slot = detail::NullPermit;
     static constexpr std::optional<Slot> try_enter(TimePoint) noexcept { return Slot{}; }

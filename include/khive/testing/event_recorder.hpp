@@ -17,14 +17,14 @@ namespace khive::inline KHIVE_ABI::testing {
 /// ```cpp
 /// breaker.on_state_change([&](const auto& change) { events.record(to_string(change.to)); });
 /// ...
-/// CHECK(events.text() == "open, half-open, closed");
+/// CHECK(events.text() == "open, half_open, closed");
 /// ```
 ///
 /// - Lifetime: must outlive whoever records.
 /// - Thread safety: safe.
 class EventRecorder {
 public:
-    KHIVE_TESTING_DECL void record(std::string name);
+    KHIVE_TESTING_DECL void record(std::string_view name);
     KHIVE_TESTING_DECL void clear();
 
     /// Every event so far, in order.

@@ -24,7 +24,7 @@ asio::awaitable<int> seven_after(VirtualTime* time, Duration duration)
 asio::awaitable<void> record_after(VirtualTime* time, Duration duration, testing::EventRecorder* events, std::string name)
 {
     co_await async::sleep_until(time->now() + duration);
-    events->record(std::move(name));
+    events->record(name);
 }
 
 asio::awaitable<void> fail_after(VirtualTime* time, Duration duration)

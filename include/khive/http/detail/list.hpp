@@ -20,7 +20,7 @@ void for_each_member(std::string_view list, F each)
     }
 }
 
-/// Does the list have the member, letters without case?
+/// Does the list have the member, ignoring case?
 [[nodiscard]] inline bool has_member(std::string_view list, std::string_view wanted)
 {
     bool found = false;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <khive/async/post.hpp>
+#include <khive/async/untracked_work.hpp>
 #include <khive/core/yield_point.hpp>
 #include <khive/net/tcp_wire.hpp>
 

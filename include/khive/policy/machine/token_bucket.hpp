@@ -61,11 +61,9 @@ public:
     /// How it stood right after a `try_take`, for `give_back`.
     using Mark = detail::FixedTime;
     [[nodiscard]] Mark mark() const noexcept { return empty_ + given_back_; }
-    /// Undoes a `try_take` of the same cost. It never holds more than `burst`. Of what was filled meanwhile so much stays away
-    /// as a bucket from which nothing had been taken would have spilled, had nobody else taken any: those who took it as filled
-    /// must not get it a second time. Where nobody has taken or given back any since, or it has been so far from full that there
-    /// is room for all of it, it gives back everything. What others have taken since and given back before counts as filled: of
-    /// several that overlap on a full bucket some may be missing until it has filled up.
+    /// Undoes a `try_take` of the same cost, as far as there is room: at most what a bucket would lack now from which nobody had
+    /// taken since `taken`, because the rest would have overflowed. Tokens that others took and gave back since count as filled,
+    /// so of several overlapping returns to a full bucket some may be missing until it has filled again.
     void give_back(double cost, Mark taken) noexcept;
     /// Changes rate and burst from `now` on; what was filled until then was filled at the old rate. Throws as the constructor.
     KHIVE_DECL void change(double rate, double burst, TimePoint now, std::string_view owner = "TokenBucket");

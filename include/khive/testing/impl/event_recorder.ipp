@@ -4,14 +4,13 @@
 #include <khive/testing/event_recorder.hpp>
 
 #include <algorithm>
-#include <utility>
 
 namespace khive::inline KHIVE_ABI::testing {
 
-KHIVE_TESTING_DECL void EventRecorder::record(std::string name)
+KHIVE_TESTING_DECL void EventRecorder::record(std::string_view name)
 {
     const std::lock_guard lock(mutex_);
-    names_.push_back(std::move(name));
+    names_.emplace_back(name);
     changed_.notify_all();
 }
 
