@@ -157,7 +157,7 @@ protected:
     /// Do so many wait that a newcomer is refused? Yes from `max_waiting` on. Under `mutex_`.
     KHIVE_DECL virtual bool is_full(const WaitRequest& newcomer) const noexcept;
     /// Told of every caller that joins or leaves. Under `mutex_`.
-    KHIVE_DECL virtual void on_join(const WaitRequest&) noexcept {}
+    virtual void on_join(const WaitRequest&) noexcept {}
     virtual void on_leave(const WaitRequest&) noexcept {}
     /// Told after a caller has joined, outside every lock. It may have left already: see `find`.
     virtual void after_join(Waiter&) {}

@@ -5,7 +5,6 @@
 #include <khive/client/request.hpp>
 #include <khive/client/response.hpp>
 
-#include <memory>
 #include <string>
 #include <type_traits>
 #include <utility>

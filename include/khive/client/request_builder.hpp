@@ -7,7 +7,6 @@
 #include <khive/client/response.hpp>
 
 #include <concepts>
-#include <memory>
 #include <utility>
 
 namespace khive::inline KHIVE_ABI {

@@ -5,7 +5,6 @@
 
 #include <ostream>
 #include <string>
-#include <string_view>
 #include <utility>
 
 namespace khive::inline KHIVE_ABI {

@@ -4,8 +4,6 @@
 #include <khive/async/wait_scope.hpp>
 #include <khive/core/yield_point.hpp>
 
-#include <vector>
-
 namespace khive::inline KHIVE_ABI::async {
 
 namespace detail {

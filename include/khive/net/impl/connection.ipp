@@ -7,8 +7,6 @@
 #include <khive/net/impl/connection_exchange.ipp>
 #include <khive/net/impl/connection_step.ipp>
 
-#include <boost/asio/error.hpp>
-
 #include <new>
 #include <utility>
 

@@ -5,7 +5,7 @@
 #include <khive/net/connection_pool.hpp>
 #include <khive/net/impl/connection_pool_idle.ipp>
 
-#include <algorithm>
+#include <array>
 #include <mutex>
 #include <utility>
 

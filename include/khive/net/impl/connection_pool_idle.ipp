@@ -5,8 +5,6 @@
 #include <khive/net/connection_pool.hpp>
 
 #include <algorithm>
-#include <array>
-#include <iterator>
 #include <utility>
 #include <vector>
 

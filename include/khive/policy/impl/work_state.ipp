@@ -6,6 +6,7 @@
 #include <khive/policy/detail/work_state.hpp>
 
 #include <algorithm>
+#include <limits>
 #include <string>
 
 namespace khive::inline KHIVE_ABI::detail {

@@ -9,7 +9,6 @@
 #include <boost/asio/post.hpp>
 
 #include <algorithm>
-#include <cstring>
 
 namespace khive::inline KHIVE_ABI::testing::detail {
 
