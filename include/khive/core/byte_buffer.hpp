@@ -6,7 +6,6 @@
 #include <cstddef>
 #include <memory>
 #include <span>
-#include <string>
 #include <string_view>
 #include <utility>
 
@@ -53,8 +52,6 @@ public:
     void clear() noexcept { size_ = 0; }
     /// Gives the memory back.
     void release() noexcept { *this = ByteBuffer{}; }
-    /// A copy of the data as a string; the buffer keeps its memory and is empty then.
-    [[nodiscard]] KHIVE_DECL std::string take_string();
 
 private:
     std::unique_ptr<char[], detail::FreeBlock> bytes_;

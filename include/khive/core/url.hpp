@@ -23,7 +23,6 @@ struct Origin {
     std::uint16_t port = 80; ///< the effective port, 1..65535
 
     [[nodiscard]] bool operator==(const Origin&) const = default;
-    [[nodiscard]] KHIVE_DECL bool is_ip_literal() const noexcept;
     /// What travels in `Host`: without the default port, IPv6 in brackets.
     [[nodiscard]] KHIVE_DECL std::string host_header() const;
     /// `https://example.com:8443`

@@ -17,7 +17,6 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
-#include <optional>
 #include <string>
 
 namespace khive::inline KHIVE_ABI::async {
@@ -112,7 +111,6 @@ public:
     [[nodiscard]] const asio::any_io_executor& executor() const noexcept { return executor_; }
     [[nodiscard]] std::uint64_t uses() const noexcept { return serial_.load(std::memory_order_relaxed); }
     [[nodiscard]] const PeerAddress& peer() const noexcept { return peer_; }
-    [[nodiscard]] bool tls_resumed() const noexcept { return tls_ && tls_->resumed(); }
     /// How long each stage of dialling took.
     [[nodiscard]] const Attempt& dial_times() const noexcept { return dial_times_; }
     /// @}

@@ -109,7 +109,6 @@ private:
     std::atomic<std::int64_t> let_go_{0};
     machine::TokenBucket bucket_; ///< under `mutex_`
     std::atomic<double> burst_;   ///< a copy for `check_cost`; what is granted is decided under `mutex_`
-    std::size_t max_waiters_;
 };
 
 } // namespace detail

@@ -103,16 +103,6 @@ TEST_CASE("ByteBuffer: a moved-from buffer is empty and usable", "[core][byte_bu
     CHECK(from.empty()); // NOLINT(bugprone-use-after-move)
 }
 
-TEST_CASE("ByteBuffer: becomes a string", "[core][byte_buffer]")
-{
-    ByteBuffer buffer;
-    buffer.append("hello");
-
-    CHECK(buffer.take_string() == "hello");
-    CHECK(buffer.empty());
-    CHECK(buffer.take_string().empty());
-}
-
 TEST_CASE("ByteBuffer: an impossible size is refused and changes nothing", "[core][byte_buffer]")
 {
     ByteBuffer buffer;

@@ -58,16 +58,11 @@ inline bool is_plain_path(std::string_view path) noexcept
 /// Appends with one look at the capacity.
 inline void append_all(std::string& text, std::initializer_list<std::string_view> pieces)
 {
-    std::size_t size = text.size();
-    for (const auto piece : pieces) size += piece.size();
-    char* at = text.data() + text.size();
-    if (size > text.capacity()) {
-        text.reserve(size);
-        at = text.data() + text.size();
-    }
     const std::size_t before = text.size();
+    std::size_t size = before;
+    for (const auto piece : pieces) size += piece.size();
     text.resize(size);
-    at = text.data() + before;
+    char* at = text.data() + before;
     for (const auto piece : pieces) at = std::copy(piece.begin(), piece.end(), at);
 }
 
@@ -103,7 +98,6 @@ KHIVE_DECL void CallState::clear() noexcept
     reuses_memory = false;
     checkout.reset();
     if (error.kind() != ErrorKind{}) error = Error{};
-    entry = nullptr;
     other_origin.reset();
 }
 

@@ -113,11 +113,4 @@ KHIVE_DECL void ByteBuffer::consume(std::size_t count) noexcept
     if (size_ != 0) std::memmove(bytes_.get(), bytes_.get() + count, size_);
 }
 
-KHIVE_DECL std::string ByteBuffer::take_string()
-{
-    std::string text{view()};
-    clear();
-    return text;
-}
-
 } // namespace khive::inline KHIVE_ABI

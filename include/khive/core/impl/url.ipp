@@ -4,8 +4,6 @@
 #include <khive/core/impl/url_authority.ipp>
 #include <khive/core/url.hpp>
 
-#include <boost/url/ipv4_address.hpp>
-
 #include <algorithm>
 #include <optional>
 #include <string>
@@ -111,11 +109,6 @@ inline bool dots_from_args(std::string_view pattern, std::string_view path)
 
 } // namespace detail
 
-KHIVE_DECL bool Origin::is_ip_literal() const noexcept
-{
-    return host.find(':') != std::string::npos || !boost::urls::parse_ipv4_address(host).has_error();
-}
-
 KHIVE_DECL std::string Origin::host_header() const
 {
     std::string text = host.find(':') == std::string::npos ? host : "[" + host + "]";
@@ -207,8 +200,7 @@ KHIVE_DECL Result<Url> join(const Url& base, std::string_view reference)
     if (detail::has_control(reference)) return detail::bad_url("the path has a control byte such as CR, LF or NUL");
     const auto parts = detail::split_target(reference);
     const auto head = parts.path.substr(0, parts.path.find('/'));
-    const bool foreign =
-        parts.path.substr(std::min(head.size(), parts.path.size())).starts_with("//") && head.ends_with(':');
+    const bool foreign = parts.path.substr(head.size()).starts_with("//") && head.ends_with(':');
     if (foreign || iequals(head, "http:") || iequals(head, "https:"))
         return detail::bad_url("only http:// and https:// URLs can be requested");
     if (detail::climbs(parts.path)) return detail::bad_url("'..' climbs above the base path", parts.path);

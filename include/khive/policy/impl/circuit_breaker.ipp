@@ -34,7 +34,7 @@ public:
     auto locked(Verb verb)
     {
         std::unique_lock lock(mutex_);
-        auto result = verb(machine_, random_);
+        auto result = verb(machine_);
         const bool changed = note_change();
         lock.unlock();
         KHIVE_YIELD_POINT();
@@ -56,7 +56,7 @@ public:
     /// What becomes of an attempt. A ticket is counted; else `refusal` is made.
     [[nodiscard]] Machine::Admission admit(TimePoint now, Error& refusal)
     {
-        return locked([&](Machine& machine, Random&) {
+        return locked([&](Machine& machine) {
             const auto admission = machine.try_admit(now);
             if (admission.ticket)
                 ++tickets_;
@@ -224,7 +224,7 @@ KHIVE_DECL CircuitBreaker CircuitBreaker::on_state_change(std::function<void(con
 
 KHIVE_DECL void CircuitBreaker::isolate(TimePoint now) const
 {
-    core_->locked([&](auto& machine, Random&) {
+    core_->locked([&](auto& machine) {
         machine.isolate(now);
         return true;
     });
@@ -232,7 +232,7 @@ KHIVE_DECL void CircuitBreaker::isolate(TimePoint now) const
 
 KHIVE_DECL void CircuitBreaker::reset(TimePoint now) const
 {
-    core_->locked([&](auto& machine, Random&) {
+    core_->locked([&](auto& machine) {
         machine.reset(now);
         return true;
     });
@@ -240,12 +240,12 @@ KHIVE_DECL void CircuitBreaker::reset(TimePoint now) const
 
 KHIVE_DECL BreakerState CircuitBreaker::state(TimePoint now) const
 {
-    return core_->locked([&](auto& machine, Random&) { return machine.state(now); });
+    return core_->locked([&](auto& machine) { return machine.state(now); });
 }
 
 KHIVE_DECL BreakerStats CircuitBreaker::stats(TimePoint now) const
 {
-    return core_->locked([&](auto& machine, Random&) {
+    return core_->locked([&](auto& machine) {
         (void)machine.state(now);
         return machine.stats();
     });
@@ -253,7 +253,7 @@ KHIVE_DECL BreakerStats CircuitBreaker::stats(TimePoint now) const
 
 KHIVE_DECL std::string CircuitBreaker::describe(TimePoint now) const
 {
-    return core_->locked([&](auto& machine, Random&) { return machine.describe(now); });
+    return core_->locked([&](auto& machine) { return machine.describe(now); });
 }
 
 KHIVE_DECL std::uint64_t CircuitBreaker::callback_errors() const noexcept
@@ -265,7 +265,7 @@ KHIVE_DECL std::optional<Error> CircuitBreaker::refusal(TimePoint now) const
 {
     if (core_->passing()) return std::nullopt;
     KHIVE_YIELD_POINT();
-    return core_->locked([&](auto& machine, Random&) -> std::optional<Error> {
+    return core_->locked([&](auto& machine) -> std::optional<Error> {
         const auto wait = machine.refusal(now);
         if (!wait) return std::nullopt;
         return core_->refused(*wait);

@@ -45,10 +45,7 @@ KHIVE_DECL void TokenBucketState::without_handles() noexcept
 }
 
 KHIVE_DECL TokenBucketState::TokenBucketState(const TokenBucketOptions& options)
-    : WaitQueue(options.max_waiters),
-      bucket_(bucket_settings(options), "TokenBucketRateLimiter"),
-      burst_(bucket_.burst()),
-      max_waiters_(options.max_waiters)
+    : WaitQueue(options.max_waiters), bucket_(bucket_settings(options), "TokenBucketRateLimiter"), burst_(bucket_.burst())
 {}
 
 KHIVE_DECL void TokenBucketState::give_back(double cost, BucketToken::Mark taken) noexcept
@@ -100,7 +97,7 @@ KHIVE_DECL std::optional<Error> TokenBucketState::refuse(const async::WaitReques
 {
     const Duration wait = bucket_.time_until(cost_ahead_of(request) + request.cost, now);
     const bool too_late = saturating_add(now, wait) > request.deadline;
-    if (!too_late && waiting_locked() < max_waiters_) return std::nullopt;
+    if (!too_late && waiting_locked() < max_waiting()) return std::nullopt;
     return Error{too_late ? ErrorKind::rate_limited : ErrorKind::queue_full}.with_retry_after(wait).with_retryable(true);
 }
 
