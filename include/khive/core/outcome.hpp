@@ -18,6 +18,22 @@ enum class Verdict : std::uint8_t {
     neutral,   ///< says nothing: cancelled by the caller, refused locally, invalid argument
 };
 
+namespace detail {
+
+/// Is it the server that failed: 5xx, except 501 and 505, which say that it never does this?
+[[nodiscard]] constexpr bool is_server_failure(int status) noexcept
+{
+    return status >= 500 && status != 501 && status != 505;
+}
+
+[[nodiscard]] constexpr Verdict verdict_of_status(int status) noexcept
+{
+    if (status == 429) return Verdict::throttled;
+    return is_server_failure(status) ? Verdict::failure : Verdict::success;
+}
+
+} // namespace detail
+
 /// May the attempt be repeated without doing something twice?
 enum class ReplaySafety : std::uint8_t {
     unsafe, ///< the server may have acted on it, and acting twice is not the same as once

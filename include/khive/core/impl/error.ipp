@@ -204,11 +204,7 @@ KHIVE_DECL Outcome Error::outcome() const noexcept
     case ErrorKind::protocol:
     case ErrorKind::truncated_body:
     case ErrorKind::timeout: outcome.verdict = Verdict::failure; break;
-    case ErrorKind::status:
-        outcome.verdict = status() == 429                                         ? Verdict::throttled
-                          : status() >= 500 && status() != 501 && status() != 505 ? Verdict::failure
-                                                                                  : Verdict::success;
-        break;
+    case ErrorKind::status: outcome.verdict = detail::verdict_of_status(status()); break;
     case ErrorKind::decode:
     case ErrorKind::header_too_large:
     case ErrorKind::body_too_large: outcome.verdict = Verdict::success; break;

@@ -62,12 +62,6 @@ inline constexpr std::array<StatusText, 43> status_texts{{
     {504, "Gateway Timeout"},
 }};
 
-inline Verdict verdict_of(int status) noexcept
-{
-    if (status == 429) return Verdict::throttled;
-    return status >= 500 && status != 501 && status != 505 ? Verdict::failure : Verdict::success;
-}
-
 } // namespace detail
 
 KHIVE_DECL std::string_view status_text(int status) noexcept
@@ -91,14 +85,14 @@ KHIVE_DECL bool is_retryable_status(int status, const Headers& headers) noexcept
 
 KHIVE_DECL bool may_have_acted(int status) noexcept
 {
-    return status == 408 || (status >= 500 && status != 501 && status != 505);
+    return status == 408 || khive::detail::is_server_failure(status);
 }
 
 KHIVE_DECL Outcome classify_status(int status, const Headers& headers, bool replay_safe,
                                    std::chrono::system_clock::time_point wall_now)
 {
     Outcome outcome;
-    outcome.verdict = detail::verdict_of(status);
+    outcome.verdict = khive::detail::verdict_of_status(status);
     outcome.retryable = is_retryable_status(status, headers);
     outcome.replay = may_have_acted(status) && !replay_safe ? ReplaySafety::unsafe : ReplaySafety::safe;
     if (status >= 400) outcome.retry_after = retry_after(headers, wall_now);
