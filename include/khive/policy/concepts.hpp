@@ -3,10 +3,10 @@
 
 #include <khive/async/asio.hpp>
 #include <khive/async/wait_queue.hpp>
-#include <khive/core/ledger.hpp>
 #include <khive/core/outcome.hpp>
 #include <khive/core/result.hpp>
 #include <khive/core/time.hpp>
+#include <khive/policy/machine/backoff.hpp>
 
 #include <concepts>
 #include <optional>
@@ -20,13 +20,6 @@ namespace khive::inline KHIVE_ABI {
 //
 // `try_x` never waits and takes `now`. Its awaitable twin waits in order, on the time service of the awaiting coroutine.
 // What they hand out is a permit: a move-only value that gives back on destruction what it holds.
-
-/// The decision of a retry policy after an attempt.
-struct RetryDecision {
-    bool retry = false;                   ///< try again after `delay`
-    StopReason reason = StopReason::done; ///< why not, where `retry` is false
-    Duration delay{};                     ///< a floor
-};
 
 /// Owns something that must be given back once.
 template <class T>

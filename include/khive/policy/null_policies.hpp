@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <khive/core/ledger.hpp>
 #include <khive/policy/concepts.hpp>
 
 #include <optional>

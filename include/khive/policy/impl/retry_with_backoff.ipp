@@ -46,9 +46,9 @@ KHIVE_DECL RetryDecision RetryWithBackoff::Schedule::next(const Outcome& outcome
                                                           TimePoint deadline) noexcept
 {
     Random random{seed_};
-    const auto plan = backoff_.next(outcome, attempts_made, now, deadline, random.uniform());
+    const RetryDecision decision = backoff_.next(outcome, attempts_made, now, deadline, random.uniform());
     seed_ = random.next();
-    return {plan.retry, plan.reason, plan.delay};
+    return decision;
 }
 
 } // namespace khive::inline KHIVE_ABI

@@ -34,6 +34,13 @@ struct RetryOptions {
 };
 static_assert(std::is_trivially_destructible_v<RetryOptions>);
 
+/// The decision of a retry policy after an attempt.
+struct RetryDecision {
+    bool retry = false;                   ///< try again after `delay`
+    StopReason reason = StopReason::done; ///< why not, where `retry` is false
+    Duration delay{};                     ///< a floor
+};
+
 namespace machine {
 
 /// Decides whether and when a call is tried again. One per call: it remembers the last delay.
@@ -43,19 +50,12 @@ namespace machine {
 /// - Source: Brooker, Exponential Backoff And Jitter, AWS Architecture Blog 2015; decorrelated jitter capped before the draw.
 class Backoff {
 public:
-    /// Again after `delay`, or why not.
-    struct Plan {
-        bool retry = false;
-        StopReason reason = StopReason::done; ///< why not
-        Duration delay{};                     ///< a floor
-    };
-
     /// Throws `ConfigurationError`.
     KHIVE_DECL explicit Backoff(const RetryOptions& options);
 
     /// After the `attempts_made`-th attempt ended with `outcome`. `random` is uniform in [0, 1).
-    [[nodiscard]] KHIVE_DECL Plan next(const Outcome& outcome, unsigned attempts_made, TimePoint now, TimePoint deadline,
-                                       double random) noexcept;
+    [[nodiscard]] KHIVE_DECL RetryDecision next(const Outcome& outcome, unsigned attempts_made, TimePoint now,
+                                                TimePoint deadline, double random) noexcept;
     /// The delay after the `attempts_made`-th attempt, if nobody asks for another.
     [[nodiscard]] KHIVE_DECL Duration delay(unsigned attempts_made, double random) const noexcept;
     [[nodiscard]] const RetryOptions& options() const noexcept { return options_; }

@@ -83,8 +83,8 @@ KHIVE_DECL StopReason Backoff::obstacle(const Outcome& outcome, unsigned attempt
     return StopReason::done;
 }
 
-KHIVE_DECL auto Backoff::next(const Outcome& outcome, unsigned attempts_made, TimePoint now, TimePoint deadline,
-                              double random) noexcept -> Plan
+KHIVE_DECL RetryDecision Backoff::next(const Outcome& outcome, unsigned attempts_made, TimePoint now, TimePoint deadline,
+                                       double random) noexcept
 {
     if (outcome.verdict == Verdict::success && !outcome.retryable) return {};
     if (const StopReason reason = obstacle(outcome, attempts_made); reason != StopReason::done) return {false, reason};
