@@ -7,6 +7,8 @@
 #include <boost/asio/associated_cancellation_slot.hpp>
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/async_result.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/cancellation_type.hpp>
 #include <boost/asio/deferred.hpp>
 
 #include <cstddef>
@@ -165,6 +167,16 @@ public:
 protected:
     ~Suspension() = default;
 };
+
+/// Calls `act(*whom, type)` when `slot` tells of a cancellation, unless `whom` is gone by then.
+template <class T, class Act>
+void on_cancellation(asio::cancellation_slot slot, const std::shared_ptr<T>& whom, Act act)
+{
+    if (!slot.is_connected()) return;
+    slot.assign([weak = std::weak_ptr<T>(whom), act](asio::cancellation_type type) {
+        if (const auto alive = weak.lock()) act(*alive, type);
+    });
+}
 
 /// Suspends the coroutine: `auto wait = async::suspend(suspension); co_await std::move(wait);`
 [[nodiscard]] inline auto suspend(Suspension& suspension)

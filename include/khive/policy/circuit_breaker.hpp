@@ -134,12 +134,6 @@ void record_value(CircuitBreaker::Ticket& ticket, const Value& value, bool cance
     ticket.record(Outcome{}, now);
 }
 
-/// Is the calling coroutine asked to stop? Then its failures are the caller's.
-inline bool is_cancelled(const asio::cancellation_state& state) noexcept
-{
-    return state.cancelled() != asio::cancellation_type::none;
-}
-
 template <class Value, class Fn>
 asio::awaitable<Value> guard(CircuitBreaker breaker, Fn fn)
 {

@@ -91,7 +91,7 @@ private:
     {
         const auto task = task_;
         try {
-            listen(slot);
+            async::on_cancellation(slot, task, [](Task& joined, asio::cancellation_type) { joined.cancel(); });
             rest.track();
         } catch (...) {
             // What has begun must have ended before its caller goes on, who may own what it refers to.
@@ -101,13 +101,6 @@ private:
         task->join(std::move(rest));
     }
     void failed(std::exception_ptr why) noexcept override { failure_ = std::move(why); }
-    void listen(asio::cancellation_slot slot)
-    {
-        if (slot.is_connected())
-            slot.assign([weak = std::weak_ptr<Task>(task_)](asio::cancellation_type) {
-                if (const auto alive = weak.lock()) alive->cancel();
-            });
-    }
 
     std::shared_ptr<Task> task_;
     std::exception_ptr failure_;

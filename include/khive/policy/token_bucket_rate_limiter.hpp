@@ -181,7 +181,7 @@ private:
         auto token = co_await take_in(self, options);
         // Cancelled between grant and resumption: `fn` does not begin, so the token goes back.
         const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;
-        if (token && cancellation.cancelled() != asio::cancellation_type::none) Error{ErrorKind::cancelled}.raise();
+        if (token && detail::is_cancelled(cancellation)) Error{ErrorKind::cancelled}.raise();
         token.value().spend();
         co_return co_await fn();
     }

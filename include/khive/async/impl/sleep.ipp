@@ -85,10 +85,7 @@ KHIVE_DECL void Sleep::start(Completion& rest, asio::cancellation_slot slot)
     // Before the executor is tracked: the time service keeps the first that it is shown.
     const auto sleeper = std::make_shared<detail::Sleeper>(rest.executor(), *this);
     rest.track();
-    if (slot.is_connected())
-        slot.assign([weak = std::weak_ptr(sleeper)](asio::cancellation_type) {
-            if (const auto alive = weak.lock()) alive->cancel();
-        });
+    on_cancellation(slot, sleeper, [](detail::Sleeper& sleeping, asio::cancellation_type) { sleeping.cancel(); });
     sleeper->start(std::move(rest), due);
 }
 

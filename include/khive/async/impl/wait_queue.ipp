@@ -56,7 +56,7 @@ KHIVE_DECL Waiter::~Waiter()
 
 KHIVE_DECL void Waiter::cancel() noexcept
 {
-    if (auto left = queue_->leave(*this, time_->now(), nullptr)) deliver(std::move(left), Error{ErrorKind::cancelled});
+    end_wait(Error{ErrorKind::cancelled});
 }
 
 KHIVE_DECL void Waiter::deliver(std::shared_ptr<Waiter> self, std::optional<Error> refusal) noexcept
@@ -176,10 +176,7 @@ KHIVE_DECL std::optional<Error> WaitQueue::refusal(const WaitRequest& request, T
 KHIVE_DECL void WaitQueue::start(std::shared_ptr<Waiter> waiter, Completion& rest, asio::cancellation_slot slot)
 {
     rest.track();
-    if (slot.is_connected())
-        slot.assign([weak = std::weak_ptr<Waiter>(waiter)](asio::cancellation_type) {
-            if (const auto alive = weak.lock()) alive->cancel();
-        });
+    on_cancellation(slot, waiter, [](Waiter& waiting, asio::cancellation_type) { waiting.cancel(); });
     waiter->rest_ = std::move(rest);
     bool joined = false;
     try {

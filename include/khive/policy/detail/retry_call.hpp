@@ -124,7 +124,7 @@ asio::awaitable<Value> retry(RetryWithBackoff policy, Fn fn, Dislikes dislikes)
         auto attempt = settle<Value>(start(fn, call.attempts()), call.attempt_deadline());
         Settlement<Value> settled = co_await std::move(attempt);
         const auto state = co_await asio::this_coro::cancellation_state;
-        const bool cancelled = state.cancelled() != asio::cancellation_type::none;
+        const bool cancelled = is_cancelled(state);
 
         const auto failure = failure_of(settled, call);
         const bool good = !failure && !is_disliked(dislikes, *settled.value);

@@ -12,13 +12,8 @@
 #include <optional>
 #include <type_traits>
 #include <utility>
-#include <variant>
 
 namespace khive::inline KHIVE_ABI::detail {
-
-/// Something to store for every `T`.
-template <class T>
-using Stored = std::conditional_t<std::is_void_v<T>, std::monostate, T>;
 
 /// The body of a task: its turn, then `fn()`, whose value goes to `value`.
 ///
@@ -34,7 +29,7 @@ asio::awaitable<void> run_work(std::shared_ptr<WorkState> work, WorkTask* task, 
     }
     // Cancelled between grant and resumption: nothing has begun, so the token goes back.
     const asio::cancellation_state cancellation = co_await asio::this_coro::cancellation_state;
-    if (cancellation.cancelled() != asio::cancellation_type::none) Error{ErrorKind::cancelled}.raise();
+    if (is_cancelled(cancellation)) Error{ErrorKind::cancelled}.raise();
     task->permit()->spend();
     if constexpr (std::is_void_v<T>) {
         co_await fn();

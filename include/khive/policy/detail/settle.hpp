@@ -4,6 +4,7 @@
 #include <khive/async/completion.hpp>
 #include <khive/async/time_service.hpp>
 #include <khive/core/yield_point.hpp>
+#include <khive/policy/detail/awaitable_value.hpp>
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
@@ -17,16 +18,13 @@
 #include <optional>
 #include <type_traits>
 #include <utility>
-#include <variant>
 
 namespace khive::inline KHIVE_ABI::detail {
 
 /// How an awaitable ended.
 template <class Value>
 struct Settlement {
-    using Stored = std::conditional_t<std::is_void_v<Value>, std::monostate, Value>;
-
-    std::optional<Stored> value;
+    std::optional<Stored<Value>> value;
     std::exception_ptr exception;
     bool timed_out = false; ///< it was cancelled because its time was up; it may have ended well all the same
 };
@@ -180,10 +178,7 @@ private:
         // Before the executor is tracked: what is made inside of the work may keep the one that it finds.
         const auto race = std::make_shared<Race<Value>>(rest.executor(), result_);
         rest.track();
-        if (slot.is_connected())
-            slot.assign([weak = std::weak_ptr(race)](asio::cancellation_type type) {
-                if (const auto alive = weak.lock()) alive->cancel(type, false);
-            });
+        async::on_cancellation(slot, race, [](auto& racing, asio::cancellation_type type) { racing.cancel(type, false); });
         race->start(rest, std::move(work_), due_);
     }
     void failed(std::exception_ptr why) noexcept override { failure_ = std::move(why); }
