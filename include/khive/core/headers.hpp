@@ -3,6 +3,7 @@
 
 #include <khive/core/config.hpp>
 
+#include <array>
 #include <cstddef>
 #include <iterator>
 #include <optional>
@@ -14,6 +15,15 @@ namespace khive::inline KHIVE_ABI {
 namespace detail {
 /// Throws `InvalidArgumentError` that names the rule and the name it was broken for.
 [[noreturn]] KHIVE_DECL void raise_invalid_argument(std::string rule, std::string_view name);
+
+/// Which bytes a token may have (RFC 9110 section 5.6.2), for one look a byte.
+inline constexpr auto token_bytes = [] {
+    std::array<bool, 256> table{};
+    for (const char c : std::string_view{"!#$%&'*+-.^_`|~0123456789"
+                                         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"})
+        table[static_cast<unsigned char>(c)] = true;
+    return table;
+}();
 } // namespace detail
 
 /// Compares header names, ignoring ASCII case (RFC 9110 section 5.1).

@@ -3,8 +3,6 @@
 
 #include <khive/core/headers.hpp>
 
-#include <array>
-
 namespace khive::inline KHIVE_ABI {
 namespace detail {
 
@@ -12,14 +10,6 @@ constexpr char lower(char c) noexcept
 {
     return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
 }
-
-inline constexpr auto token_bytes = [] {
-    std::array<bool, 256> table{};
-    for (const char c : std::string_view{"!#$%&'*+-.^_`|~0123456789"
-                                         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"})
-        table[static_cast<unsigned char>(c)] = true;
-    return table;
-}();
 
 inline void check_field(std::string_view name, std::string_view value)
 {

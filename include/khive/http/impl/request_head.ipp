@@ -102,11 +102,9 @@ KHIVE_DECL Result<std::string> write_request_head(std::string_view method, std::
 
 KHIVE_DECL bool says_close(const Headers& fields)
 {
-    bool closes = false;
     for (const auto field : fields)
-        if (iequals(field.name, "Connection"))
-            detail::for_each_member(field.value, [&closes](std::string_view option) { closes = closes || iequals(option, "close"); });
-    return closes;
+        if (iequals(field.name, "Connection") && detail::has_member(field.value, "close")) return true;
+    return false;
 }
 
 } // namespace khive::inline KHIVE_ABI::http

@@ -6,7 +6,6 @@
 #include <khive/http/detail/response_head.hpp>
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <cstddef>
 #include <cstdint>
@@ -26,15 +25,6 @@ std::optional<Number> parse_number(std::string_view text) noexcept
     const bool good = failed == std::errc{} && end == text.data() + text.size();
     return good ? std::optional{number} : std::nullopt;
 }
-
-/// Bytes that a name may have, for one look a byte.
-inline constexpr auto name_bytes = [] {
-    std::array<bool, 256> table{};
-    for (const char c : std::string_view{"!#$%&'*+-.^_`|~0123456789"
-                                         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"})
-        table[static_cast<unsigned char>(c)] = true;
-    return table;
-}();
 
 inline constexpr std::uint64_t one_a_byte = 0x0101010101010101u;
 
@@ -102,7 +92,8 @@ inline void HeadParser::read_field(std::string_view line)
 {
     const char* const begin = line.data();
     const char* colon = begin;
-    while (name_bytes[static_cast<unsigned char>(*colon)]) ++colon; // the CR behind the line ends it at the latest
+    while (khive::detail::token_bytes[static_cast<unsigned char>(*colon)])
+        ++colon; // the CR behind the line ends it at the latest
     if (*colon != ':' || colon == begin || !is_plain_text(line))
         return refuse(*begin == ' ' || *begin == '\t' ? "a header line is folded" : "a header field is not valid");
     if (++head_.fields > max_fields_) return refuse("too many header fields");
