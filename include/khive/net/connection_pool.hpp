@@ -114,6 +114,15 @@ private:
         [[nodiscard]] KHIVE_DECL bool operator()(const Origin& a, const Origin& b) const noexcept;
     };
 
+    [[nodiscard]] static OriginEntry& entry_of(const async::WaitRequest& request) noexcept
+    {
+        return *static_cast<OriginEntry*>(request.key);
+    }
+    [[nodiscard]] static OriginEntry& entry_of(const Connection& connection) noexcept
+    {
+        return *static_cast<OriginEntry*>(connection.pool_entry);
+    }
+
     KHIVE_DECL bool try_grant(const async::WaitRequest& head, TimePoint now) noexcept override;
     KHIVE_DECL std::optional<Error> refuse(const async::WaitRequest& request, TimePoint now) override;
     KHIVE_DECL bool blocks(const async::WaitRequest& head) const noexcept override;

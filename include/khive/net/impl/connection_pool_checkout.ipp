@@ -39,7 +39,7 @@ KHIVE_DECL void Lease::reset() noexcept
 KHIVE_DECL void ConnectionPool::give_back(ConnectionPtr connection) noexcept
 {
     std::unique_lock lock(mutex_);
-    auto& entry = *static_cast<OriginEntry*>(connection->pool_entry);
+    auto& entry = entry_of(*connection);
     if (connection->reusable() && !is_closed()) {
         const TimePoint now = connection->result().any_answer ? connection->last_byte() : time_.now();
         machine_.returned(entry.counts);
@@ -84,7 +84,7 @@ KHIVE_DECL std::optional<Lease> ConnectionPool::try_checkout(OriginEntry& entry,
 
 KHIVE_DECL std::optional<Error> ConnectionPool::refuse(const async::WaitRequest& request, TimePoint)
 {
-    if (!static_cast<const OriginEntry*>(request.key)->origin.tls || tls_.has_trust_anchors()) return std::nullopt;
+    if (!entry_of(request).origin.tls || tls_.has_trust_anchors()) return std::nullopt;
     return Error{ErrorKind::no_trust_anchors}.with_message(
         "no trust anchors: no certificate authority is loaded, so no server can be verified; install ca-certificates, set "
         "SSL_CERT_FILE, or add one to the TlsContext");
@@ -122,7 +122,7 @@ KHIVE_DECL async::WaitRequest ConnectionPool::checkout(OriginEntry& entry, const
 
 KHIVE_DECL bool ConnectionPool::try_grant(const async::WaitRequest& head, TimePoint now) noexcept
 {
-    auto& entry = *static_cast<OriginEntry*>(head.key);
+    auto& entry = entry_of(head);
     ConnectionPtr connection = pop_idle(entry, head.fresh, now);
     if (!connection) return false;
     head.granted = connection.detach();
@@ -139,7 +139,7 @@ KHIVE_DECL bool ConnectionPool::blocks(const async::WaitRequest& head) const noe
 {
     if (machine_.total().idle == 0) return true; // nobody behind it can be served either
     // Those behind it must not for ever take what would make room for it.
-    const auto& entry = *static_cast<const OriginEntry*>(head.key);
+    const OriginEntry& entry = entry_of(head);
     const DialPlan plan = machine_.plan(entry.counts);
     const bool used_one_is_in_the_way = head.fresh && head.under_way == nullptr && !entry.idle.empty();
     return plan == DialPlan::make_room || (plan == DialPlan::wait && used_one_is_in_the_way && entry.counts.lacking() != 0);
@@ -147,23 +147,22 @@ KHIVE_DECL bool ConnectionPool::blocks(const async::WaitRequest& head) const noe
 
 KHIVE_DECL bool ConnectionPool::has_to_queue(const async::WaitRequest& newcomer) const noexcept
 {
-    return static_cast<const OriginEntry*>(newcomer.key)->counts.waiting != 0;
+    return entry_of(newcomer).counts.waiting != 0;
 }
 
 KHIVE_DECL bool ConnectionPool::is_full(const async::WaitRequest& newcomer) const noexcept
 {
-    return machine_.lacking() >= max_waiting() &&
-           machine_.newcomer_waits(static_cast<const OriginEntry*>(newcomer.key)->counts);
+    return machine_.lacking() >= max_waiting() && machine_.newcomer_waits(entry_of(newcomer).counts);
 }
 
 KHIVE_DECL void ConnectionPool::on_join(const async::WaitRequest& request) noexcept
 {
-    machine_.joined(static_cast<OriginEntry*>(request.key)->counts);
+    machine_.joined(entry_of(request).counts);
 }
 
 KHIVE_DECL void ConnectionPool::on_leave(const async::WaitRequest& request) noexcept
 {
-    auto& entry = *static_cast<OriginEntry*>(request.key);
+    auto& entry = entry_of(request);
     if (request.under_way != nullptr) static_cast<Connection*>(request.under_way)->made_for = nullptr;
     machine_.left(entry.counts);
 }

@@ -13,10 +13,10 @@ namespace khive::inline KHIVE_ABI::net {
 
 KHIVE_DECL ConnectionPtr ConnectionPool::new_connection(async::WaitRequest& request)
 {
-    auto& entry = *static_cast<OriginEntry*>(request.key);
+    auto& entry = entry_of(request);
     if (entry.idle.capacity() <= entry.counts.open()) entry.idle.reserve(2 * entry.counts.open() + 1);
     ConnectionSetup setup{entry.origin, executor_, network_, tls_, limits_};
-    ConnectionPtr connection(new Connection(setup, std::static_pointer_cast<ConnectionPool>(shared_from_this())));
+    ConnectionPtr connection(new Connection(setup, self()));
     connection->pool_entry = &entry;
     connection->made_for = &request;
     connection->kept = connection;
@@ -45,7 +45,7 @@ KHIVE_DECL ConnectionPool::OriginEntry* ConnectionPool::oldest_idle_but(const Or
 KHIVE_DECL ConnectionPtr ConnectionPool::plan_dial(async::WaitRequest& request)
 {
     if (request.under_way != nullptr || is_closed()) return nullptr;
-    auto& entry = *static_cast<OriginEntry*>(request.key);
+    auto& entry = entry_of(request);
     DialPlan plan = machine_.plan(entry.counts);
     if (plan == DialPlan::wait && request.fresh && !entry.idle.empty() && entry.counts.lacking() != 0) {
         forget_idle(entry, 0); // a used one does not help, and is in the way
@@ -99,7 +99,7 @@ KHIVE_DECL void ConnectionPool::on_dialled(Connection& dialled, Error error) noe
     const ConnectionPtr connection(&dialled);
     const TimePoint now = time_.now();
     std::unique_lock lock(mutex_);
-    auto& entry = *static_cast<OriginEntry*>(connection->pool_entry);
+    auto& entry = entry_of(*connection);
     if (!std::exchange(connection->kept, nullptr)) return;
     async::WaitRequest* const made_for = std::exchange(connection->made_for, nullptr);
     if (made_for != nullptr) made_for->under_way = nullptr;

@@ -76,7 +76,7 @@ KHIVE_DECL void ConnectionPool::on_idle_ended(Connection& connection) noexcept
     {
         const std::lock_guard lock(mutex_);
         if (connection.pool_entry == nullptr) return; // forgotten meanwhile
-        auto& entry = *static_cast<OriginEntry*>(connection.pool_entry);
+        auto& entry = entry_of(connection);
         const auto at = std::ranges::find_if(entry.idle, [&](const ConnectionPtr& c) { return c.get() == &connection; });
         if (at == entry.idle.end()) return; // leased meanwhile: the exchange will find out
         forget_idle(entry, static_cast<std::size_t>(at - entry.idle.begin()));
