@@ -21,8 +21,8 @@ public:
     static Done make_grant(const async::WaitRequest&) noexcept { return {}; }
 
 private:
-    /// The cost says whether the caller is itself one of the tasks.
-    bool try_grant(const async::WaitRequest& head, TimePoint) noexcept override { return work_.left(head.cost > 0) == 0; }
+    /// Who has a slot is itself one of the tasks.
+    bool try_grant(const async::WaitRequest& head, TimePoint) noexcept override { return work_.left(head.has_slot) == 0; }
     bool blocks(const async::WaitRequest&) const noexcept override { return false; }
     bool has_to_queue(const async::WaitRequest&) const noexcept override { return false; }
 
@@ -340,7 +340,7 @@ inline Duration time_to_unwind(Duration timeout) noexcept
 
 inline async::WaitRequest drain_request(bool inside, TimePoint deadline) noexcept
 {
-    return {.cost = inside ? 1.0 : 0.0, .deadline = deadline};
+    return {.deadline = deadline, .has_slot = inside};
 }
 
 KHIVE_DECL asio::awaitable<ShutdownReport> shut_down(std::shared_ptr<WorkState> work, Duration timeout)

@@ -160,7 +160,7 @@ private:
     KHIVE_DECL void record_probe(bool failure, TimePoint now, Random& random) noexcept;
     [[nodiscard]] bool free_at(const Probe& probe, TimePoint now) const noexcept;
     [[nodiscard]] KHIVE_DECL Probe* free_probe(TimePoint now) noexcept;
-    [[nodiscard]] KHIVE_DECL bool is_current(const Ticket& ticket) noexcept;
+    [[nodiscard]] KHIVE_DECL bool take_back(const Ticket& ticket) noexcept;
     [[nodiscard]] KHIVE_DECL Duration until_probe_expires(TimePoint now) const noexcept;
 
     // First what every call touches, so that it is in few cache lines.

@@ -180,7 +180,7 @@ KHIVE_DECL Duration BreakerMachine::until_probe_expires(TimePoint now) const noe
 }
 
 /// Takes the ticket's slot back if it is a probe; false if the ticket's time is over.
-KHIVE_DECL bool BreakerMachine::is_current(const Ticket& ticket) noexcept
+KHIVE_DECL bool BreakerMachine::take_back(const Ticket& ticket) noexcept
 {
     if (ticket.epoch != epoch_) return false;
     if (ticket.probe == 0) return true;
@@ -194,7 +194,7 @@ KHIVE_DECL bool BreakerMachine::is_current(const Ticket& ticket) noexcept
 KHIVE_DECL void BreakerMachine::record(const Ticket& ticket, Verdict verdict, TimePoint now, Random& random) noexcept
 {
     now = tick(now);
-    if (!is_current(ticket)) {
+    if (!take_back(ticket)) {
         ++stats_.late;
         return;
     }
