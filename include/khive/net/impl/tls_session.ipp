@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <khive/net/impl/tls_context.ipp>
 #include <khive/net/tls_context.hpp>
 #include <khive/net/tls_session.hpp>
-
-#if defined(KHIVE_SEPARATE_COMPILATION)
-#include <khive/net/impl/tls_context.ipp>
-#endif
 
 #include <boost/asio/ip/address.hpp>
 
