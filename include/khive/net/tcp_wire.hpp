@@ -5,8 +5,8 @@
 
 namespace khive::inline KHIVE_ABI::net {
 
-/// Wires over TCP sockets, addresses from the system's resolver. TCP_NODELAY is set (Nagle's algorithm is off), and so is TCP
-/// keep-alive.
+/// Wires over TCP sockets, addresses from the system's resolver. TCP_NODELAY is set (Nagle's algorithm is off), and so is
+/// TCP keep-alive.
 class TcpNetwork final : public Network {
 public:
     KHIVE_DECL std::unique_ptr<Wire> open(const asio::any_io_executor& executor) override;

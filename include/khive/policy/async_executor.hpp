@@ -32,8 +32,8 @@ static_assert(std::is_trivially_destructible_v<AsyncExecutorOptions>);
 /// as its awaitable runs, also while that sleeps; in an HTTP client retries are outside of it. A task that waits for a slot of
 /// its own executor may wait for itself.
 ///
-/// - Cancellation: cancelling the caller cancels its tasks and waits until they have ended; a task still waiting for a slot ends
-///   at once.
+/// - Cancellation: cancelling the caller cancels its tasks and waits until they have ended; a task still waiting for a slot
+///   ends at once.
 /// - Errors: `queue_full`, `closed` after `shutdown`, `cancelled`; otherwise what the function throws, unchanged and once.
 /// - Thread safety: safe. Copies share the slots. Every task runs on a strand over the executor of its caller.
 /// - Complexity: a slot without waiting is O(1) without allocation; a task costs three allocations.

@@ -61,9 +61,9 @@ public:
     /// How it stood right after a `try_take`, for `give_back`.
     using Mark = detail::FixedTime;
     [[nodiscard]] Mark mark() const noexcept { return empty_ + given_back_; }
-    /// Undoes a `try_take` of the same cost, as far as there is room: at most what a bucket would lack now from which nobody had
-    /// taken since `taken`, because the rest would have overflowed. Tokens that others took and gave back since count as filled,
-    /// so of several overlapping returns to a full bucket some may be missing until it has filled again.
+    /// Undoes a `try_take` of the same cost, as far as there is room: at most what a bucket would lack now from which nobody
+    /// had taken since `taken`, because the rest would have overflowed. Tokens that others took and gave back since count as
+    /// filled, so of several overlapping returns to a full bucket some may be missing until it has filled again.
     void give_back(double cost, Mark taken) noexcept;
     /// Changes rate and burst from `now` on; what was filled until then was filled at the old rate. Throws as the constructor.
     KHIVE_DECL void change(double rate, double burst, TimePoint now, std::string_view owner = "TokenBucket");
