@@ -36,14 +36,14 @@ asio::awaitable<void> with_exceptions(khive::AnyAPIClient api)
         std::cout << "not there: " << e.error().body() << '\n';
     } catch (const khive::APIStatusError& e) { // any other status of 400 or more
         std::cout << "refused with " << e.error().status() << '\n';
-    } catch (const khive::APIConnectionError& e) { // connect, TLS, reset
+    } catch (const khive::APIConnectionError& e) { // connect, TLS, reset; what took too long is an APITimeoutError
         std::cout << "not reached: " << e.what() << '\n';
     } catch (const khive::APIClientError& e) { // the root of them all
         std::cout << e.what() << '\n';
     }
 }
 
-// As a value: try_send() throws nothing.
+// As a value: try_send() throws nothing but std::bad_alloc.
 asio::awaitable<void> with_values(khive::AnyAPIClient api)
 {
     const auto busy = co_await api.get("/busy").try_send();

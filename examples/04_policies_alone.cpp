@@ -44,7 +44,8 @@ asio::awaitable<void> run()
     const int one = co_await retry.execute([] { return lookup(1); });
     const int two = co_await breaker.execute([] { return lookup(2); });
 
-    // Together, the way a client does it: the slot outermost for a whole task, the others anew for each attempt.
+    // Together: a task keeps its slot through all attempts and the delays between them; token and breaker are asked anew for
+    // each attempt. A client asks for the slot anew too, so a call of it that backs off holds none.
     std::vector<int> keys(20);
     std::iota(keys.begin(), keys.end(), 0);
     auto careful = [limiter, breaker, retry](int key) {
