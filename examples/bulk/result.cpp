@@ -2,13 +2,13 @@
 #include "result.hpp"
 
 #include <khive/core/headers.hpp>
+#include <khive/net/base64.hpp>
 
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <cstdint>
 
 namespace bulk {
 namespace {
@@ -72,7 +72,7 @@ void append_body(std::string& line, std::string_view body, const khive::Headers&
         append(line, "body", nlohmann::json(body).dump());
         append(line, "encoding", "\"text\"");
     } catch (const nlohmann::json::type_error&) { // not UTF-8
-        append(line, "body", '"' + base64(body) + '"');
+        append(line, "body", '"' + khive::net::base64(body) + '"');
         append(line, "encoding", "\"base64\"");
     }
 }
@@ -116,20 +116,6 @@ bool is_final(const Job& job, const khive::Error& error) noexcept
     case khive::ErrorKind::closed: return false;
     default: return !error.retryable();
     }
-}
-
-std::string base64(std::string_view bytes)
-{
-    constexpr std::string_view letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    std::string text;
-    text.reserve((bytes.size() + 2) / 3 * 4);
-    for (; !bytes.empty(); bytes.remove_prefix(std::min<std::size_t>(3, bytes.size()))) {
-        const std::size_t count = std::min<std::size_t>(3, bytes.size());
-        std::uint32_t group = 0;
-        for (std::size_t at = 0; at < 3; ++at) group = group << 8 | (at < count ? static_cast<unsigned char>(bytes[at]) : 0u);
-        for (std::size_t at = 0; at < 4; ++at) text += at <= count ? letters[group >> (18 - 6 * at) & 63] : '=';
-    }
-    return text;
 }
 
 } // namespace bulk

@@ -7,7 +7,6 @@
 #include <khive/client/response.hpp>
 
 #include <string>
-#include <string_view>
 
 namespace bulk {
 
@@ -17,8 +16,5 @@ namespace bulk {
 
 /// Is there no point in, or no safe way of, sending the line again? `--resume` leaves it out then.
 [[nodiscard]] bool is_final(const Job& job, const khive::Error& error) noexcept;
-
-/// RFC 4648, with padding.
-[[nodiscard]] std::string base64(std::string_view bytes);
 
 } // namespace bulk
