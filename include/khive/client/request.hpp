@@ -91,6 +91,8 @@ void set_line(RequestFields& fields, std::string_view method, std::string_view p
 ///
 /// - Errors: nothing throws here; a header with CR or LF, a path that climbs, a cost of NaN and the like are reported by the verb
 ///   that sends, as the error `invalid_argument` or `invalid_url`, before any byte goes out.
+/// - Lifetime: each setter gives a reference to the object it was called on. A request that outlives its statement gets a name
+///   first: `auto r = api.get("/users");`, then `r.query("page", 2);`. `auto& r = api.get("/users").query("page", 2);` dangles.
 template <class Self>
 class FluentRequest {
 public:
@@ -127,7 +129,8 @@ public:
         fields().set_body(std::move(bytes), content_type);
         return self();
     }
-    /// A body of JSON made from `value`. Needs `#include <khive/client/json.hpp>`.
+    /// A body of JSON made from `value`. Needs `#include <khive/client/json.hpp>`. For GCC 12 and 13 name a braced
+    /// `nlohmann::json` on the line before the `co_await`: inside the expression they do not compile it or destroy it twice.
     template <class T>
     Self& json(const T& value)
     {
@@ -164,8 +167,8 @@ public:
         fields().attempt = attempt;
         return self();
     }
-    /// Overrides all of the client's timeouts. Those of dialling apply to a connection that is made for this call; it may get
-    /// another that comes first.
+    /// Replaces all of the client's timeouts: what is not named gets khive's default, not the client's. Those of dialling apply
+    /// to a connection that is made for this call; it may get another that comes first.
     Self& timeouts(const Timeouts& timeouts)
     {
         fields().timeouts = timeouts;

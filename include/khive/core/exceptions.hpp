@@ -44,7 +44,7 @@ public:
     using TlsError::TlsError;
 };
 
-/// A timer ran out; `error().timer()` says which.
+/// A timer of ours ran out; `error().timer()` says which. A server's 408 is a `RequestTimeoutError`.
 class APITimeoutError : public APIClientError {
 public:
     using APIClientError::APIClientError;
@@ -106,7 +106,7 @@ class ResourceNotFoundError : public APIStatusError {
 public:
     using APIStatusError::APIStatusError;
 };
-/// 408
+/// 408, the server's. A timer of ours that ran out is an `APITimeoutError`.
 class RequestTimeoutError : public APIStatusError {
 public:
     using APIStatusError::APIStatusError;

@@ -19,7 +19,10 @@ namespace detail {
 struct TlsState;
 }
 
-/// How TLS connections are made: whom to trust, whom to be. A handle: copies share the settings and the session cache.
+/// How TLS connections are made: whom to trust, whom to be.
+///
+/// A handle: copies share the settings and the session cache. `dangerously_skip_verification()` on a copy counts for every client
+/// that has one; for other trust make a new `TlsContext`.
 ///
 /// By default the chain and the host name are verified against the system's certificate authorities, TLS 1.2 is the lowest
 /// version, and sessions are resumed per origin.

@@ -30,7 +30,8 @@ static_assert(std::is_trivially_destructible_v<AsyncExecutorOptions>);
 /// Slots are handed out in strict order of arrival. Everything that `execute`, `map` and `submit` start is a task in the
 /// executor's list from before it begins until after it has ended, so `shutdown` knows all of it. A task keeps its slot as long
 /// as its awaitable runs, also while that sleeps; in an HTTP client retries are outside of it. A task that waits for a slot of
-/// its own executor may wait for itself.
+/// its own executor may wait for itself: do not give a client the executor whose `map` or `execute` runs that client's calls, or
+/// tasks hold all the slots for which their calls wait.
 ///
 /// - Cancellation: cancelling the caller cancels its tasks and waits until they have ended; a task still waiting for a slot
 ///   ends at once.
