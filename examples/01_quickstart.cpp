@@ -1,35 +1,25 @@
 // SPDX-License-Identifier: BSL-1.0
 // One call through all four policies, decoded into a type of one's own.
 
-// [readme]
-#include <khive/khive.hpp>
-#include <khive/client/json.hpp>
-// [/readme]
 #include <khive/testing/fault_server.hpp>
 
+// [readme]
+#include <khive/client/json.hpp>
+#include <khive/khive.hpp>
+
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 
 #include <chrono>
+#include <exception>
 #include <iostream>
 #include <string>
 
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
 
-namespace {
+std::string base_url = "https://api.example.com";
 
-/// Stands for https://api.example.com, so that this runs without a network.
-khive::testing::FaultServer server{[](const khive::testing::ReceivedRequest& request) {
-    return request.target == "/users/42?expand=teams" ? khive::testing::ok_json(R"({"name": "Ann", "id": 42})")
-                                                      : khive::testing::status(404);
-}};
-const std::string base_url = server.url();
-
-} // namespace
-
-// [readme]
 struct User { std::string name; int id; };
 NLOHMANN_DEFINE_TYPE_NON_INTRUSIVE(User, name, id)
 
@@ -47,7 +37,25 @@ int main()
                               khive::AsyncExecutor{{.max_concurrency = 64}},
                               khive::CircuitBreaker{{.open_for = 15s}},
                               khive::RetryWithBackoff{{.max_attempts = 4}}};
-    asio::co_spawn(io, greet(api), asio::detached);
+    asio::co_spawn(io, greet(api), [](std::exception_ptr error) {
+        if (error) std::rethrow_exception(error);
+    });
     io.run();
 }
 // [/readme]
+
+namespace {
+
+khive::testing::Reply answer(const khive::testing::ReceivedRequest& request)
+{
+    return request.target == "/users/42?expand=teams" ? khive::testing::ok_json(R"({"name": "Ann", "id": 42})")
+                                                      : khive::testing::status(404);
+}
+
+/// Takes the place of https://api.example.com before `main` begins, so that this runs without a network.
+struct StandIn {
+    StandIn() { base_url = server.url(); }
+    khive::testing::FaultServer server{answer};
+} stand_in;
+
+} // namespace
