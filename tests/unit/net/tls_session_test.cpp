@@ -233,6 +233,18 @@ TEST_CASE("TlsSession: the second connection to an origin resumes the session of
     CHECK_FALSE(pair.session->resumed()); // another origin
 }
 
+TEST_CASE("TlsSession: each ticket of TLS 1.3 resumes one connection", "[net][tls]")
+{
+    Pair pair;
+    REQUIRE(pair.shake_hands() == TlsStep::done);
+    while (pair.carry_in()) CHECK(pair.session->peek() == TlsStep::read); // two of them
+
+    for (int i = 0; i < 2; ++i) {
+        REQUIRE(pair.shake_hands() == TlsStep::done); // whose own tickets are not read
+        CHECK(pair.session->resumed());
+    }
+}
+
 TEST_CASE("TlsSession: close_notify is told from the end of the wire", "[net][tls]")
 {
     Pair pair;

@@ -15,7 +15,9 @@
 #include <map>
 #include <mutex>
 #include <new>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include <dirent.h>
 #include <sys/stat.h>
@@ -34,7 +36,7 @@ struct SslDeleter {
 template <class T>
 using SslPtr = std::unique_ptr<T, SslDeleter>;
 
-/// Sessions to resume, the newest per origin. Bounded: a full cache forgets everything, which costs a few full handshakes.
+/// Sessions to resume, the newest of each origin. Bounded: a full cache forgets everything, which costs a few full handshakes.
 class SessionCache {
 public:
     /// Takes the session, unless it throws.
@@ -42,23 +44,32 @@ public:
     {
         const std::lock_guard lock(mutex_);
         if (sessions_.size() >= max_origins) sessions_.clear();
-        sessions_[origin] = std::move(session);
+        auto& of_origin = sessions_[origin];
+        if (of_origin.size() == max_of_origin) of_origin.erase(of_origin.begin());
+        of_origin.push_back(std::move(session));
     }
 
-    /// Hands out a reference that the caller frees.
-    SslPtr<SSL_SESSION> find(const std::string& origin)
+    /// The newest. A ticket of TLS 1.3 is for one use (RFC 8446 appendix C.4) and OpenSSL spoils it at the end of that, so it goes,
+    /// unless it is the last: connections that are begun at once may all resume by that.
+    SslPtr<SSL_SESSION> take(const std::string& origin)
     {
         const std::lock_guard lock(mutex_);
         const auto found = sessions_.find(origin);
-        if (found == sessions_.end()) return nullptr;
-        SSL_SESSION_up_ref(found->second.get());
-        return SslPtr<SSL_SESSION>(found->second.get());
+        if (found == sessions_.end() || found->second.empty()) return nullptr;
+        auto& of_origin = found->second;
+        while (of_origin.size() > 1 && SSL_SESSION_is_resumable(of_origin.back().get()) == 0) of_origin.pop_back();
+        SSL_SESSION* const newest = of_origin.back().get();
+        SSL_SESSION_up_ref(newest);
+        SslPtr<SSL_SESSION> taken(newest);
+        if (of_origin.size() > 1 && SSL_SESSION_get_protocol_version(newest) >= TLS1_3_VERSION) of_origin.pop_back();
+        return taken;
     }
 
 private:
     static constexpr std::size_t max_origins = 256;
+    static constexpr std::size_t max_of_origin = 16;
     std::mutex mutex_;
-    std::map<std::string, SslPtr<SSL_SESSION>> sessions_;
+    std::map<std::string, std::vector<SslPtr<SSL_SESSION>>> sessions_; ///< oldest first
 };
 
 struct TlsState {

@@ -167,7 +167,7 @@ KHIVE_DECL TlsSession::TlsSession(TlsContext context, const std::string& host, s
         detail::expect_peer(ssl, name);
         SSL_set_verify(ssl, SSL_VERIFY_PEER, &detail::on_verify);
     }
-    if (const auto session = context_.state()->sessions.find(origin_)) SSL_set_session(ssl, session.get());
+    if (const auto session = context_.state()->sessions.take(origin_)) SSL_set_session(ssl, session.get());
     ssl_ = made.release();
 }
 
