@@ -1,19 +1,15 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <khive/async/impl/home_context.ipp>
 #include <khive/async/post.hpp>
 
 #include <boost/asio/execution/allocator.hpp>
 #include <boost/asio/execution/blocking.hpp>
-#include <boost/asio/execution/outstanding_work.hpp>
-#include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/prefer.hpp>
 #include <boost/asio/require.hpp>
-#include <boost/asio/strand.hpp>
-#include <boost/asio/thread_pool.hpp>
 
-#include <type_traits>
 #include <utility>
 
 namespace khive::inline KHIVE_ABI::async {
@@ -90,42 +86,6 @@ private:
     asio::any_io_executor executor_;
 };
 
-template <class Executor>
-using Tracked =
-    std::decay_t<decltype(asio::prefer(std::declval<const Executor&>(), asio::execution::outstanding_work.tracked))>;
-
-/// Calls `act` with the executor of an `io_context` or `thread_pool` that `executor` is; false if it is none.
-template <class Act>
-bool visit_plain_executor(const asio::any_io_executor& executor, const Act& act)
-{
-    const auto visit = [&]<class Known>(std::type_identity<Known>) {
-        const auto* known = executor.target<Known>();
-        if (known != nullptr) act(*known);
-        return known != nullptr;
-    };
-    using Io = asio::io_context::executor_type;
-    using Pool = asio::thread_pool::executor_type;
-    return visit(std::type_identity<Io>{}) || visit(std::type_identity<Tracked<Io>>{}) ||
-           visit(std::type_identity<Pool>{}) || visit(std::type_identity<Tracked<Pool>>{});
-}
-
-/// The same with the one that a strand is over.
-template <class Act>
-bool visit_executor_below(const asio::any_io_executor& executor, const Act& act)
-{
-    const auto visit = [&]<class Known>(std::type_identity<Known>) {
-        const auto* strand = executor.target<asio::strand<Known>>();
-        if (strand == nullptr) return false;
-        const asio::any_io_executor inner = strand->get_inner_executor();
-        return visit_plain_executor(inner, act) || visit_executor_below(inner, act);
-    };
-    using Io = asio::io_context::executor_type;
-    using Pool = asio::thread_pool::executor_type;
-    return visit(std::type_identity<asio::any_io_executor>{}) || visit(std::type_identity<Io>{}) ||
-           visit(std::type_identity<Tracked<Io>>{}) || visit(std::type_identity<Pool>{}) ||
-           visit(std::type_identity<Tracked<Pool>>{});
-}
-
 /// In the memory of the task.
 template <class Executor, class Run>
 void post_in_place(const Executor& executor, PostedTask& task, Run run)
@@ -139,9 +99,8 @@ void post_in_place(const Executor& executor, PostedTask& task, Run run)
 
 KHIVE_DECL void post(const asio::any_io_executor& executor, PostedTask& task)
 {
-    if (detail::visit_plain_executor(executor,
-                                     [&](const auto& plain) { detail::post_in_place(plain, task, detail::Turn(task)); }))
-        return;
+    if (const auto home = detail::plain_home_of(executor))
+        return home.visit([&](const auto& plain) { detail::post_in_place(plain, task, detail::Turn(task)); });
     PostedTask*& mine = detail::being_posted();
     PostedTask* const outer = std::exchange(mine, &task);
     const auto is_mine = [&] { return std::exchange(mine, outer) == nullptr; };
@@ -149,25 +108,23 @@ KHIVE_DECL void post(const asio::any_io_executor& executor, PostedTask& task)
         asio::post(executor, detail::Turn(task));
     } catch (...) {
         if (!is_mine()) return;
-        const auto try_again = [&](const auto& plain) {
-            detail::post_in_place(plain, task, detail::AnotherTurn(task, executor));
-        };
-        if (!detail::visit_executor_below(executor, try_again)) throw;
-        return;
+        const auto home = detail::home_below(executor);
+        if (!home) throw;
+        return home.visit(
+            [&](const auto& plain) { detail::post_in_place(plain, task, detail::AnotherTurn(task, executor)); });
     }
     if (is_mine()) task.abandon(); // its strand's context has ended
 }
 
 KHIVE_DECL bool posts_surely(const asio::any_io_executor& executor)
 {
-    return detail::visit_plain_executor(executor, [](const auto&) {});
+    return static_cast<bool>(detail::plain_home_of(executor));
 }
 
 KHIVE_DECL asio::any_io_executor without_strand(const asio::any_io_executor& executor)
 {
     asio::any_io_executor below = executor;
-    const auto take = [&](const auto& plain) { below = asio::prefer(plain, asio::execution::outstanding_work.untracked); };
-    if (!detail::visit_plain_executor(executor, take)) (void)detail::visit_executor_below(executor, take);
+    detail::home_of(executor).visit([&](const auto& plain) { below = plain; });
     return below;
 }
 
