@@ -49,7 +49,7 @@ asio::awaitable<void> run()
     std::vector<int> keys(20);
     std::iota(keys.begin(), keys.end(), 0);
     auto careful = [limiter, breaker, retry](int key) {
-        return retry.execute([limiter, breaker, key]() mutable {
+        return retry.execute([limiter, breaker, key] {
             return limiter.execute([breaker, key] { return breaker.execute([key] { return lookup(key); }); });
         });
     };

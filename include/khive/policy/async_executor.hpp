@@ -48,7 +48,7 @@ public:
     /// Awaits `fn()` in a slot.
     template <class F>
         requires Awaitable<std::invoke_result_t<F&>>
-    [[nodiscard]] auto execute(F fn)
+    [[nodiscard]] auto execute(F fn) const
     {
         return detail::execute_work(work_, 1, std::move(fn), std::nullopt);
     }
@@ -61,13 +61,13 @@ public:
     /// - Lifetime: an lvalue range is referred to; an rvalue and `fn` are kept until everything has ended.
     template <class R, class F>
         requires MapsOver<R, F>
-    [[nodiscard]] auto map(R&& range, F fn, MapMode::FailFast = MapMode::fail_fast)
+    [[nodiscard]] auto map(R&& range, F fn, MapMode::FailFast = MapMode::fail_fast) const
     {
         return detail::map_failing_fast(detail::make_map(work_, std::forward<R>(range), std::move(fn), true));
     }
     template <class R, class F>
         requires MapsOver<R, F>
-    [[nodiscard]] auto map(R&& range, F fn, MapMode::Collect)
+    [[nodiscard]] auto map(R&& range, F fn, MapMode::Collect) const
     {
         return detail::map_collecting(detail::make_map(work_, std::forward<R>(range), std::move(fn), false));
     }
@@ -75,7 +75,7 @@ public:
     /// Starts `fn()` on `executor` as soon as there is a slot.
     template <class F>
         requires Awaitable<std::invoke_result_t<F&>>
-    auto submit(const asio::any_io_executor& executor, F fn)
+    auto submit(const asio::any_io_executor& executor, F fn) const
     {
         return detail::launch(work_, executor, 1, std::move(fn));
     }
@@ -84,18 +84,21 @@ public:
     ///
     /// A tenth of the time, at most a second, is kept for the cancelled to end. May be called more than once, by several, and
     /// from inside a task, which is not waited for.
-    [[nodiscard]] asio::awaitable<ShutdownReport> shutdown(Duration timeout) { return detail::shut_down(work_, timeout); }
+    [[nodiscard]] asio::awaitable<ShutdownReport> shutdown(Duration timeout) const
+    {
+        return detail::shut_down(work_, timeout);
+    }
     [[nodiscard]] ExecutorStats stats() const { return work_->stats(); }
 
     /// \name ExecutorPolicy
     /// @{
-    [[nodiscard]] std::optional<Slot> try_enter(TimePoint now)
+    [[nodiscard]] std::optional<Slot> try_enter(TimePoint now) const
     {
         auto permit = work_->try_enter(0, now);
         if (!permit) return std::nullopt;
         return std::optional<Slot>(std::in_place, std::move(*permit));
     }
-    [[nodiscard]] asio::awaitable<Result<Slot>> enter(async::WaitRequest request)
+    [[nodiscard]] asio::awaitable<Result<Slot>> enter(async::WaitRequest request) const
     {
         request.key = nullptr;
         return async::wait_in<Slot>(work_, request);

@@ -46,7 +46,7 @@ public:
     /// Awaits `fn()` in a slot, for `cost` tokens. They stay spent if it fails.
     template <class F>
         requires Awaitable<std::invoke_result_t<F&>>
-    [[nodiscard]] auto execute(F fn, double cost = 1)
+    [[nodiscard]] auto execute(F fn, double cost = 1) const
     {
         return detail::execute_work(work_, cost, std::move(fn), work_->check_cost(cost));
     }
@@ -54,13 +54,13 @@ public:
     /// Awaits `fn(item)` for each item; a token each. See `AsyncExecutor::map`.
     template <class R, class F>
         requires MapsOver<R, F>
-    [[nodiscard]] auto map(R&& range, F fn, MapMode::FailFast = MapMode::fail_fast)
+    [[nodiscard]] auto map(R&& range, F fn, MapMode::FailFast = MapMode::fail_fast) const
     {
         return detail::map_failing_fast(detail::make_map(work_, std::forward<R>(range), std::move(fn), true));
     }
     template <class R, class F>
         requires MapsOver<R, F>
-    [[nodiscard]] auto map(R&& range, F fn, MapMode::Collect)
+    [[nodiscard]] auto map(R&& range, F fn, MapMode::Collect) const
     {
         return detail::map_collecting(detail::make_map(work_, std::forward<R>(range), std::move(fn), false));
     }
@@ -68,23 +68,29 @@ public:
     /// Starts `fn()` on `executor` as soon as there is a slot and are tokens.
     template <class F>
         requires Awaitable<std::invoke_result_t<F&>>
-    auto submit(const asio::any_io_executor& executor, F fn, double cost = 1)
+    auto submit(const asio::any_io_executor& executor, F fn, double cost = 1) const
     {
         return detail::launch(work_, executor, cost, std::move(fn), work_->check_cost(cost));
     }
 
     /// See `AsyncExecutor::shutdown`.
-    [[nodiscard]] asio::awaitable<ShutdownReport> shutdown(Duration timeout) { return detail::shut_down(work_, timeout); }
+    [[nodiscard]] asio::awaitable<ShutdownReport> shutdown(Duration timeout) const
+    {
+        return detail::shut_down(work_, timeout);
+    }
     [[nodiscard]] ExecutorStats stats() const { return work_->stats(); }
 
     /// \name DispatchPolicy
     /// @{
-    [[nodiscard]] std::optional<Grant> try_dispatch(double cost, TimePoint now) { return work_->try_enter(cost, now); }
-    [[nodiscard]] KHIVE_DECL asio::awaitable<Result<Grant>> dispatch(async::WaitRequest request);
+    [[nodiscard]] std::optional<Grant> try_dispatch(double cost, TimePoint now) const { return work_->try_enter(cost, now); }
+    [[nodiscard]] KHIVE_DECL asio::awaitable<Result<Grant>> dispatch(async::WaitRequest request) const;
     [[nodiscard]] std::optional<Error> check_cost(double cost) const { return work_->check_cost(cost); }
     /// For a grant whose token was refunded.
-    [[nodiscard]] bool try_charge(Grant& grant, double cost, TimePoint now) { return work_->try_charge(grant, cost, now); }
-    [[nodiscard]] KHIVE_DECL asio::awaitable<Result<Grant>> charge(Grant grant, async::WaitRequest request);
+    [[nodiscard]] bool try_charge(Grant& grant, double cost, TimePoint now) const
+    {
+        return work_->try_charge(grant, cost, now);
+    }
+    [[nodiscard]] KHIVE_DECL asio::awaitable<Result<Grant>> charge(Grant grant, async::WaitRequest request) const;
     /// @}
 
 private:

@@ -135,25 +135,25 @@ public:
     KHIVE_DECL explicit TokenBucketRateLimiter(const TokenBucketOptions& options);
 
     /// Takes tokens if they are there and nobody waits for them. Throws `InvalidArgumentError` for an impossible cost.
-    KHIVE_DECL bool try_acquire(double cost = 1, TimePoint now = Clock::now());
+    KHIVE_DECL bool try_acquire(double cost = 1, TimePoint now = Clock::now()) const;
     /// Waits for tokens and throws the error if there are none to come.
-    [[nodiscard]] KHIVE_DECL asio::awaitable<void> acquire(AcquireOptions options);
-    [[nodiscard]] asio::awaitable<void> acquire(double cost = 1) { return acquire(AcquireOptions{.cost = cost}); }
+    [[nodiscard]] KHIVE_DECL asio::awaitable<void> acquire(AcquireOptions options) const;
+    [[nodiscard]] asio::awaitable<void> acquire(double cost = 1) const { return acquire(AcquireOptions{.cost = cost}); }
     /// The twin of `acquire` that does not throw.
-    [[nodiscard]] KHIVE_DECL asio::awaitable<Result<void>> acquire_or_error(AcquireOptions options = {});
+    [[nodiscard]] KHIVE_DECL asio::awaitable<Result<void>> acquire_or_error(AcquireOptions options = {}) const;
 
     /// Awaits `fn()` once tokens are granted. They stay spent if it fails.
     ///
     /// - Lifetime: `fn` is kept until its awaitable has ended.
     template <class F>
         requires Awaitable<std::invoke_result_t<F&>>
-    [[nodiscard]] auto execute(F fn, AcquireOptions options = {})
+    [[nodiscard]] auto execute(F fn, AcquireOptions options = {}) const
     {
         return execute_in(*this, std::move(fn), options);
     }
 
     /// Changes the rate, and the burst if one is given. Who waits already is served at the new rate.
-    KHIVE_DECL void set_rate(double rate, std::optional<double> burst = std::nullopt, TimePoint now = Clock::now());
+    KHIVE_DECL void set_rate(double rate, std::optional<double> burst = std::nullopt, TimePoint now = Clock::now()) const;
     [[nodiscard]] double tokens(TimePoint now = Clock::now()) const { return state_->tokens(now); }
     [[nodiscard]] std::size_t waiting() const { return state_->waiting(); }
     /// How long a caller who comes now would wait.
@@ -161,13 +161,13 @@ public:
 
     /// \name RateLimiterPolicy
     /// @{
-    [[nodiscard]] std::optional<Token> try_take(double cost, TimePoint now)
+    [[nodiscard]] std::optional<Token> try_take(double cost, TimePoint now) const
     {
         Token::Mark taken;
         if (!state_->try_take(cost, now, taken)) return std::nullopt;
         return std::optional<Token>(std::in_place, *state_, cost, taken);
     }
-    [[nodiscard]] KHIVE_DECL asio::awaitable<Result<Token>> take(async::WaitRequest request);
+    [[nodiscard]] KHIVE_DECL asio::awaitable<Result<Token>> take(async::WaitRequest request) const;
     [[nodiscard]] std::optional<Error> check_cost(double cost) const;
     /// @}
 

@@ -474,6 +474,8 @@ TEST_CASE("AsyncAPIClient: finds each policy whatever the order, and gives it ba
     CHECK(api.policy<CircuitBreaker>().state(time.now()) == BreakerState::open);
     CHECK(api.policy<TokenBucketRateLimiter>().tokens(time.now()) == Approx(2));
     CHECK(api.policy<AsyncExecutor>().stats().peak == 1);
+    api.policy<TokenBucketRateLimiter>().set_rate(1, 2, time.now()); // handles: what is const is not what they refer to
+    CHECK(api.policy<TokenBucketRateLimiter>().tokens(time.now()) == Approx(2));
 }
 
 TEST_CASE("AsyncAPIClient: a policy of one's own takes its role", "[client]")

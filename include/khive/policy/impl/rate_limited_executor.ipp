@@ -32,7 +32,8 @@ KHIVE_DECL RateLimitedExecutor::RateLimitedExecutor(const RateLimitedExecutorOpt
     : work_(detail::WorkState::make(detail::work_options(options)))
 {}
 
-KHIVE_DECL asio::awaitable<Result<RateLimitedExecutor::Grant>> RateLimitedExecutor::dispatch(async::WaitRequest request)
+KHIVE_DECL asio::awaitable<Result<RateLimitedExecutor::Grant>>
+RateLimitedExecutor::dispatch(async::WaitRequest request) const
 {
     if (auto impossible = check_cost(request.cost)) return detail::refused<Grant>(std::move(*impossible));
     request.key = nullptr;
@@ -40,7 +41,7 @@ KHIVE_DECL asio::awaitable<Result<RateLimitedExecutor::Grant>> RateLimitedExecut
 }
 
 KHIVE_DECL asio::awaitable<Result<RateLimitedExecutor::Grant>> RateLimitedExecutor::charge(Grant grant,
-                                                                                           async::WaitRequest request)
+                                                                                           async::WaitRequest request) const
 {
     if (auto impossible = check_cost(request.cost)) return detail::refused<Grant>(std::move(*impossible));
     request.key = nullptr;

@@ -107,7 +107,7 @@ KHIVE_DECL TokenBucketRateLimiter::TokenBucketRateLimiter(const TokenBucketOptio
     : state_(detail::TokenBucketState::make(options))
 {}
 
-KHIVE_DECL bool TokenBucketRateLimiter::try_acquire(double cost, TimePoint now)
+KHIVE_DECL bool TokenBucketRateLimiter::try_acquire(double cost, TimePoint now) const
 {
     if (const auto impossible = check_cost(cost)) impossible->raise();
     auto token = try_take(cost, now);
@@ -115,23 +115,24 @@ KHIVE_DECL bool TokenBucketRateLimiter::try_acquire(double cost, TimePoint now)
     return token.has_value();
 }
 
-KHIVE_DECL asio::awaitable<void> TokenBucketRateLimiter::acquire(AcquireOptions options)
+KHIVE_DECL asio::awaitable<void> TokenBucketRateLimiter::acquire(AcquireOptions options) const
 {
     return acquire_or_throw(*this, options);
 }
 
-KHIVE_DECL asio::awaitable<Result<void>> TokenBucketRateLimiter::acquire_or_error(AcquireOptions options)
+KHIVE_DECL asio::awaitable<Result<void>> TokenBucketRateLimiter::acquire_or_error(AcquireOptions options) const
 {
     return acquire_in(*this, options);
 }
 
-KHIVE_DECL asio::awaitable<Result<TokenBucketRateLimiter::Token>> TokenBucketRateLimiter::take(async::WaitRequest request)
+KHIVE_DECL asio::awaitable<Result<TokenBucketRateLimiter::Token>>
+TokenBucketRateLimiter::take(async::WaitRequest request) const
 {
     if (auto impossible = check_cost(request.cost)) return detail::refused<Token>(std::move(*impossible));
     return async::wait_in<Token>(state_, request);
 }
 
-KHIVE_DECL void TokenBucketRateLimiter::set_rate(double rate, std::optional<double> burst, TimePoint now)
+KHIVE_DECL void TokenBucketRateLimiter::set_rate(double rate, std::optional<double> burst, TimePoint now) const
 {
     state_->set_rate(rate, burst, now);
 }
