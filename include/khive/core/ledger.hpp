@@ -9,6 +9,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -67,12 +68,17 @@ enum class StopReason : std::uint8_t {
 
 [[nodiscard]] KHIVE_DECL std::string_view to_string(StopReason reason) noexcept;
 
-/// Every attempt of a call in order. The first costs no allocation.
+/// Every attempt of a call in order: `for (const Attempt& attempt : response.ledger())`. The first costs no allocation. Empty
+/// where a request was refused before it could begin.
 class Ledger {
 public:
+    class Iterator;
+    [[nodiscard]] Iterator begin() const noexcept;
+    [[nodiscard]] Iterator end() const noexcept;
     [[nodiscard]] std::size_t size() const noexcept { return count_; }
     [[nodiscard]] bool empty() const noexcept { return count_ == 0; }
     [[nodiscard]] const Attempt& operator[](std::size_t index) const { return index == 0 ? first_ : more_[index - 1]; }
+    /// The last, if there is one.
     [[nodiscard]] const Attempt& back() const { return (*this)[count_ - 1]; }
     /// Starts the record of a new attempt.
     KHIVE_DECL Attempt& begin_attempt(TimePoint now);
@@ -93,6 +99,48 @@ private:
     std::size_t count_ = 0;
     StopReason stop_ = StopReason::done;
 };
+
+class Ledger::Iterator {
+public:
+    using iterator_category = std::forward_iterator_tag;
+    using value_type = Attempt;
+    using difference_type = std::ptrdiff_t;
+    using pointer = const Attempt*;
+    using reference = const Attempt&;
+
+    Iterator() noexcept = default;
+    [[nodiscard]] reference operator*() const { return (*ledger_)[index_]; }
+    [[nodiscard]] pointer operator->() const { return &**this; }
+    Iterator& operator++() noexcept
+    {
+        ++index_;
+        return *this;
+    }
+    Iterator operator++(int) noexcept
+    {
+        const Iterator before = *this;
+        ++index_;
+        return before;
+    }
+    friend bool operator==(const Iterator& a, const Iterator& b) noexcept { return a.index_ == b.index_; }
+
+private:
+    friend class Ledger;
+    Iterator(const Ledger& ledger, std::size_t index) noexcept : ledger_(&ledger), index_(index) {}
+
+    const Ledger* ledger_ = nullptr;
+    std::size_t index_ = 0;
+};
+
+inline Ledger::Iterator Ledger::begin() const noexcept
+{
+    return {*this, 0};
+}
+
+inline Ledger::Iterator Ledger::end() const noexcept
+{
+    return {*this, count_};
+}
 
 inline void Ledger::clear() noexcept
 {

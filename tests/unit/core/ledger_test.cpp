@@ -3,7 +3,12 @@
 
 #include <khive/core/ledger.hpp>
 
+#include <algorithm>
+#include <cstdint>
+#include <initializer_list>
+#include <iterator>
 #include <set>
+#include <vector>
 
 namespace khive_tests::ledger_test {
 
@@ -68,6 +73,21 @@ TEST_CASE("Ledger: the summary says what an attempt waited for, and how an answe
 
     CHECK(ledger.summary() ==
           "2 attempts: timeout 1300.0ms (rate 1200.0ms, slot 1.0ms, pool 2.0ms), 200 truncated_body 0.0ms");
+}
+
+TEST_CASE("Ledger: is a range of its attempts", "[core][ledger]")
+{
+    Ledger ledger;
+    CHECK(ledger.begin() == ledger.end());
+    for (const std::uint16_t status : std::initializer_list<std::uint16_t>{500, 502, 200})
+        ledger.begin_attempt(TimePoint{}).status = status;
+
+    std::vector<int> statuses;
+    for (const Attempt& attempt : ledger) statuses.push_back(attempt.status);
+
+    CHECK(statuses == std::vector{500, 502, 200});
+    static_assert(std::forward_iterator<Ledger::Iterator>);
+    CHECK(std::ranges::count_if(ledger, [](const Attempt& attempt) { return attempt.status >= 500; }) == 2);
 }
 
 TEST_CASE("Ledger: one attempt is one attempt", "[core][ledger]")

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <string>
+#include <utility>
 
 namespace khive::inline KHIVE_ABI {
 namespace detail {
@@ -98,9 +99,9 @@ KHIVE_DECL Attempt& Ledger::begin_attempt(TimePoint now)
 KHIVE_DECL std::string Ledger::summary() const
 {
     std::string text = std::to_string(count_) + (count_ == 1 ? " attempt" : " attempts");
-    for (std::size_t i = 0; i < count_; ++i) {
-        const Attempt& attempt = (*this)[i];
-        text += i == 0 ? ": " : ", ";
+    const char* before = ": ";
+    for (const Attempt& attempt : *this) {
+        text += std::exchange(before, ", ");
         if (attempt.backoff > Duration::zero()) text += "+" + detail::format_ms(attempt.backoff) + " ";
         const bool failed_otherwise = attempt.error != ErrorKind{} && attempt.error != ErrorKind::status;
         if (attempt.status != 0) text += std::to_string(attempt.status) + (failed_otherwise ? " " : "");
