@@ -205,10 +205,11 @@ KHIVE_DECL void WaitQueue::admit(const std::shared_ptr<Waiter>& waiter, bool& jo
     joined = true;
     const bool is_head = &waiters_.front() == waiter.get();
     const TimePoint turn = is_head ? next_grant(request, now) : no_deadline;
+    const TimePoint due = std::min(turn, request.deadline); // which the owner may move, once the lock is let go
     lock.unlock();
     KHIVE_YIELD_POINT();
     // Armed even if it never ends by itself: the time service lets go of it when the context ends.
-    waiter->time().arm(*waiter, std::min(turn, request.deadline));
+    waiter->time().arm(*waiter, due);
     KHIVE_YIELD_POINT();
     if (!waiter->enter_scope()) return waiter->end_wait(Error{ErrorKind::closed});
     KHIVE_YIELD_POINT();
