@@ -245,8 +245,8 @@ KHIVE_DECL void Connection::watch_tls(boost::system::error_code error)
 {
     char unasked = 0;
     std::size_t bytes = 0;
-    if (!error && tls_->read({&unasked, 1}, bytes) == TlsStep::read &&
-        tls_->output_size() == 0) { // a session ticket, or a part
+    // A session ticket, or a part of one, leaves nothing to read or to say.
+    if (!error && tls_->read({&unasked, 1}, bytes) == TlsStep::read && tls_->output_size() == 0) {
         wire_->wait_readable(self());
         tls_->release_buffers();
         watching_ = true;
