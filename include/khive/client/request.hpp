@@ -47,8 +47,10 @@ struct RequestFields {
 
     template <UrlValue T>
     [[nodiscard]] std::string text_of(const T& value);
-    /// The shortest text that reads back as this number.
+    /// The shortest text that reads back as this number in its type.
+    [[nodiscard]] KHIVE_DECL std::string text_of_number(float value);
     [[nodiscard]] KHIVE_DECL std::string text_of_number(double value);
+    KHIVE_DECL void check_finite(double value);
     KHIVE_DECL void set_header(std::string_view name, std::string_view value);
     KHIVE_DECL void set_basic_auth(std::string_view user, const Secret& password);
     KHIVE_DECL void set_reference(std::string_view pattern, const std::string* arguments, std::size_t count);
@@ -69,8 +71,10 @@ std::string RequestFields::text_of(const T& value)
         return value ? "true" : "false";
     else if constexpr (std::same_as<T, char>)
         return std::string(1, value);
-    else if constexpr (std::floating_point<T>)
+    else if constexpr (std::same_as<T, long double>)
         return text_of_number(static_cast<double>(value));
+    else if constexpr (std::floating_point<T>)
+        return text_of_number(value);
     else
         return std::to_string(value);
 }

@@ -126,10 +126,14 @@ TEST_CASE("Request: numbers and options are written where text is", "[client]")
     auto api = scripted_client(time);
     const std::optional<int> nothing;
 
-    (void)time.run(api.call(
-        Request("POST", "/{}/{}", 52.5, true).query("lat", 0.1).query("f", 1.5F).form("a", 1e21).form("b", nothing)));
+    (void)time.run(api.call(Request("POST", "/{}/{}", 52.5, true)
+                                .query("lat", 0.1)
+                                .query("f", 1.5F)
+                                .query("g", 0.1F)
+                                .form("a", 1e21)
+                                .form("b", nothing)));
 
-    CHECK(api.received().target == "/52.5/true?lat=0.1&f=1.5");
+    CHECK(api.received().target == "/52.5/true?lat=0.1&f=1.5&g=0.1");
     CHECK(api.received().body == "a=1e%2B21");
 }
 

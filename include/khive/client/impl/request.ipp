@@ -12,14 +12,30 @@ namespace khive::inline KHIVE_ABI::detail {
 
 inline constexpr std::string_view form_type = "application/x-www-form-urlencoded";
 
-KHIVE_DECL std::string RequestFields::text_of_number(double value)
+template <class Number>
+std::string shortest_text(Number value)
 {
     char text[32];
-    std::string shortest(text, std::to_chars(text, text + sizeof text, value).ptr);
-    if (!std::isfinite(value))
-        mistake = Error{ErrorKind::invalid_argument}.with_message("a number in a path, query or form must be finite, not " +
-                                                                  shortest);
-    return shortest;
+    return {text, std::to_chars(text, text + sizeof text, value).ptr};
+}
+
+KHIVE_DECL std::string RequestFields::text_of_number(float value)
+{
+    check_finite(value);
+    return shortest_text(value);
+}
+
+KHIVE_DECL std::string RequestFields::text_of_number(double value)
+{
+    check_finite(value);
+    return shortest_text(value);
+}
+
+KHIVE_DECL void RequestFields::check_finite(double value)
+{
+    if (std::isfinite(value)) return;
+    mistake = Error{ErrorKind::invalid_argument}.with_message("a number in a path, query or form must be finite, not " +
+                                                              shortest_text(value));
 }
 
 KHIVE_DECL void RequestFields::set_header(std::string_view name, std::string_view value)
