@@ -38,6 +38,12 @@ struct TlsSession::Buffers {
 
 namespace detail {
 
+/// What `SSL_get_error` would take for its own. Nearly always there is nothing, and to look is a tenth of clearing.
+inline void forget_errors() noexcept
+{
+    if (ERR_peek_error() != 0) ERR_clear_error();
+}
+
 inline bool is_ip_literal(const std::string& host)
 {
     boost::system::error_code error;
@@ -205,7 +211,7 @@ KHIVE_DECL void TlsSession::fail()
 
 KHIVE_DECL TlsStep TlsSession::handshake()
 {
-    ERR_clear_error();
+    detail::forget_errors();
     detail::VerifyFailure failure;
     const detail::VerifyFailureScope scope(ssl_, failure);
     return step_of(SSL_do_handshake(ssl_));
@@ -218,7 +224,7 @@ KHIVE_DECL bool TlsSession::has_shaken_hands() const noexcept
 
 KHIVE_DECL TlsStep TlsSession::read(std::span<char> into, std::size_t& bytes)
 {
-    ERR_clear_error();
+    detail::forget_errors();
     bytes = 0;
     const int result = SSL_read_ex(ssl_, into.data(), into.size(), &bytes);
     return result == 1 ? TlsStep::done : step_of(result);
@@ -226,7 +232,7 @@ KHIVE_DECL TlsStep TlsSession::read(std::span<char> into, std::size_t& bytes)
 
 KHIVE_DECL TlsStep TlsSession::peek()
 {
-    ERR_clear_error();
+    detail::forget_errors();
     char first = 0;
     std::size_t bytes = 0;
     const int result = SSL_peek_ex(ssl_, &first, 1, &bytes);
@@ -235,7 +241,7 @@ KHIVE_DECL TlsStep TlsSession::peek()
 
 KHIVE_DECL TlsStep TlsSession::write(std::span<const char> from, std::size_t& bytes)
 {
-    ERR_clear_error();
+    detail::forget_errors();
     bytes = 0;
     const int result = SSL_write_ex(ssl_, from.data(), from.size(), &bytes);
     return result == 1 ? TlsStep::done : step_of(result);
@@ -243,9 +249,9 @@ KHIVE_DECL TlsStep TlsSession::write(std::span<const char> from, std::size_t& by
 
 KHIVE_DECL void TlsSession::shut_down() noexcept
 {
-    ERR_clear_error();
+    detail::forget_errors();
     if (SSL_is_init_finished(ssl_) == 1) (void)SSL_shutdown(ssl_);
-    ERR_clear_error();
+    detail::forget_errors();
 }
 
 KHIVE_DECL std::span<char> TlsSession::prepare_input()
