@@ -29,10 +29,12 @@ static_assert(std::is_trivially_destructible_v<PoolOptions>);
 
 /// The right to use one connection for one exchange. Destroyed, it gives the connection back if that has earned it, and closes
 /// it otherwise.
+///
+/// - Lifetime: its pool outlives it.
 class Lease {
 public:
     Lease() = default;
-    Lease(Lease&& other) noexcept = default;
+    Lease(Lease&& other) noexcept : pool_(other.pool_), connection_(std::move(other.connection_)) {}
     KHIVE_DECL Lease& operator=(Lease&& other) noexcept;
     KHIVE_DECL ~Lease();
 
@@ -44,11 +46,9 @@ public:
 
 private:
     friend class ConnectionPool;
-    Lease(std::shared_ptr<ConnectionPool> pool, ConnectionPtr connection) noexcept
-        : pool_(std::move(pool)), connection_(std::move(connection))
-    {}
+    Lease(ConnectionPool& pool, ConnectionPtr connection) noexcept : pool_(&pool), connection_(std::move(connection)) {}
 
-    std::shared_ptr<ConnectionPool> pool_;
+    ConnectionPool* pool_ = nullptr;
     ConnectionPtr connection_;
 };
 

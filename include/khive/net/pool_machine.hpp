@@ -62,8 +62,8 @@ public:
     void dialling(PoolCounts& origin) noexcept { add(origin, &PoolCounts::connecting); }
     void dial_failed(PoolCounts& origin) noexcept { remove(origin, &PoolCounts::connecting); }
     void dialled(PoolCounts& origin) noexcept { move(origin, &PoolCounts::connecting, &PoolCounts::idle); }
-    void leased(PoolCounts& origin) noexcept { move(origin, &PoolCounts::idle, &PoolCounts::leased); }
-    void returned(PoolCounts& origin) noexcept { move(origin, &PoolCounts::leased, &PoolCounts::idle); }
+    void leased(PoolCounts& origin) noexcept { swap(origin, &PoolCounts::idle, &PoolCounts::leased); }
+    void returned(PoolCounts& origin) noexcept { swap(origin, &PoolCounts::leased, &PoolCounts::idle); }
     void lease_closed(PoolCounts& origin) noexcept { remove(origin, &PoolCounts::leased); }
     void idle_closed(PoolCounts& origin) noexcept { remove(origin, &PoolCounts::idle); }
     void joined(PoolCounts& origin) noexcept { add(origin, &PoolCounts::waiting); }
@@ -98,6 +98,15 @@ private:
     {
         remove(origin, from);
         add(origin, to);
+    }
+
+    /// Between states that say nothing about who lacks a dial: on the way of every request.
+    void swap(PoolCounts& origin, Member from, Member to) noexcept
+    {
+        for (PoolCounts* const counts : {&origin, &total_}) {
+            --(counts->*from);
+            ++(counts->*to);
+        }
     }
 
     std::size_t max_open_;

@@ -17,7 +17,7 @@ KHIVE_DECL Lease& Lease::operator=(Lease&& other) noexcept
 {
     if (this != &other) {
         reset();
-        pool_ = std::move(other.pool_);
+        pool_ = other.pool_;
         connection_ = std::move(other.connection_);
     }
     return *this;
@@ -31,9 +31,8 @@ KHIVE_DECL Lease::~Lease()
 KHIVE_DECL void Lease::reset() noexcept
 {
     if (!connection_) return;
-    const auto pool = std::move(pool_);
     KHIVE_YIELD_POINT();
-    pool->give_back(std::move(connection_));
+    pool_->give_back(std::move(connection_));
 }
 
 KHIVE_DECL void ConnectionPool::give_back(ConnectionPtr connection) noexcept
@@ -79,7 +78,7 @@ KHIVE_DECL std::optional<Lease> ConnectionPool::try_checkout(OriginEntry& entry,
     KHIVE_YIELD_POINT();
     if (graves) bury();
     if (!connection) return std::nullopt;
-    return Lease(self(), std::move(connection));
+    return Lease(*this, std::move(connection));
 }
 
 KHIVE_DECL std::optional<Error> ConnectionPool::refuse(const async::WaitRequest& request, TimePoint)
@@ -132,7 +131,7 @@ KHIVE_DECL bool ConnectionPool::try_grant(const async::WaitRequest& head, TimePo
 KHIVE_DECL Lease ConnectionPool::make_grant(const async::WaitRequest& request) noexcept
 {
     auto* const granted = static_cast<Connection*>(std::exchange(request.granted, nullptr));
-    return {self(), ConnectionPtr(granted, false)};
+    return {*this, ConnectionPtr(granted, false)};
 }
 
 KHIVE_DECL bool ConnectionPool::blocks(const async::WaitRequest& head) const noexcept
