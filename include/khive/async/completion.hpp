@@ -29,22 +29,18 @@ protected:
     ~BeforeResume() = default;
 };
 
-/// The rest of a suspended coroutine: called at most once, on the coroutine's own executor.
+/// The rest of a suspended coroutine, without its executor: called at most once, there.
 ///
 /// It carries no value: what the coroutine waited for is left where the coroutine finds it. So there is one type of handler for
 /// every wait, which programs are spared to compile again for each. No allocation where the handler is small, as those of
 /// `awaitable` are. Destroyed without a call it destroys the coroutine, as Asio handlers do.
-///
-/// - Lifetime: `track()` keeps the executor's `run()` from returning until it is called or destroyed.
-/// - Thread safety: as a value; `post` may be called from any thread.
-class Completion {
+class Continuation {
 public:
-    Completion() noexcept = default;
+    Continuation() noexcept = default;
 
     template <class Handler>
-        requires(!std::is_same_v<std::remove_cvref_t<Handler>, Completion>)
-    explicit Completion(Handler&& handler, const asio::any_io_executor& fallback = {})
-        : executor_(asio::get_associated_executor(handler, fallback))
+        requires(!std::is_base_of_v<Continuation, std::remove_cvref_t<Handler>>)
+    explicit Continuation(Handler&& handler)
     {
         using H = std::decay_t<Handler>;
         if constexpr (fits<H>) {
@@ -56,24 +52,21 @@ public:
         }
     }
 
-    Completion(Completion&& other) noexcept : executor_(std::move(other.executor_)) { take(other); }
-    KHIVE_DECL Completion& operator=(Completion&& other) noexcept;
-    ~Completion() { reset(); }
+    Continuation(Continuation&& other) noexcept { take(other); }
+    Continuation& operator=(Continuation&& other) noexcept
+    {
+        if (this != &other) {
+            reset();
+            take(other);
+        }
+        return *this;
+    }
+    ~Continuation() { reset(); }
 
     [[nodiscard]] explicit operator bool() const noexcept { return verbs_ != nullptr; }
-    [[nodiscard]] const asio::any_io_executor& executor() const noexcept { return executor_; }
 
-    /// Counts as work of the executor from now on.
-    KHIVE_DECL void track();
-    /// Runs the rest later, on its executor; for this it takes memory, which a `Resumption` has. Destroyed instead of run, the
-    /// posted function destroys the coroutine.
-    KHIVE_DECL void post() &&;
-    /// Runs the rest here and now. Only from a handler that runs on `executor()`, holding no lock.
-    void run() &&
-    {
-        Completion self = std::move(*this);
-        self.verbs_->call(self.storage_);
-    }
+    /// Runs the rest here and now. Only from a handler that runs on its executor, holding no lock.
+    void run() && { std::exchange(verbs_, nullptr)->call(storage_); }
 
     void reset() noexcept
     {
@@ -81,11 +74,10 @@ public:
     }
 
 private:
-    friend class Resumption;
     static constexpr std::size_t room = 4 * sizeof(void*);
 
     struct Verbs {
-        void (*call)(void*);
+        void (*call)(void*); ///< it is gone from there when it runs
         void (*destroy)(void*) noexcept;
         void (*move)(void* from, void* to) noexcept;
     };
@@ -99,13 +91,14 @@ private:
         static void call(void* p)
         {
             H handler = std::move(at(p));
+            destroy(p);
             std::move(handler)();
         }
         static void destroy(void* p) noexcept { at(p).~H(); }
         static void move(void* from, void* to) noexcept
         {
             ::new (to) H(std::move(at(from)));
-            at(from).~H();
+            destroy(from);
         }
         static constexpr Verbs verbs{&call, &destroy, &move};
     };
@@ -116,6 +109,7 @@ private:
         static void call(void* p)
         {
             H handler = std::move(*at(p));
+            destroy(p);
             std::move(handler)();
         }
         static void destroy(void* p) noexcept { delete at(p); }
@@ -123,7 +117,7 @@ private:
         static constexpr Verbs verbs{&call, &destroy, &move};
     };
 
-    void take(Completion& other) noexcept
+    void take(Continuation& other) noexcept
     {
         verbs_ = std::exchange(other.verbs_, nullptr);
         if (verbs_ != nullptr) verbs_->move(other.storage_, storage_);
@@ -131,6 +125,37 @@ private:
 
     alignas(void*) std::byte storage_[room];
     const Verbs* verbs_ = nullptr;
+};
+
+/// The rest of a suspended coroutine and its executor.
+///
+/// - Lifetime: `track()` keeps the executor's `run()` from returning until it is called or destroyed.
+/// - Thread safety: as a value; `post` may be called from any thread.
+class Completion : public Continuation {
+public:
+    Completion() noexcept = default;
+
+    template <class Handler>
+        requires(!std::is_base_of_v<Continuation, std::remove_cvref_t<Handler>>)
+    explicit Completion(Handler&& handler, const asio::any_io_executor& fallback = {})
+        : Completion{asio::get_associated_executor(handler, fallback), Continuation(std::forward<Handler>(handler))}
+    // in order
+    {}
+    Completion(asio::any_io_executor executor, Continuation rest) noexcept
+        : Continuation(std::move(rest)), executor_(std::move(executor))
+    {}
+
+    [[nodiscard]] const asio::any_io_executor& executor() const noexcept { return executor_; }
+
+    /// Counts as work of the executor from now on.
+    KHIVE_DECL void track();
+    /// Runs the rest later, on its executor; for this it takes memory, which a `Resumption` has. Destroyed instead of run, the
+    /// posted function destroys the coroutine.
+    KHIVE_DECL void post() &&;
+    /// The executor, for the last time.
+    [[nodiscard]] asio::any_io_executor take_executor() noexcept { return std::move(executor_); }
+
+private:
     asio::any_io_executor executor_;
 };
 
@@ -146,7 +171,7 @@ private:
     KHIVE_DECL void run() override;
     KHIVE_DECL void abandon() noexcept override;
 
-    Completion rest_;
+    Continuation rest_;
     std::shared_ptr<void> keeper_;
     BeforeResume* first_ = nullptr;
 };

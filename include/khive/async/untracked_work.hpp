@@ -18,13 +18,18 @@ namespace khive::inline KHIVE_ABI::async {
 class UntrackedWork {
 public:
     UntrackedWork() = default;
-    explicit UntrackedWork(asio::any_io_executor executor) : executor_(std::move(executor)) {}
+    /// Of an operation of Asio's, whose handler has that executor.
+    KHIVE_DECL explicit UntrackedWork(asio::any_io_executor executor);
+    /// Of one that holds so many units of work.
+    UntrackedWork(asio::any_io_executor executor, int units) : executor_(std::move(executor)), units_(units) {}
 
+    [[nodiscard]] const asio::any_io_executor& executor() const noexcept { return executor_; }
     KHIVE_DECL void release() const noexcept;
     KHIVE_DECL void retake() const noexcept;
 
 private:
     asio::any_io_executor executor_;
+    int units_ = 0;
 };
 
 } // namespace khive::inline KHIVE_ABI::async

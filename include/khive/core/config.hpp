@@ -16,6 +16,8 @@
 /// Other bodies, other names: see `core/yield_point.hpp`.
 #if defined(KHIVE_YIELD_POINTS)
 #define KHIVE_ABI_OF(name) name##_yielding
+#elif defined(KHIVE_ASIO_SOCKETS) // see net/impl/tcp_wire.ipp
+#define KHIVE_ABI_OF(name) name##_asio_sockets
 #else
 #define KHIVE_ABI_OF(name) name
 #endif

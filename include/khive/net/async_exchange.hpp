@@ -18,6 +18,15 @@ public:
     {
     }
 
+    /// \name For the connection
+    /// @{
+    [[nodiscard]] const Outgoing& outgoing() const noexcept { return outgoing_; }
+    [[nodiscard]] const ExchangeTimeouts& timeouts() const noexcept { return timeouts_; }
+    [[nodiscard]] const Deadline& deadline() const noexcept { return deadline_; }
+    [[nodiscard]] Attempt& attempt() const noexcept { return attempt_; }
+    [[nodiscard]] TimePoint began() const noexcept { return now_; }
+    /// @}
+
 private:
     KHIVE_DECL void start(async::Completion& rest, asio::cancellation_slot slot) override;
     KHIVE_DECL void failed(std::exception_ptr why) noexcept override;

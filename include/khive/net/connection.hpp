@@ -14,9 +14,11 @@
 
 #include <boost/intrusive/list.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 
 namespace khive::inline KHIVE_ABI::async {
@@ -31,6 +33,7 @@ namespace detail {
 } // namespace detail
 
 class Connection;
+class Exchange;
 using ConnectionPtr = boost::intrusive_ptr<Connection>;
 
 /// Who keeps connections.
@@ -85,13 +88,11 @@ public:
 
     /// \name Exchange
     /// @{
-    /// Sends and reads one answer. `attempt` gets times and sizes and is kept by the caller like the views of `outgoing`; `now` is
-    /// when it begins. `rest` is posted, or called where the end comes by a turn of the wire and `rest` is of the same executor,
-    /// which `resumes_here` says.
+    /// Sends and reads one answer, as `what` says, which the caller keeps. `rest` is posted, or called where the end comes by a turn
+    /// of the wire and `rest` is of the same executor, which `resumes_here` says.
     /// A request whose method is not idempotent looks at a reused connection first, unless `wake` has: it ends as stale, with
     /// nothing written, where it would have met an end or have got an answer that is not its own.
-    KHIVE_DECL void exchange(const Outgoing& outgoing, const ExchangeTimeouts& timeouts, const Deadline& deadline,
-                             Attempt& attempt, TimePoint now, async::Completion rest, bool resumes_here);
+    KHIVE_DECL void exchange(const Exchange& what, async::Completion& rest, bool resumes_here);
     /// How the last exchange ended.
     [[nodiscard]] ExchangeEnd& result() noexcept { return end_; }
     /// When the last byte of the last answer came.
@@ -124,7 +125,6 @@ public:
         bool watched = false;
     } idle;
     TimePoint retires = no_deadline; ///< not used again from then on
-    bool alone = false;              ///< no other connection of the pool was in use when this one was taken
     void* pool_entry = nullptr; ///< the pool's record of its origin
     async::WaitRequest* made_for = nullptr; ///< the request of the caller it is dialled for, as long as that waits
     ConnectionPtr kept;                     ///< itself, as long as it is dialled, or has been given up and is to be closed
@@ -152,6 +152,7 @@ private:
     KHIVE_DECL void on_resolved(boost::system::error_code error, Endpoints endpoints) override;
     KHIVE_DECL void on_connected(boost::system::error_code error) override;
     KHIVE_DECL void on_written(boost::system::error_code error, std::size_t bytes) override;
+    [[nodiscard]] KHIVE_DECL std::span<char> read_buffer() override;
     KHIVE_DECL void on_read(boost::system::error_code error, std::size_t bytes) override;
     KHIVE_DECL void on_readable(boost::system::error_code error) override;
     KHIVE_DECL void on_abandoned() noexcept override;
@@ -160,19 +161,23 @@ private:
     void connect_next();
     void handshake();
     void dialled();
-    void begin_exchange(const Outgoing& outgoing);
+    void begin_exchange();
     void begin_first();
     void begin_write();
+    [[nodiscard]] WriteBuffers unsent() const noexcept;
     void pump_write();
-    void pump_read();
-    void start_read();
+    void pump_read(Look look);
+    void start_read(Look look);
+    void wait_readable();
     void flush_tls();
     [[nodiscard]] Error encrypt();
     void written(boost::system::error_code error, std::size_t bytes);
-    void request_written(boost::system::error_code error, std::size_t bytes);
-    void sent_all();
+    void request_written(boost::system::error_code error, std::size_t bytes, TimePoint now);
+    void sent_some(TimePoint now);
+    void read_more();
     void has_read(boost::system::error_code error, std::size_t bytes);
     void answer_read(boost::system::error_code error, std::size_t bytes);
+    void read_failed(boost::system::error_code error);
     void received(std::size_t bytes);
     void decrypt();
     void step_to(http::ReadStep step);
@@ -184,6 +189,7 @@ private:
     [[nodiscard]] Error lost(boost::system::error_code error) const;
     [[nodiscard]] static Error lost_before_request();
     [[nodiscard]] Deadline nearest() const noexcept { return earlier(stage_, total_); }
+    [[nodiscard]] TimePoint next_time() const noexcept { return std::min(nearest().at, look_again_at_); }
     [[nodiscard]] bool request_sent() const noexcept { return unsent_head_.empty() && unsent_body_.empty(); }
     ListenerPtr self() noexcept { return ListenerPtr(this); }
 
@@ -203,6 +209,7 @@ private:
     bool reading_ = false;
     bool writing_ = false;
     bool watching_ = false;
+    bool waiting_ = false; ///< the watch's wait is with the wire, though it may have been cancelled
     bool probed_ = false;  ///< by `wake`, for the exchange that follows
     bool ended_ = false;   ///< the exchange or dial has a result, which waits for `pending_` to be zero
     bool reusable_ = false;
@@ -223,21 +230,22 @@ private:
     DialEnd dial_end_;
 
     // Exchange.
-    async::Completion rest_;
-    bool resumes_here_ = false; ///< its executor is the connection's
+    const Exchange* exchange_ = nullptr; ///< what is wanted, as long as it is under way
+    async::Continuation rest_;
+    bool resumes_here_ = false;       ///< its executor is the connection's
+    asio::any_io_executor elsewhere_; ///< it, where it is not
     async::Resumption resumption_; ///< needs no keeper: whoever is resumed has the connection
     std::string_view unsent_head_;
     std::string_view unsent_body_;
-    bool closes_ = false; ///< the request is the last
+    bool closes_ = false; ///< nothing may follow the request on this connection
     bool sent_ = false;   ///< all of the request is with the system
     Early early_ = Early::none;
     boost::system::error_code write_failure_;
-    ExchangeTimeouts timeouts_;
     Deadline stage_;  ///< of the present stage
     Deadline total_;  ///< of the whole exchange or dial
-    Attempt* attempt_ = nullptr;
-    TimePoint began_{};
     TimePoint last_byte_{}; ///< of an answer
+    TimePoint look_again_at_ = no_deadline;
+    std::span<char> tls_input_; ///< where the read that is under way puts what comes
     ExchangeEnd end_;
     std::atomic<std::uint64_t> serial_{0}; ///< counted by who has the connection, which passes from one to the next under a lock
 };

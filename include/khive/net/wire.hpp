@@ -31,6 +31,10 @@ public:
     virtual void on_resolved(boost::system::error_code, Endpoints) {}
     virtual void on_connected(boost::system::error_code error) = 0;
     virtual void on_written(boost::system::error_code error, std::size_t bytes) = 0;
+    /// Where a read puts what comes; never empty. Asked when the read begins or when there is something to read, as the wire
+    /// likes, so that who waits long need not hold a buffer; from any thread, but not while the listener runs the wire. May throw
+    /// `std::bad_alloc`, with which the read then ends.
+    virtual std::span<char> read_buffer() = 0;
     virtual void on_read(boost::system::error_code error, std::size_t bytes) = 0;
     virtual void on_readable(boost::system::error_code error) = 0;
     /// The execution context ends: the operation's handler was destroyed, not called.
@@ -42,11 +46,20 @@ using ListenerPtr = boost::intrusive_ptr<WireListener>;
 /// What to write: at most two pieces, sent as one.
 using WriteBuffers = std::array<std::span<const char>, 2>;
 
+/// Whether a read looks at once for what there is.
+enum class Look : std::uint8_t {
+    now,
+    when_told, ///< all that there was has been read, and what comes next takes a while: the first look would be in vain
+};
+
 /// One stream of bytes to one address: TCP, or a simulation of it. Knows nothing of TLS and HTTP.
 ///
 /// Every started operation ends with exactly one call of its listener, on the wire's executor and never from inside the call
 /// that started it; after `cancel` or `close` with `operation_aborted`, unless it had been done before. An end of stream is
 /// `asio::error::eof`. One read, one write and one wait at a time.
+///
+/// Where the system tells only once that something has come, as with edge-triggered epoll, an end of stream that came together with
+/// bytes is not told of again. So a read that waits for long with `Look::when_told` is asked to `look_again`.
 ///
 /// - Lifetime: it must outlive its operations, whose memory may be a part of it: its listener owns it.
 /// - Errors: where there is no memory, the verbs that start an operation throw `std::bad_alloc`, and have not started it: nothing
@@ -59,13 +72,17 @@ public:
     Wire& operator=(const Wire&) = delete;
 
     virtual void connect(const Endpoint& endpoint, ListenerPtr listener) = 0;
-    virtual void read_some(std::span<char> into, ListenerPtr listener) = 0;
+    virtual void read_some(ListenerPtr listener, Look look) = 0;
+    /// If there is something to read although the pending read was not told of it, ends that with `operation_aborted`: the next
+    /// with `Look::now` gets it.
+    virtual void look_again() noexcept {}
     virtual void write_some(const WriteBuffers& from, ListenerPtr listener) = 0;
     /// Waits until there is something to read or the stream has ended, in the background: `io_context::run()` does not stay
     /// for it.
     virtual void wait_readable(ListenerPtr listener) = 0;
-    /// Writes what fits at once, without waiting; how much that was. Errors are swallowed.
-    virtual std::size_t try_write(std::span<const char> from) noexcept = 0;
+    /// Writes what fits at once, without waiting; how much that was. None where it has to wait, and where it fails, which `error`
+    /// tells.
+    virtual std::size_t try_write(const WriteBuffers& from, boost::system::error_code& error) noexcept = 0;
     /// Is there something to read, an end of stream, or an error, right now?
     [[nodiscard]] virtual bool readable_now() noexcept = 0;
     /// Ends pending operations with `operation_aborted`.

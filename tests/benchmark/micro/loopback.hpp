@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <memory>
-#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -43,25 +42,28 @@ public:
     }
     void write_some(const net::WriteBuffers& from, net::ListenerPtr listener) override
     {
-        unread_ = small_answer();
-        asio::post(executor_, [listener = std::move(listener), bytes = from[0].size() + from[1].size()] {
-            listener->on_written({}, bytes);
-        });
-        if (reader_) read_some(into_, std::exchange(reader_, nullptr));
+        boost::system::error_code error;
+        asio::post(executor_,
+                   [listener = std::move(listener), bytes = try_write(from, error)] { listener->on_written({}, bytes); });
     }
-    void read_some(std::span<char> into, net::ListenerPtr listener) override
+    std::size_t try_write(const net::WriteBuffers& from, boost::system::error_code&) noexcept override
+    {
+        unread_ = small_answer();
+        if (reader_) read_some(std::exchange(reader_, nullptr), net::Look::now);
+        return from[0].size() + from[1].size();
+    }
+    void read_some(net::ListenerPtr listener, net::Look) override
     {
         if (unread_.empty()) {
-            into_ = into;
             reader_ = std::move(listener);
             return;
         }
+        const auto into = listener->read_buffer();
         const std::size_t bytes = unread_.copy(into.data(), into.size());
         unread_.remove_prefix(bytes);
         asio::post(executor_, [listener = std::move(listener), bytes] { listener->on_read({}, bytes); });
     }
     void wait_readable(net::ListenerPtr listener) override { watcher_ = std::move(listener); }
-    std::size_t try_write(std::span<const char>) noexcept override { return 0; }
     bool readable_now() noexcept override { return false; }
     void cancel() noexcept override
     {
@@ -76,7 +78,6 @@ public:
 private:
     asio::any_io_executor executor_;
     std::string_view unread_;
-    std::span<char> into_;
     net::ListenerPtr reader_;
     net::ListenerPtr watcher_;
 };

@@ -97,6 +97,11 @@ private:
             const memory::Inside inside;
             told_->on_written(error, bytes);
         }
+        std::span<char> read_buffer() override
+        {
+            const memory::Inside inside;
+            return told_->read_buffer();
+        }
         void on_read(ErrorCode error, std::size_t bytes) override
         {
             const memory::Inside inside;
@@ -127,11 +132,16 @@ private:
             const memory::Aside aside;
             wire_->connect(endpoint, new Listener(std::move(listener)));
         }
-        void read_some(std::span<char> into, khive::net::ListenerPtr listener) override
+        void read_some(khive::net::ListenerPtr listener, khive::net::Look look) override
         {
             memory::charge();
             const memory::Aside aside;
-            wire_->read_some(into, new Listener(std::move(listener)));
+            wire_->read_some(new Listener(std::move(listener)), look);
+        }
+        void look_again() noexcept override
+        {
+            const memory::Aside aside;
+            wire_->look_again();
         }
         void write_some(const khive::net::WriteBuffers& from, khive::net::ListenerPtr listener) override
         {
@@ -145,10 +155,10 @@ private:
             const memory::Aside aside;
             wire_->wait_readable(new Listener(std::move(listener)));
         }
-        std::size_t try_write(std::span<const char> from) noexcept override
+        std::size_t try_write(const khive::net::WriteBuffers& from, ErrorCode& error) noexcept override
         {
             const memory::Aside aside;
-            return wire_->try_write(from);
+            return wire_->try_write(from, error);
         }
         bool readable_now() noexcept override
         {

@@ -453,6 +453,32 @@ TEST_CASE_METHOD(ConnectionWorld, "Connection: a late cancellation does not touc
     CHECK(second.get().body == "two");
 }
 
+TEST_CASE_METHOD(
+    ConnectionWorld,
+    "Connection: an end that came together with the last answer is found before any timer ends the next exchange",
+    "[net][connection]")
+{
+    server->reply(ok("one").then_end()).reply(no_answer());
+    REQUIRE(dialled().kind() == ErrorKind{});
+    CHECK(exchange().body == "one");
+
+    const Exchanged second = exchange();
+
+    CHECK(second.end.stale(true));
+    CHECK(elapsed() < 300ms);
+}
+
+TEST_CASE_METHOD(ConnectionWorld, "Connection: an answer that takes longer than the second look is waited for",
+                 "[net][connection]")
+{
+    server->reply(ok("one")).reply(delay(10s, ok("two")));
+    REQUIRE(dialled().kind() == ErrorKind{});
+    CHECK(exchange().body == "one");
+
+    CHECK(exchange().body == "two");
+    CHECK(elapsed() == 10s);
+}
+
 TEST_CASE_METHOD(ConnectionWorld, "Connection: an early answer ends the upload and the connection", "[net][connection]")
 {
     const bool reads = GENERATE(true, false);

@@ -4,6 +4,7 @@
 
 #include "support/catch.hpp"
 
+#include <span>
 #include <stdexcept>
 #include <string>
 
@@ -28,13 +29,14 @@ public:
     void on_connected(boost::system::error_code) override
     {
         if (!bytes_.empty()) send();
-        wire_->read_some(buffer_, this);
+        wire_->read_some(this, net::Look::now);
     }
+    std::span<char> read_buffer() override { return buffer_; }
     void on_written(boost::system::error_code, std::size_t) override {}
     void on_read(boost::system::error_code error, std::size_t bytes) override
     {
         received.append(buffer_, bytes);
-        if (!error) return wire_->read_some(buffer_, this);
+        if (!error) return wire_->read_some(this, net::Look::now);
         end = error;
         wire_.reset();
     }

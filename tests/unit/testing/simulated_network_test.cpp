@@ -6,7 +6,9 @@
 
 #include "support/catch.hpp"
 
+#include <span>
 #include <string>
+#include <string_view>
 
 namespace khive_tests::simulated_network_test {
 
@@ -36,6 +38,7 @@ public:
         written += bytes;
         note("written " + std::to_string(bytes), error);
     }
+    std::span<char> read_buffer() override { return buffer_; }
     void on_read(boost::system::error_code error, std::size_t bytes) override
     {
         received.append(buffer_, bytes);
@@ -45,9 +48,16 @@ public:
     void on_abandoned() noexcept override { events_.record("abandoned"); }
 
     void connect(const net::Endpoint& to) { wire().connect(to, this); }
-    void read(std::size_t size = sizeof buffer_) { wire().read_some({buffer_, size}, this); }
+    void read(net::Look look = net::Look::now) { wire().read_some(this, look); }
     void write(std::string_view bytes) { wire().write_some({std::span<const char>(bytes), {}}, this); }
     void wait() { wire().wait_readable(this); }
+    std::size_t try_write(std::string_view bytes)
+    {
+        boost::system::error_code error;
+        const std::size_t taken = wire().try_write({std::span<const char>(bytes), {}}, error);
+        if (error) note("not written", error);
+        return taken;
+    }
     [[nodiscard]] net::Wire& wire() { return *wire_; }
     void drop_wire() { wire_.reset(); }
 
@@ -228,7 +238,7 @@ TEST_CASE_METHOD(World, "SimulatedNetwork: operations on a wire that is not conn
     time.settle();
 
     CHECK(events.text() == "read 0 Bad file descriptor@0, written 0 Bad file descriptor@0, readable Bad file descriptor@0");
-    CHECK(client->wire().try_write(std::string_view{"x"}) == 0);
+    CHECK(client->try_write("x") == 0);
     CHECK(client->wire().readable_now());
 }
 
@@ -261,6 +271,58 @@ TEST_CASE_METHOD(World, "SimulatedNetwork: what arrived before an end or a reset
         time.settle();
         CHECK(events.text() == "written 1@0, read 4@0, read 0 Connection reset by peer@0, written 0 Broken pipe@0");
     }
+}
+
+TEST_CASE_METHOD(World, "SimulatedNetwork: an end that came with the bytes before it is not told of, but found", "[testing]")
+{
+    answer([](SimulatedPeer& peer) { peer.send("last").end(); });
+    auto client = connected();
+    client->write("x");
+    time.settle();
+    client->read();
+    time.settle();
+    events.clear();
+
+    client->read(net::Look::when_told);
+    time.run_for(1h);
+    CHECK(events.size() == 0);
+
+    client->wire().look_again();
+    time.settle();
+    CHECK(events.text() == "read 0 aborted@3600000");
+    client->read();
+    time.settle();
+    CHECK(events.text() == "read 0 aborted@3600000, read 0 eof@3600000");
+}
+
+TEST_CASE_METHOD(
+    World, "SimulatedNetwork: what comes between two reads is told of, and where nothing came a second look changes nothing",
+    "[testing]")
+{
+    std::optional<SimulatedPeer> peer;
+    serve(std::make_shared<SimulatedServerFunction>([&](SimulatedPeer from, std::string_view) { peer = from.send("one"); }));
+    auto client = connected();
+    client->write("x");
+    time.settle();
+    client->read();
+    time.settle();
+    SECTION("before the second is begun")
+    {
+        peer->send("two");
+        time.settle();
+        client->read(net::Look::when_told);
+    }
+    SECTION("after it")
+    {
+        client->read(net::Look::when_told);
+        client->wire().look_again();
+        time.settle();
+        peer->send("two");
+    }
+    time.settle();
+
+    CHECK(client->received == "onetwo");
+    CHECK(events.text() == "written 1@0, read 3@0, read 3@0");
 }
 
 TEST_CASE_METHOD(World, "SimulatedNetwork: bytes for a server that has closed are answered with a reset", "[testing]")
@@ -333,7 +395,7 @@ TEST_CASE_METHOD(World, "SimulatedNetwork: reads and writes may be partial", "[t
 
     CHECK(events.text() == "written 3@0, read 2@0");
     CHECK(client->received == "he");
-    CHECK(client->wire().try_write(std::string_view{"again"}) == 3);
+    CHECK(client->try_write("again") == 3);
 }
 
 TEST_CASE_METHOD(World, "SimulatedNetwork: a write waits while the window is full", "[testing]")
@@ -350,7 +412,7 @@ TEST_CASE_METHOD(World, "SimulatedNetwork: a write waits while the window is ful
     client->write("56");
     time.run_for(1h);
     CHECK(events.text() == "written 1@0, written 4@0");
-    CHECK(client->wire().try_write(std::string_view{"x"}) == 0);
+    CHECK(client->try_write("x") == 0);
 
     peer->resume_reading();
     time.settle();

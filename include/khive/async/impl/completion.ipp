@@ -8,15 +8,6 @@
 #include <boost/asio/prefer.hpp>
 
 namespace khive::inline KHIVE_ABI::async {
-KHIVE_DECL Completion& Completion::operator=(Completion&& other) noexcept
-{
-    if (this != &other) {
-        reset();
-        executor_ = std::move(other.executor_);
-        take(other);
-    }
-    return *this;
-}
 
 KHIVE_DECL void Completion::track()
 {
@@ -31,7 +22,7 @@ KHIVE_DECL void Completion::post() &&
 
 KHIVE_DECL void Resumption::post(Completion rest, std::shared_ptr<void> keeper, BeforeResume* first)
 {
-    const auto executor = std::move(rest.executor_);
+    const auto executor = rest.take_executor();
     rest_ = std::move(rest);
     keeper_ = std::move(keeper);
     first_ = first;
@@ -43,7 +34,7 @@ KHIVE_DECL void Resumption::run()
 {
     KHIVE_YIELD_POINT();
     const auto keeper = std::move(keeper_);
-    Completion rest = std::move(rest_);
+    Continuation rest = std::move(rest_);
     if (first_ != nullptr) first_->before_resume();
     KHIVE_YIELD_POINT();
     std::move(rest).run();
@@ -52,7 +43,7 @@ KHIVE_DECL void Resumption::run()
 KHIVE_DECL void Resumption::abandon() noexcept
 {
     const auto keeper = std::move(keeper_);
-    const Completion rest = std::move(rest_); // what it destroys may hold the last of what this is a part of
+    const Continuation rest = std::move(rest_); // what it destroys may hold the last of what this is a part of
 }
 
 KHIVE_DECL void Suspension::begin(Completion rest, asio::cancellation_slot slot)

@@ -17,18 +17,20 @@ inline int units_held(const asio::any_io_executor& executor) noexcept
 
 } // namespace detail
 
+KHIVE_DECL UntrackedWork::UntrackedWork(asio::any_io_executor executor)
+    : executor_(std::move(executor)), units_(detail::units_held(executor_))
+{}
+
 KHIVE_DECL void UntrackedWork::release() const noexcept
 {
-    const int units = detail::units_held(executor_);
-    detail::home_of(executor_).visit([units](const auto& known) {
+    detail::home_of(executor_).visit([units = units_](const auto& known) {
         for (int i = 0; i < units; ++i) known.on_work_finished();
     });
 }
 
 KHIVE_DECL void UntrackedWork::retake() const noexcept
 {
-    const int units = detail::units_held(executor_);
-    detail::home_of(executor_).visit([units](const auto& known) {
+    detail::home_of(executor_).visit([units = units_](const auto& known) {
         for (int i = 0; i < units; ++i) known.on_work_started();
     });
 }

@@ -22,7 +22,7 @@ KHIVE_DECL void Exchange::start(async::Completion& rest, asio::cancellation_slot
     const bool resumes_here = rest.executor() == connection_.executor();
     if (!resumes_here) rest.track();
     KHIVE_YIELD_POINT();
-    connection_.exchange(outgoing_, timeouts_, deadline_, attempt_, now_, std::move(rest), resumes_here);
+    connection_.exchange(*this, rest, resumes_here);
 }
 
 KHIVE_DECL void Exchange::failed(std::exception_ptr) noexcept

@@ -56,7 +56,7 @@ KHIVE_DECL void Connection::written(boost::system::error_code error, std::size_t
         flush_tls();
         if (tls_->has_shaken_hands() && tls_->output_size() == 0) dialled();
     } else if (now_in_ == Stage::exchanging && !ended_) {
-        request_written(error, bytes);
+        request_written(error, bytes, time_.now());
     } else if (ended_ && rest_ && !error) {
         end_.wrote = true; // it was on its way when the exchange was ended
         std::move(end_.error).with_maybe_processed(true);
@@ -89,9 +89,16 @@ KHIVE_DECL void Connection::has_read(boost::system::error_code error, std::size_
     }
 }
 
-KHIVE_DECL void Connection::start_read()
+/// Of plain text none is held while the answer takes its time: nothing else touches the reader as long as something is read.
+KHIVE_DECL std::span<char> Connection::read_buffer()
 {
-    wire_->read_some(tls_ ? tls_->prepare_input() : reader_.prepare(), self());
+    return tls_ ? tls_input_ : reader_.prepare();
+}
+
+KHIVE_DECL void Connection::start_read(Look look)
+{
+    if (tls_) tls_input_ = tls_->prepare_input();
+    wire_->read_some(self(), look);
     reading_ = true;
     ++pending_;
 }
@@ -99,6 +106,9 @@ KHIVE_DECL void Connection::start_read()
 KHIVE_DECL void Connection::flush_tls()
 {
     if (!tls_ || writing_ || tls_->output_size() == 0) return;
+    boost::system::error_code told_again; // by what waits
+    tls_->consume_output(wire_->try_write({tls_->output(), {}}, told_again));
+    if (tls_->output_size() == 0) return;
     wire_->write_some({tls_->output(), {}}, self());
     writing_ = true;
     ++pending_;
@@ -146,8 +156,12 @@ KHIVE_DECL TimePoint Connection::on_time(TimePoint now) noexcept
     step.act([&] {
         if (now_in_ == Stage::idle || now_in_ == Stage::closed || ended_) return;
         const Deadline due = nearest();
+        if (look_again_at_ <= now) {
+            look_again_at_ = no_deadline;
+            if (reading_) wire_->look_again();
+        }
         if (due.at > now) {
-            again = due.at;
+            again = next_time();
         } else if (now_in_ == Stage::connecting && total_.at > now) {
             stage_ = {};
             again = total_.at;
@@ -179,7 +193,8 @@ KHIVE_DECL void Connection::close(const Error& why)
     case Stage::idle:
         if (tls_ && !writing_) {
             tls_->shut_down();
-            (void)wire_->try_write(tls_->output());
+            boost::system::error_code ignored;
+            (void)wire_->try_write({tls_->output(), {}}, ignored);
         }
         [[fallthrough]];
     case Stage::fresh:
@@ -195,17 +210,22 @@ KHIVE_DECL void Connection::watch()
 {
     KHIVE_YIELD_POINT();
     Step step(*this);
-    if (now_in_ == Stage::idle && !watching_ && !reading_) {
+    if (now_in_ == Stage::idle && !waiting_ && !reading_) {
         try {
-            wire_->wait_readable(self());
-            watching_ = true;
-            ++pending_;
+            wait_readable();
             reader_.release_buffer();
             if (tls_) tls_->release_buffers();
         } catch (const std::bad_alloc&) { // NOLINT: unwatched, it is looked at when it is used
         }
     }
     step.finish(false);
+}
+
+KHIVE_DECL void Connection::wait_readable()
+{
+    wire_->wait_readable(self());
+    watching_ = waiting_ = true;
+    ++pending_;
 }
 
 KHIVE_DECL bool Connection::wake(bool probe)
@@ -230,9 +250,10 @@ KHIVE_DECL void Connection::on_readable(boost::system::error_code error)
 {
     Step step(*this);
     --pending_;
+    waiting_ = false;
     if (now_in_ == Stage::idle && std::exchange(watching_, false)) {
         step.act([&] {
-            if (tls_ && !error) return start_read();
+            if (tls_ && !error) return start_read(Look::now);
             now_in_ = Stage::closed;
             wire_->close();
         });
@@ -247,10 +268,8 @@ KHIVE_DECL void Connection::watch_tls(boost::system::error_code error)
     std::size_t bytes = 0;
     // A session ticket, or a part of one, leaves nothing to read or to say.
     if (!error && tls_->read({&unasked, 1}, bytes) == TlsStep::read && tls_->output_size() == 0) {
-        wire_->wait_readable(self());
+        wait_readable();
         tls_->release_buffers();
-        watching_ = true;
-        ++pending_;
         return;
     }
     now_in_ = Stage::closed;
@@ -259,7 +278,7 @@ KHIVE_DECL void Connection::watch_tls(boost::system::error_code error)
 
 KHIVE_DECL void Connection::on_abandoned() noexcept
 {
-    async::Completion rest;
+    async::Continuation rest;
     {
         const std::lock_guard lock(mutex_);
         --pending_;

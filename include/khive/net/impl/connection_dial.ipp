@@ -138,7 +138,7 @@ KHIVE_DECL void Connection::handshake()
     case TlsStep::done:
         if (tls_->output_size() == 0) dialled(); // else when all of it is out
         return;
-    case TlsStep::read: return start_read();
+    case TlsStep::read: return start_read(Look::now);
     case TlsStep::closed: return end(lost(asio::error::eof));
     case TlsStep::failed: return end(tls_->error());
     }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <khive/http/method.hpp>
+#include <khive/net/async_exchange.hpp>
 #include <khive/net/connection.hpp>
 #include <khive/net/impl/connection_step.ipp>
 
@@ -17,6 +18,12 @@
 namespace khive::inline KHIVE_ABI::net {
 namespace detail {
 
+/// The system lacked memory: worth another try.
+inline bool may_go_later(boost::system::error_code error) noexcept
+{
+    return error == asio::error::no_buffer_space || error == asio::error::no_memory;
+}
+
 inline std::span<const char> bytes_of(std::string_view text)
 {
     return {text.data(), text.size()};
@@ -25,40 +32,43 @@ inline std::span<const char> bytes_of(std::string_view text)
 /// TLS records that wait to be written: no more of the request is encrypted beyond it.
 inline constexpr std::size_t enough_output = 64 * 1024;
 
+/// Whoever has been told of nothing for so long looks: a server that ends its side together with an answer, and does not say so in
+/// it, is told of once, with the answer.
+inline constexpr Duration told_within = std::chrono::milliseconds{250};
+
 } // namespace detail
 
-KHIVE_DECL void Connection::exchange(const Outgoing& outgoing, const ExchangeTimeouts& timeouts, const Deadline& deadline,
-                                     Attempt& attempt, TimePoint now, async::Completion rest, bool resumes_here)
+KHIVE_DECL void Connection::exchange(const Exchange& what, async::Completion& rest, bool resumes_here)
 {
     // With several threads the exchange may be over, and its caller gone, before this function has returned.
     const ConnectionPtr alive(this);
     Step step(*this);
+    exchange_ = &what;
     rest_ = std::move(rest);
     resumes_here_ = resumes_here;
-    attempt_ = &attempt;
-    unsent_head_ = outgoing.head;
-    unsent_body_ = outgoing.body;
-    closes_ = outgoing.closes;
+    if (!resumes_here) elsewhere_ = rest.take_executor();
+    unsent_head_ = what.outgoing().head;
+    unsent_body_ = what.outgoing().body;
+    closes_ = what.outgoing().closes;
     sent_ = false;
-    timeouts_ = timeouts;
-    total_ = deadline;
+    stage_ = {};
+    total_ = what.deadline();
     write_failure_ = {};
+    look_again_at_ = no_deadline;
     reusable_ = false;
     end_ = {};
     end_.reused = serial_.fetch_add(1, std::memory_order_relaxed) > 0;
-    began_ = now;
-    reader_.start(outgoing.head_method);
+    reader_.start(what.outgoing().head_method);
     if (std::exchange(watching_, false)) wire_->cancel();
-    step.act([&] { begin_exchange(outgoing); });
+    step.act([&] { begin_exchange(); });
     step.finish(false);
 }
 
-KHIVE_DECL void Connection::begin_exchange(const Outgoing& outgoing)
+KHIVE_DECL void Connection::begin_exchange()
 {
-    const bool probe = !std::exchange(probed_, false) && end_.reused && !outgoing.idempotent;
+    const bool probe = !std::exchange(probed_, false) && end_.reused && !exchange_->outgoing().idempotent;
     if (now_in_ == Stage::idle) {
         now_in_ = Stage::exchanging;
-        stage_deadline(Timer::write_stall, timeouts_.write_stall, began_);
         if (probe && (reading_ || wire_->readable_now()))
             end(lost_before_request());
         else
@@ -84,7 +94,7 @@ KHIVE_DECL void Connection::begin_first()
         const bool may_wait = there == TlsStep::read && tls_->output_size() == 0;
         if (may_wait && (reading_ || !tls_->at_rest() || wire_->readable_now())) {
             early_ = Early::on_wire;
-            return pump_read();
+            return pump_read(Look::now);
         }
         early_ = there == TlsStep::done ? Early::in_session : Early::none;
         if (!tls_->at_rest()) closes_ = true;
@@ -94,30 +104,37 @@ KHIVE_DECL void Connection::begin_first()
     begin_write();
 }
 
-/// Where nothing else goes on the answer is looked for at once; else after a turn of the scheduler, by when it is often there.
-/// Each saves a system call where it is used, and costs one where it is not.
 KHIVE_DECL void Connection::begin_write()
 {
-    if (!alone || tls_ || !unsent_body_.empty()) return pump_write();
-    const std::size_t bytes = wire_->try_write(detail::bytes_of(unsent_head_));
-    if (bytes == 0) return pump_write();
-    end_.wrote = true;
-    attempt_->bytes_sent += bytes;
-    unsent_head_.remove_prefix(bytes);
-    sent_all();
+    if (tls_) {
+        if (auto failed = encrypt(); failed.kind() != ErrorKind{}) return end(std::move(failed));
+    }
+    // Nearly every request goes out at once; what an operation of the wire costs is spared then.
+    boost::system::error_code error;
+    const std::size_t bytes = wire_->try_write(unsent(), error);
+    if (bytes == 0 && (!error || detail::may_go_later(error))) {
+        stage_deadline(Timer::write_stall, exchange_->timeouts().write_stall, exchange_->began());
+        return pump_write();
+    }
+    if (tls_ && !error) tls_->consume_output(bytes);
+    request_written(error, bytes, exchange_->began()); // which is now, but for a few microseconds
 }
 
 KHIVE_DECL void Connection::pump_write()
 {
     if (writing_ || ended_) return;
-    WriteBuffers out{detail::bytes_of(unsent_head_), detail::bytes_of(unsent_body_)};
     if (tls_) {
         if (auto failed = encrypt(); failed.kind() != ErrorKind{}) return end(std::move(failed));
-        out = {tls_->output(), {}};
     }
-    wire_->write_some(out, self());
+    wire_->write_some(unsent(), self());
     writing_ = true;
     ++pending_;
+}
+
+KHIVE_DECL WriteBuffers Connection::unsent() const noexcept
+{
+    if (tls_) return {tls_->output(), {}};
+    return {detail::bytes_of(unsent_head_), detail::bytes_of(unsent_body_)};
 }
 
 KHIVE_DECL Error Connection::encrypt()
@@ -132,79 +149,91 @@ KHIVE_DECL Error Connection::encrypt()
     return Error{};
 }
 
-KHIVE_DECL void Connection::request_written(boost::system::error_code error, std::size_t bytes)
+KHIVE_DECL void Connection::request_written(boost::system::error_code error, std::size_t bytes, TimePoint now)
 {
     if (sent_) {
         if (!error) flush_tls(); // an answer of TLS's own went out
     } else if (error) {
         // The answer that explains it may be on its way: a 413, say. Read before giving up.
         write_failure_ = error;
-        stage_deadline(Timer::read_stall, timeouts_.read_stall, time_.now());
-        pump_read();
+        stage_deadline(Timer::read_stall, exchange_->timeouts().read_stall, now);
+        pump_read(Look::now);
     } else {
         end_.wrote = true;
-        attempt_->bytes_sent += bytes;
+        exchange_->attempt().bytes_sent += bytes;
         if (!tls_) {
             const std::size_t of_head = std::min(bytes, unsent_head_.size());
             unsent_head_.remove_prefix(of_head);
             unsent_body_.remove_prefix(bytes - of_head);
         }
-        sent_all();
+        sent_some(now);
     }
 }
 
-KHIVE_DECL void Connection::sent_all()
+KHIVE_DECL void Connection::sent_some(TimePoint now)
 {
-    const TimePoint now = time_.now();
+    const ExchangeTimeouts& timeouts = exchange_->timeouts();
     if (!request_sent() || (tls_ && tls_->output_size() != 0)) {
-        stage_deadline(Timer::write_stall, timeouts_.write_stall, now);
+        stage_deadline(Timer::write_stall, timeouts.write_stall, now);
         pump_write();
-        return pump_read(); // an early answer must be seen while a large body is still going out
+        return pump_read(Look::now); // an early answer must be seen while a large body is still going out
     }
     sent_ = true;
-    attempt_->write = now - began_;
+    exchange_->attempt().write = now - exchange_->began();
     if (end_.any_answer)
-        stage_deadline(Timer::read_stall, timeouts_.read_stall, now);
+        stage_deadline(Timer::read_stall, timeouts.read_stall, now);
     else
-        stage_deadline(Timer::first_byte, timeouts_.first_byte, now);
-    pump_read();
+        stage_deadline(Timer::first_byte, timeouts.first_byte, now);
+    look_again_at_ = now + detail::told_within;
+    pump_read(Look::when_told);
 }
 
-KHIVE_DECL void Connection::pump_read()
+KHIVE_DECL void Connection::pump_read(Look look)
 {
     if (reading_ || ended_) return;
     if (early_ == Early::in_session) {
         early_ = Early::none;
         decrypt();
     } else {
-        start_read();
+        start_read(look);
     }
+}
+
+KHIVE_DECL void Connection::read_more()
+{
+    if (end_.any_answer) stage_deadline(Timer::read_stall, exchange_->timeouts().read_stall, last_byte_);
+    pump_read(Look::now);
 }
 
 KHIVE_DECL void Connection::answer_read(boost::system::error_code error, std::size_t bytes)
 {
-    if (early_ == Early::on_wire)
-        error ? end(lost_before_request()) : begin_first();
+    if (early_ == Early::on_wire) return error ? end(lost_before_request()) : begin_first();
+    if (error) return read_failed(error);
+    if (tls_) return decrypt();
+    received(bytes);
+    step_to(reader_.commit(bytes));
+}
+
+KHIVE_DECL void Connection::read_failed(boost::system::error_code error)
+{
+    if (error == asio::error::operation_aborted)
+        start_read(Look::now); // after `look_again`
+    else if (error == boost::system::errc::not_enough_memory)
+        out_of_memory();
     else if (error == asio::error::eof)
         step_to(reader_.end_of_stream(!tls_));
-    else if (error && reader_.head_done())
+    else if (reader_.head_done())
         step_to(reader_.end_of_stream(false)); // a reset truncates as a FIN does
-    else if (error)
+    else
         end(lost(error));
-    else if (tls_)
-        decrypt();
-    else {
-        received(bytes);
-        step_to(reader_.commit(bytes));
-    }
 }
 
 KHIVE_DECL void Connection::received(std::size_t bytes)
 {
-    const TimePoint now = last_byte_ = time_.now();
-    attempt_->bytes_received += bytes;
-    if (!std::exchange(end_.any_answer, true)) attempt_->first_byte = now - began_ - attempt_->write;
-    stage_deadline(Timer::read_stall, timeouts_.read_stall, now);
+    last_byte_ = time_.now();
+    Attempt& attempt = exchange_->attempt();
+    attempt.bytes_received += bytes;
+    if (!std::exchange(end_.any_answer, true)) attempt.first_byte = last_byte_ - exchange_->began() - attempt.write;
 }
 
 KHIVE_DECL void Connection::decrypt()
@@ -225,13 +254,13 @@ KHIVE_DECL void Connection::decrypt()
                        .with_message("the server asks for answers at the TLS level and does not read them")
                        .with_maybe_processed(end_.wrote));
     flush_tls();
-    pump_read();
+    read_more();
 }
 
 KHIVE_DECL void Connection::step_to(http::ReadStep step)
 {
     switch (step) {
-    case http::ReadStep::more: return pump_read();
+    case http::ReadStep::more: return read_more();
     case http::ReadStep::done: return answered();
     case http::ReadStep::failed: break;
     }
@@ -243,11 +272,12 @@ KHIVE_DECL void Connection::step_to(http::ReadStep step)
 
 KHIVE_DECL void Connection::answered()
 {
-    attempt_->status = static_cast<std::uint16_t>(reader_.status());
-    attempt_->body = last_byte_ - began_ - attempt_->write - attempt_->first_byte;
+    Attempt& attempt = exchange_->attempt();
+    attempt.status = static_cast<std::uint16_t>(reader_.status());
+    attempt.body = last_byte_ - exchange_->began() - attempt.write - attempt.first_byte;
     bool clean = reader_.reusable() && reader_.keep_alive_max() != 0u && request_sent() && !write_failure_ && !writing_ &&
                  !closes_;
-    if (tls_ && clean) {
+    if (tls_ && clean && !tls_->at_rest()) {
         // Session tickets may follow the answer; anything else does not belong there.
         char unasked = 0;
         std::size_t bytes = 0;

@@ -139,7 +139,6 @@ KHIVE_DECL ConnectionPtr ConnectionPool::pop_idle(OriginEntry& entry, bool fresh
             continue;
         }
         ConnectionPtr taken = std::move(entry.idle[i]);
-        taken->alone = machine_.total().leased == 0;
         taken->idle.uses = taken->uses();
         entry.idle.erase(entry.idle.begin() + static_cast<std::ptrdiff_t>(i));
         machine_.leased(entry.counts);

@@ -35,7 +35,7 @@ public:
     {
         if (c_.ended_ && c_.pending_ == 0) return finish_end(on_own_executor);
         const bool active = c_.now_in_ != Stage::idle && c_.now_in_ != Stage::closed && !c_.ended_;
-        const TimePoint deadline = active ? c_.nearest().at : no_deadline;
+        const TimePoint deadline = active ? c_.next_time() : no_deadline;
         const auto keeper = tell_keeper_ ? c_.keeper_.lock() : nullptr;
         unlock();
         KHIVE_YIELD_POINT();
@@ -63,7 +63,7 @@ private:
         if (resumes_here)
             std::move(rest).run();
         else
-            c_.resumption_.post(std::move(rest), nullptr);
+            c_.resumption_.post({c_.resumes_here_ ? c_.executor_ : std::move(c_.elsewhere_), std::move(rest)}, nullptr);
     }
 
     void unlock() noexcept

@@ -57,10 +57,11 @@ public:
     /// \name The client's end, as `net::Wire` has it
     /// @{
     KHIVE_TESTING_DECL void connect(net::ListenerPtr listener);
-    KHIVE_TESTING_DECL void read_some(std::span<char> into, net::ListenerPtr listener);
+    KHIVE_TESTING_DECL void read_some(net::ListenerPtr listener, net::Look look);
+    KHIVE_TESTING_DECL void look_again();
     KHIVE_TESTING_DECL void write_some(const net::WriteBuffers& from, net::ListenerPtr listener);
     KHIVE_TESTING_DECL void wait_readable(net::ListenerPtr listener);
-    KHIVE_TESTING_DECL std::size_t try_write(std::span<const char> from);
+    KHIVE_TESTING_DECL std::size_t try_write(const net::WriteBuffers& from, boost::system::error_code& error);
     [[nodiscard]] KHIVE_TESTING_DECL bool readable_now() const noexcept;
     KHIVE_TESTING_DECL void cancel();
     KHIVE_TESTING_DECL void close();
@@ -82,10 +83,6 @@ public:
     [[nodiscard]] const std::shared_ptr<EventQueue>& queue() const noexcept { return queue_; }
 
 private:
-    struct PendingRead {
-        std::span<char> into;
-        net::ListenerPtr listener;
-    };
     struct PendingWrite {
         net::WriteBuffers from;
         net::ListenerPtr listener;
@@ -128,7 +125,7 @@ private:
     std::uint64_t id_;
 
     net::ListenerPtr connecting_;
-    std::optional<PendingRead> read_;
+    net::ListenerPtr read_;
     std::optional<PendingWrite> write_;
     std::vector<net::ListenerPtr> waiting_;
 
@@ -139,6 +136,7 @@ private:
     std::string unread_;      ///< arrived, not read by the server
     std::size_t unacknowledged_ = 0;
     boost::system::error_code error_;
+    bool told_ = false; ///< something has come since all was read: the next read need not wait to be told
     bool connected_ = false;
     bool inbound_ended_ = false;
     bool client_closed_ = false;

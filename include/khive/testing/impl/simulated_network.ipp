@@ -42,9 +42,9 @@ public:
         link_->connect(std::move(listener));
     }
 
-    void read_some(std::span<char> into, net::ListenerPtr listener) override
+    void read_some(net::ListenerPtr listener, net::Look look) override
     {
-        if (link_) return link_->read_some(into, std::move(listener));
+        if (link_) return link_->read_some(std::move(listener), look);
         refuse(std::move(listener), [](net::WireListener& l) { l.on_read(asio::error::bad_descriptor, 0); });
     }
 
@@ -60,7 +60,17 @@ public:
         refuse(std::move(listener), [](net::WireListener& l) { l.on_readable(asio::error::bad_descriptor); });
     }
 
-    std::size_t try_write(std::span<const char> from) noexcept override { return link_ ? link_->try_write(from) : 0; }
+    void look_again() noexcept override
+    {
+        if (link_) link_->look_again();
+    }
+
+    std::size_t try_write(const net::WriteBuffers& from, boost::system::error_code& error) noexcept override
+    {
+        if (link_) return link_->try_write(from, error);
+        error = asio::error::bad_descriptor;
+        return 0;
+    }
     bool readable_now() noexcept override { return !link_ || link_->readable_now(); }
 
     void cancel() noexcept override
