@@ -193,19 +193,14 @@ private:
     [[nodiscard]] bool request_sent() const noexcept { return unsent_head_.empty() && unsent_body_.empty(); }
     ListenerPtr self() noexcept { return ListenerPtr(this); }
 
+    // What every exchange touches, together: with many connections in use a cache line more is felt.
     async::TimeService& time_;
-    asio::any_io_executor executor_;
-    std::shared_ptr<Network> network_;
     std::unique_ptr<Wire> wire_;
     std::unique_ptr<TlsSession> tls_;
-    TlsContext tls_context_;
-    std::weak_ptr<ConnectionKeeper> keeper_;
-    Origin origin_;
-    http::ResponseReader reader_;
-
     Mutex mutex_;
-    Stage now_in_ = Stage::fresh;
     unsigned pending_ = 0; ///< wire operations under way
+    Stage now_in_ = Stage::fresh;
+    Early early_ = Early::none;
     bool reading_ = false;
     bool writing_ = false;
     bool watching_ = false;
@@ -214,10 +209,34 @@ private:
     bool ended_ = false;   ///< the exchange or dial has a result, which waits for `pending_` to be zero
     bool reusable_ = false;
     bool closed_by_owner_ = false;
+    bool dialling_ = false;     ///< the keeper has not been told yet
+    bool share_over_ = false;   ///< the address under way has had its share of time
+    bool resumes_here_ = false; ///< the executor of `rest_` is the connection's
+    bool closes_ = false;       ///< nothing may follow the request on this connection
+    bool sent_ = false;         ///< all of the request is with the system
+    const Exchange* exchange_ = nullptr; ///< what is wanted, as long as it is under way
+    async::Continuation rest_;
+    std::string_view unsent_head_;
+    std::string_view unsent_body_;
+    Deadline stage_; ///< of the present stage
+    Deadline total_; ///< of the whole exchange or dial
+    TimePoint look_again_at_ = no_deadline;
+    TimePoint last_byte_{}; ///< of an answer
+    ExchangeEnd end_;
+    boost::system::error_code write_failure_;
+    std::atomic<std::uint64_t> serial_{0}; ///< counted by who has the connection, which passes from one to the next under a lock
+    http::ResponseReader reader_;
+    PeerAddress peer_;
+    asio::any_io_executor executor_;
 
-    // Dialling.
-    bool dialling_ = false; ///< the keeper has not been told yet
-    bool share_over_ = false; ///< the address under way has had its share of time
+    // The rest.
+    asio::any_io_executor elsewhere_; ///< the executor of `rest_`, where it is not the connection's
+    async::Resumption resumption_;    ///< needs no keeper: whoever is resumed has the connection
+    std::span<char> tls_input_;       ///< where the read that is under way puts what comes
+    std::shared_ptr<Network> network_;
+    TlsContext tls_context_;
+    std::weak_ptr<ConnectionKeeper> keeper_;
+    Origin origin_;
     DialTimeouts dial_timeouts_;
     Endpoints endpoints_;
     std::size_t next_endpoint_ = 0;
@@ -225,29 +244,7 @@ private:
     boost::system::error_code last_failure_;
     Attempt dial_times_;
     TimePoint stage_began_{};
-    PeerAddress peer_;
-
     DialEnd dial_end_;
-
-    // Exchange.
-    const Exchange* exchange_ = nullptr; ///< what is wanted, as long as it is under way
-    async::Continuation rest_;
-    bool resumes_here_ = false;       ///< its executor is the connection's
-    asio::any_io_executor elsewhere_; ///< it, where it is not
-    async::Resumption resumption_; ///< needs no keeper: whoever is resumed has the connection
-    std::string_view unsent_head_;
-    std::string_view unsent_body_;
-    bool closes_ = false; ///< nothing may follow the request on this connection
-    bool sent_ = false;   ///< all of the request is with the system
-    Early early_ = Early::none;
-    boost::system::error_code write_failure_;
-    Deadline stage_;  ///< of the present stage
-    Deadline total_;  ///< of the whole exchange or dial
-    TimePoint last_byte_{}; ///< of an answer
-    TimePoint look_again_at_ = no_deadline;
-    std::span<char> tls_input_; ///< where the read that is under way puts what comes
-    ExchangeEnd end_;
-    std::atomic<std::uint64_t> serial_{0}; ///< counted by who has the connection, which passes from one to the next under a lock
 };
 
 } // namespace khive::inline KHIVE_ABI::net

@@ -26,9 +26,9 @@ KHIVE_DECL Error no_memory(ErrorKind kind) noexcept
 } // namespace detail
 
 KHIVE_DECL Connection::Connection(const ConnectionSetup& setup, std::weak_ptr<ConnectionKeeper> keeper)
-    : time_(async::time_service(setup.executor)), executor_(setup.executor), network_(setup.network),
-      wire_(setup.network->open(setup.executor)), tls_context_(setup.tls), keeper_(std::move(keeper)),
-      origin_(setup.origin), reader_(setup.limits)
+    : time_(async::time_service(setup.executor)), wire_(setup.network->open(setup.executor)), reader_(setup.limits),
+      executor_(setup.executor), network_(setup.network), tls_context_(setup.tls), keeper_(std::move(keeper)),
+      origin_(setup.origin)
 {
 }
 

@@ -289,16 +289,16 @@ private:
     }
 
     Reactor& reactor_;
+    Reactor::per_descriptor_data state_ = nullptr;
     int socket_ = -1;
     bool connected_ = false; ///< at once
     bool keeps_alive_ = false;
-    Reactor::per_descriptor_data state_ = nullptr;
-    BackgroundWait background_;
-    WriteBuffers from_;
+    std::unique_ptr<std::array<ToldByPost, 4>> told_; ///< where the executor is not plainly that of the context
     Operation read_{*this, &EpollWire::perform_read};
     Operation write_{*this, &EpollWire::perform_write};
     Operation wait_{*this, &EpollWire::perform_wait};
-    std::unique_ptr<std::array<ToldByPost, 4>> told_; ///< where the executor is not plainly that of the context
+    WriteBuffers from_;
+    BackgroundWait background_;
 };
 
 } // namespace khive::inline KHIVE_ABI::net::detail
