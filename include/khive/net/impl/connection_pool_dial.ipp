@@ -61,6 +61,10 @@ KHIVE_DECL ConnectionPtr ConnectionPool::plan_dial(async::WaitRequest& request)
 
 KHIVE_DECL void ConnectionPool::dial_for_waiters() noexcept
 {
+    {
+        const std::lock_guard lock(mutex_);
+        if (!has_waiters()) return;
+    }
     std::array<std::pair<ConnectionPtr, DialTimeouts>, 16> dials;
     for (bool more = true; more;) {
         std::size_t planned = 0;

@@ -9,6 +9,7 @@
 
 #include <memory>
 #include <new>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -31,6 +32,16 @@ using TcpWire = EpollWire;
 using TcpWire = AsioWire;
 #endif
 
+/// An address that needs no look-up; IPv4 first, as most are.
+inline std::optional<asio::ip::address> literal_address(const std::string& host)
+{
+    boost::system::error_code error;
+    const auto v4 = asio::ip::make_address_v4(host, error);
+    if (!error) return v4;
+    const auto address = asio::ip::make_address(host, error);
+    return error ? std::nullopt : std::optional(address);
+}
+
 inline Endpoints endpoints_of(const asio::ip::tcp::resolver::results_type& results)
 {
     Endpoints found;
@@ -48,10 +59,8 @@ KHIVE_DECL std::unique_ptr<Wire> TcpNetwork::open(const asio::any_io_executor& e
 KHIVE_DECL void TcpNetwork::resolve(const asio::any_io_executor& executor, const std::string& host, std::uint16_t port,
                                     ListenerPtr listener)
 {
-    boost::system::error_code not_literal;
-    const auto address = asio::ip::make_address(host, not_literal);
-    if (!not_literal) {
-        const Endpoint endpoint(address, port);
+    if (const auto address = detail::literal_address(host)) {
+        const Endpoint endpoint(*address, port);
         return async::post(executor, [listener = std::move(listener), found = Endpoints{endpoint}]() mutable {
             listener->on_resolved({}, std::move(found));
         });
