@@ -113,7 +113,7 @@ private:
     [[nodiscard]] detail::CallPtr state_of(Request request) const
     {
         auto call = core()->new_call();
-        call->fields = std::move(request).take_fields();
+        call->fields.take(std::move(request).take_fields());
         return call;
     }
 

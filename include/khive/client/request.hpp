@@ -28,6 +28,8 @@ concept UrlValue = std::convertible_to<const T&, std::string_view> || std::integ
 struct RequestFields {
     std::string method;
     std::string reference; ///< path or absolute URL, encoded
+    bool in_head = false;   ///< the client has made a head of the two, which is still there
+    bool only_line = false; ///< nothing but the two has been said
     std::string query;
     Headers headers;
     std::string body;
@@ -53,12 +55,16 @@ struct RequestFields {
     KHIVE_DECL void check_finite(double value);
     KHIVE_DECL void set_header(std::string_view name, std::string_view value);
     KHIVE_DECL void set_basic_auth(std::string_view user, const Secret& password);
-    KHIVE_DECL void set_reference(std::string_view pattern, const std::string* arguments, std::size_t count);
+    /// Method and path, its `{}` replaced by the arguments.
+    KHIVE_DECL void set_line(std::string_view new_method, std::string_view pattern, const std::string* arguments,
+                             std::size_t count);
     KHIVE_DECL void set_body(std::string bytes, std::string_view content_type);
     KHIVE_DECL void add_form_field(std::string_view name, std::string_view value);
     /// A form and another body do not go together, whichever comes first.
     KHIVE_DECL void check_one_body(bool is_form);
-    /// Ready for another request; memory stays.
+    /// Those of a request that was made elsewhere.
+    KHIVE_DECL void take(RequestFields other) noexcept;
+    /// Ready for another request; memory stays, and so does the line, for the next to be compared with.
     KHIVE_DECL void clear() noexcept;
 };
 
@@ -84,9 +90,7 @@ template <UrlValue... Args>
 void set_line(RequestFields& fields, std::string_view method, std::string_view path, const Args&... args)
 {
     const std::array<std::string, sizeof...(Args)> texts{fields.text_of(args)...};
-    fields.method.clear();
-    fields.method.append(method); // which costs a third of assigning
-    fields.set_reference(path, texts.data(), texts.size());
+    fields.set_line(method, path, texts.data(), texts.size());
 }
 
 } // namespace detail
@@ -209,7 +213,12 @@ protected:
 
 private:
     Self& self() noexcept { return static_cast<Self&>(*this); }
-    detail::RequestFields& fields() { return self().collected(); }
+    detail::RequestFields& fields()
+    {
+        detail::RequestFields& fields = self().collected();
+        fields.only_line = false;
+        return fields;
+    }
 };
 
 /// A request as a value, for code that makes requests in one place and sends them in another.

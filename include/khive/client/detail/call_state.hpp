@@ -30,9 +30,10 @@ struct CallState {
     // What is sent, the same for every attempt.
     std::string head;
     std::string target;
-    bool is_plain = false; ///< both are of method and path alone, and good for the next call that wants the same
+    bool only_line = false; ///< all that was prepared follows from method and path, and is good for the next call of the same
+    bool head_method = false;
     bool idempotent = false; ///< by its method
-    bool plainly_replay_safe = false; ///< where `is_plain`: unless the caller says otherwise
+    bool plainly_replay_safe = false; ///< where `fields.in_head`: unless the caller says otherwise
     net::ConnectionPool::OriginEntry* entry = nullptr;
     std::shared_ptr<net::ConnectionPool::OriginEntry> other_origin; ///< keeps `entry` where it is not that of the base
     Timeouts timeouts;
@@ -51,7 +52,7 @@ struct CallState {
 
     [[nodiscard]] Ledger& ledger() noexcept { return response.writable_ledger(); }
     [[nodiscard]] const Ledger& ledger() const noexcept { return response.ledger(); }
-    [[nodiscard]] net::Outgoing outgoing() const noexcept { return {head, fields.body, fields.method == "HEAD", closes, idempotent}; }
+    [[nodiscard]] net::Outgoing outgoing() const noexcept { return {head, fields.body, head_method, closes, idempotent}; }
     /// The URL without userinfo and query values.
     [[nodiscard]] KHIVE_DECL std::string redacted_url() const;
     /// Ready for another call; memory stays.

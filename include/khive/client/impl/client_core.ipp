@@ -89,11 +89,6 @@ KHIVE_DECL void CallState::clear() noexcept
 {
     core.reset();
     fields.clear();
-    if (!is_plain) {
-        head.clear();
-        target.clear();
-    }
-    entry = nullptr;
     response.clear();
     reuses_memory = false;
     checkout.reset();
@@ -182,10 +177,17 @@ KHIVE_DECL std::optional<Error> ClientCore::set_timeouts(CallState& call) const
 
 KHIVE_DECL bool ClientCore::prepare(CallState& call)
 {
+    const RequestFields& fields = call.fields;
+    if (call.only_line && fields.only_line && fields.in_head) return true; // all is as it was for the call before
+    call.only_line = false;
+    call.entry = nullptr;
     auto mistake = prepare_or_refuse(call);
-    if (!mistake) return true;
-    const std::string url = call.entry != nullptr ? call.redacted_url() : redacted_reference(call.fields.reference);
-    call.error = (*std::move(mistake)).with_request(escape_untrusted(call.fields.method), url);
+    if (!mistake) {
+        call.only_line = fields.only_line && fields.in_head;
+        return true;
+    }
+    const std::string url = call.entry != nullptr ? call.redacted_url() : redacted_reference(fields.reference);
+    call.error = (*std::move(mistake)).with_request(escape_untrusted(fields.method), url);
     tell_failed(call.error);
     return false;
 }
@@ -215,11 +217,7 @@ KHIVE_DECL std::optional<Error> ClientCore::prepare_or_refuse(CallState& call)
 KHIVE_DECL bool ClientCore::is_same_as_before(const CallState& call) const
 {
     const RequestFields& fields = call.fields;
-    const std::string_view method = fields.method;
-    const std::string_view head = call.head;
-    return call.is_plain && fields.headers.empty() && !fields.has_body && fields.query.empty() &&
-           head.find(' ') == method.size() && head.starts_with(method) && // what follows a space would be unchecked
-           std::string_view(call.target).substr(base_path_.size()) == fields.reference;
+    return fields.in_head && fields.headers.empty() && !fields.has_body && fields.query.empty();
 }
 
 /// The way of most requests: a plain path under the base, no headers of its own. Makes the same bytes as the other.
@@ -235,7 +233,8 @@ KHIVE_DECL bool ClientCore::prepare_plain(CallState& call) const
 
 KHIVE_DECL bool ClientCore::build_plain(CallState& call) const
 {
-    const RequestFields& fields = call.fields;
+    RequestFields& fields = call.fields;
+    fields.in_head = false;
     if (!fields.headers.empty() || fields.has_body || http::expects_body(fields.method) || !is_plain_path(fields.reference) ||
         !settings_.base.query().empty() || !is_token(fields.method))
         return false;
@@ -243,16 +242,16 @@ KHIVE_DECL bool ClientCore::build_plain(CallState& call) const
     call.target.clear();
     append_all(call.target, {base_path_, fields.reference, fields.query.empty() ? "" : "?", fields.query});
     append_all(call.head, {fields.method, " ", call.target, " HTTP/1.1\r\n", head_fields_});
-    call.is_plain = fields.query.empty();
+    call.head_method = fields.method == "HEAD";
     call.idempotent = http::is_idempotent(fields.method);
     call.plainly_replay_safe = http::is_replay_safe(fields.method, settings_.origin_headers);
+    fields.in_head = fields.query.empty();
     return true;
 }
 
 KHIVE_DECL std::optional<Error> ClientCore::prepare_any(CallState& call)
 {
     RequestFields& fields = call.fields;
-    call.is_plain = false;
     insert_query(fields.reference, fields.query);
     const auto url = join(settings_.base, fields.reference);
     if (!url) return url.error();
@@ -274,6 +273,7 @@ KHIVE_DECL std::optional<Error> ClientCore::prepare_any(CallState& call)
     if (!head) return head.error();
     call.head = std::move(*head);
     call.closes = http::says_close(headers);
+    call.head_method = fields.method == "HEAD";
     call.idempotent = http::is_idempotent(fields.method);
     call.replay_safe = fields.replay_safe.value_or(http::is_replay_safe(fields.method, headers));
     return std::nullopt;

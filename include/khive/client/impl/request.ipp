@@ -55,14 +55,22 @@ KHIVE_DECL void RequestFields::set_basic_auth(std::string_view user, const Secre
     mistake = Error{ErrorKind::invalid_argument}.with_message(no_colon_in_user);
 }
 
-KHIVE_DECL void RequestFields::set_reference(std::string_view pattern, const std::string* arguments, std::size_t count)
+KHIVE_DECL void RequestFields::set_line(std::string_view new_method, std::string_view pattern, const std::string* arguments,
+                                        std::size_t count)
 {
+    only_line = !mistake;
+    // There are no braces in a head: what is equal to its path has no arguments.
+    in_head = in_head && pattern == reference && new_method == method;
+    if (in_head) return;
+    method.clear();
+    method.append(new_method); // which costs a third of assigning
     if (count == 0 && pattern.find("{}") == std::string_view::npos) {
         reference.clear();
         reference.append(pattern);
         return;
     }
     auto expanded = expand_path(pattern, std::span<const std::string>(arguments, count));
+    only_line = only_line && expanded.has_value();
     if (expanded)
         reference = std::move(*expanded);
     else
@@ -92,10 +100,15 @@ KHIVE_DECL void RequestFields::check_one_body(bool is_form)
         mistake = Error{ErrorKind::invalid_argument}.with_message("a request has one body: a form, or JSON or bytes");
 }
 
+KHIVE_DECL void RequestFields::take(RequestFields other) noexcept
+{
+    other.in_head = in_head && other.reference == reference && other.method == method;
+    *this = std::move(other);
+}
+
 KHIVE_DECL void RequestFields::clear() noexcept
 {
-    method.clear();
-    reference.clear();
+    if (only_line) return;
     query.clear();
     headers.clear();
     body.clear();
