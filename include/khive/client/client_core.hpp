@@ -22,6 +22,18 @@
 
 namespace khive::inline KHIVE_ABI::detail {
 
+/// That a call is over; it becomes what the call's awaitable gives.
+class CallEnd {
+public:
+    CallEnd(CallState& call, bool handed_over) noexcept : call_(call), handed_over_(handed_over) {}
+    /// The answer; its error is thrown. Nothing where the call was not handed over: whoever has it finds there how it ended.
+    [[nodiscard]] KHIVE_DECL explicit operator Response() const;
+
+private:
+    CallState& call_;
+    bool handed_over_;
+};
+
 /// What a client is behind its handles, whatever its policies.
 class ClientCore : public std::enable_shared_from_this<ClientCore> {
 public:
@@ -32,10 +44,9 @@ public:
 
     /// The state for a new call, with memory of finished ones.
     [[nodiscard]] KHIVE_DECL CallPtr new_call();
-    /// Checks everything that the caller handed in and makes the bytes. If something is wrong, `call.error` says what.
-    [[nodiscard]] KHIVE_DECL bool prepare(CallState& call);
-    /// The life of a prepared call: leaves its end in `call.response` or `call.error`.
-    [[nodiscard]] virtual asio::awaitable<void> perform(CallState& call) = 0;
+    /// The life of a call. What it ends with it leaves in `call.response` or `call.error`, or gives itself if it has been handed
+    /// the call: one frame less for who wants just that.
+    [[nodiscard]] virtual asio::awaitable<Response> perform(CallState& call, CallPtr handed_over) = 0;
 
     /// \name For the ends of calls: the observer is told
     /// @{
@@ -79,6 +90,8 @@ protected:
     [[nodiscard]] async::TimeService& time() const noexcept { return time_; }
     [[nodiscard]] TimePoint now() const noexcept { return time_.now(); }
     [[nodiscard]] const Error& closed_error() const noexcept { return closed_error_; }
+    /// Checks everything that the caller handed in and makes the bytes. If something is wrong, `call.error` says what.
+    [[nodiscard]] KHIVE_DECL bool prepare(CallState& call);
     /// The call ends with its error: whose request, whose attempts, told to the observer.
     KHIVE_DECL void failed(CallState& call, TimePoint started);
     KHIVE_DECL void tell_retry(const CallState& call, Duration delay) noexcept;

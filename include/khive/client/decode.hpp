@@ -36,32 +36,34 @@ template <class T>
 /// Templates, `Response` included, because GCC compiles every other coroutine that it sees, used or not.
 /// @{
 template <class T>
-[[nodiscard]] asio::awaitable<Result<T>> try_send_as(CallPtr call, asio::awaitable<void> performing)
+[[nodiscard]] asio::awaitable<Result<T>> try_send_as(CallPtr call, asio::awaitable<Response> performing)
 {
     if (!call) co_return sent_error();
-    if (call->core->prepare(*call)) co_await std::move(performing);
+    co_await std::move(performing);
     co_return take_answer<T>(*call);
 }
 
 template <class T>
-[[nodiscard]] asio::awaitable<T> send_as(CallPtr call, asio::awaitable<void> performing)
+[[nodiscard]] asio::awaitable<T> send_as(CallPtr call, asio::awaitable<Response> performing)
 {
     if (!call) sent_error().raise();
-    if (call->core->prepare(*call)) co_await std::move(performing);
-    if (call->error.kind() != ErrorKind{}) call->error.raise();
-    if constexpr (std::is_same_v<T, Response>) {
-        call->core->tell_answered(*call);
-        co_return std::move(call->response);
-    } else {
-        auto value = take_answer<T>(*call);
-        if (!value) value.error().raise();
-        co_return std::move(*value);
-    }
+    co_await std::move(performing);
+    auto value = take_answer<T>(*call);
+    if (!value) value.error().raise();
+    co_return std::move(*value);
 }
 
-[[nodiscard]] inline asio::awaitable<void> performing(const CallPtr& call)
+/// Throws when awaited.
+template <class T>
+[[nodiscard]] asio::awaitable<T> refuse_to_send()
 {
-    return call ? call->core->perform(*call) : asio::awaitable<void>{};
+    sent_error().raise();
+    co_return T{};
+}
+
+[[nodiscard]] inline asio::awaitable<Response> performing(const CallPtr& call)
+{
+    return call ? call->core->perform(*call, nullptr) : asio::awaitable<Response>{};
 }
 
 template <class T>
@@ -75,19 +77,24 @@ template <class T>
 template <class T>
 [[nodiscard]] asio::awaitable<T> send_as(CallPtr call)
 {
-    auto loop = performing(call);
-    return send_as<T>(std::move(call), std::move(loop));
+    if constexpr (std::is_same_v<T, Response>) {
+        if (!call) return refuse_to_send<T>();
+        CallState& state = *call;
+        return state.core->perform(state, std::move(call));
+    } else {
+        auto loop = performing(call);
+        return send_as<T>(std::move(call), std::move(loop));
+    }
 }
 
 /// Leaves the answer in `response` and takes its memory for it.
 template <class T>
-[[nodiscard]] asio::awaitable<void> send_into(CallPtr call, T* response, asio::awaitable<void> performing)
+[[nodiscard]] asio::awaitable<void> send_into(CallPtr call, T* response, asio::awaitable<Response> performing)
 {
     if (!call) sent_error().raise();
-    call->response = std::exchange(*response, Response{});
-    call->response.clear();
+    call->response.take_memory(*response);
     call->reuses_memory = true;
-    if (call->core->prepare(*call)) co_await std::move(performing);
+    co_await std::move(performing);
     if (call->error.kind() != ErrorKind{}) call->error.raise();
     call->core->tell_answered(*call);
     *response = std::move(call->response);

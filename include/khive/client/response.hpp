@@ -71,7 +71,14 @@ public:
     void clear() noexcept
     {
         status_ = 0;
+        elapsed_ = {};
         ledger_.clear();
+    }
+    /// Empties another and has its memory.
+    void take_memory(Response& other) noexcept
+    {
+        other.clear();
+        *this = std::move(other);
     }
     /// @}
 

@@ -10,7 +10,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
+#include <memory>
 #include <string>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace khive::inline KHIVE_ABI {
@@ -54,6 +57,8 @@ struct Attempt {
     bool maybe_processed = false; ///< the server may have acted on it although there is no answer
 };
 
+static_assert(std::is_trivially_copyable_v<Attempt>);
+
 /// Why a call stopped trying.
 enum class StopReason : std::uint8_t {
     done,           ///< the last attempt succeeded, or there is nothing to repeat
@@ -73,6 +78,14 @@ enum class StopReason : std::uint8_t {
 class Ledger {
 public:
     class Iterator;
+
+    Ledger() noexcept {}
+    Ledger(const Ledger& other);
+    Ledger(Ledger&& other) noexcept;
+    Ledger& operator=(const Ledger& other);
+    Ledger& operator=(Ledger&& other) noexcept;
+    ~Ledger() = default;
+
     [[nodiscard]] Iterator begin() const noexcept;
     [[nodiscard]] Iterator end() const noexcept;
     [[nodiscard]] std::size_t size() const noexcept { return count_; }
@@ -94,7 +107,14 @@ public:
     [[nodiscard]] KHIVE_DECL std::string summary() const;
 
 private:
-    Attempt first_;
+    void copy_first(const Ledger& other) noexcept
+    {
+        if (count_ != 0) std::construct_at(&first_, other.first_);
+    }
+
+    union {
+        Attempt first_; ///< if there is one; most ledgers that are moved are empty
+    };
     std::vector<Attempt> more_;
     std::size_t count_ = 0;
     StopReason stop_ = StopReason::done;
@@ -131,6 +151,31 @@ private:
     const Ledger* ledger_ = nullptr;
     std::size_t index_ = 0;
 };
+
+inline Ledger::Ledger(const Ledger& other) : more_(other.more_), count_(other.count_), stop_(other.stop_)
+{
+    copy_first(other);
+}
+
+inline Ledger::Ledger(Ledger&& other) noexcept
+    : more_(std::move(other.more_)), count_(std::exchange(other.count_, 0)), stop_(other.stop_)
+{
+    copy_first(other);
+}
+
+inline Ledger& Ledger::operator=(const Ledger& other)
+{
+    return *this = Ledger(other);
+}
+
+inline Ledger& Ledger::operator=(Ledger&& other) noexcept
+{
+    more_ = std::move(other.more_);
+    count_ = std::exchange(other.count_, 0);
+    stop_ = other.stop_;
+    copy_first(other);
+    return *this;
+}
 
 inline Ledger::Iterator Ledger::begin() const noexcept
 {

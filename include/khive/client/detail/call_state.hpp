@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <khive/async/sleep.hpp>
 #include <khive/client/request.hpp>
 #include <khive/client/response.hpp>
 #include <khive/client/timeouts.hpp>
@@ -45,6 +46,7 @@ struct CallState {
     // What is happening.
     std::optional<net::Checkout> checkout;
     std::optional<net::Exchange> exchange;
+    std::optional<async::Sleep> backoff;
 
     // What has happened.
     Response response; ///< and the ledger, which is written in its place

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <khive/async/sleep.hpp>
 #include <khive/client/client_core.hpp>
 #include <khive/client/detail/permits.hpp>
 #include <khive/client/detail/roles.hpp>
@@ -49,15 +48,17 @@ public:
         if (const auto bad = timeouts.check_retry(retry_.attempt_timeout(), retry_.total_timeout())) bad->raise();
     }
 
-    asio::awaitable<void> perform(CallState& call) override
+    // The frame of every call is to be small enough for Asio to recycle, which is 1020 bytes, and GCC gives every local of it a
+    // place of its own. So there are few, and no errors among them.
+    asio::awaitable<Response> perform(CallState& call, CallPtr handed_over) override
     {
+        if (!prepare(call)) co_return CallEnd(call, handed_over != nullptr);
         const InFlight in_flight(*this);
-        Run state(*this, call);
-        if (!in_flight.open()) co_return state.refuse(closed_error());
-        if (auto bad_cost = gate_.check_cost(call.fields.cost)) co_return state.refuse(*std::move(bad_cost));
+        Run state(*this, call, handed_over != nullptr);
+        if (!state.may_begin(in_flight.open())) co_return state.end();
         try {
             for (;;) {
-                if (auto refused = state.begin()) co_return state.refuse(*std::move(refused));
+                if (!state.begin()) co_return state.end();
 
                 // Token and slot, both at dispatch.
                 auto permit = gate_.try_take(call.fields.cost, state.now);
@@ -65,11 +66,11 @@ public:
                     if (!permit) {
                         auto waiting = wait_for_permit(&state, &permit);
                         const bool granted = co_await std::move(waiting);
-                        if (!granted) co_return;
+                        if (!granted) co_return state.end();
                     }
                 }
                 std::optional<Ticket> ticket;
-                if (auto refused = state.admit(ticket)) co_return state.refuse(*std::move(refused));
+                if (!state.admit(ticket)) co_return state.end();
 
                 // A connection; then one exchange, or two where the first met one that had died while idle.
                 auto lease = pool().try_checkout(*call.entry, state.now);
@@ -80,17 +81,14 @@ public:
                             if (pool().is_exhausted(*call.entry)) {
                                 auto waiting = wait_for_connection(&state, &permit, &ticket, &lease, fresh);
                                 const Waited waited = co_await std::move(waiting);
-                                if (waited == Waited::refused) co_return;
+                                if (waited == Waited::refused) co_return state.end();
                                 if (waited == Waited::failed) break;
                                 continue;
                             }
                         }
                         auto checkout = async::suspend(state.checkout(fresh));
                         co_await std::move(checkout);
-                        auto opened = call.checkout->result();
-                        state.opened(opened);
-                        if (!opened) break;
-                        lease.emplace(std::move(*opened));
+                        if (!state.opened(lease)) break;
                     }
                     const auto cancellation = co_await asio::this_coro::cancellation_state;
                     if (state.stopped(cancellation)) co_return state.interrupted(); // nothing is sent: the token goes back
@@ -111,18 +109,14 @@ public:
                 if (lease) lease->reset();
 
                 // What it means for everyone.
-                const Outcome outcome = state.classify();
-                if (ticket) state.record(*ticket, outcome);
-                permit.reset();
-                const RetryDecision decision = state.decide(outcome);
+                const RetryDecision decision = state.conclude(ticket, permit);
                 if (!decision.retry) co_return state.finish(decision.reason);
                 state.retry(decision.delay);
                 if constexpr (!std::is_same_v<Retry, NullRetry>) {
                     if (decision.delay > Duration::zero()) {
-                        async::Sleep sleeping(saturating_add(state.now, decision.delay), scope());
-                        auto sleep = async::suspend(sleeping);
+                        auto sleep = async::suspend(state.backoff(decision.delay));
                         co_await std::move(sleep);
-                        if (!sleeping.slept()) co_return state.interrupted();
+                        if (!call.backoff->slept()) co_return state.interrupted();
                     }
                 }
             }
@@ -139,8 +133,7 @@ private:
     using Ticket = typename Breaker::Ticket;
     enum class Waited { connected, lost, failed, refused };
 
-    // What hardly any call needs has coroutines of its own, so that the frame of every call is small enough for Asio to recycle.
-    // They are awaited at once, and work on the locals of the frame that does.
+    // What hardly any call needs has coroutines of its own. They are awaited at once, and work on the locals of the frame that does.
 
     /// False if there is none and the call has ended.
     asio::awaitable<bool> wait_for_permit(Run* state, std::optional<Permit>* permit)
@@ -179,12 +172,11 @@ private:
             permit->emplace(std::move(*charged));
             if (!(**opened).wake(true)) opened->reset(); // nobody has watched it
         }
-        auto refused = state->admit(*ticket);
-        if (!opened) co_return Waited::failed;
-        if (refused) {
-            state->refuse(*std::move(refused));
-            co_return Waited::refused;
+        if (!opened) {
+            (void)state->try_admit(*ticket);
+            co_return Waited::failed;
         }
+        if (!state->admit(*ticket)) co_return Waited::refused;
         if (!*opened) co_return Waited::lost;
         lease->emplace(std::move(*opened));
         co_return Waited::connected;
@@ -207,8 +199,14 @@ private:
 template <class... Policies>
 class PolicyCore<Policies...>::Run {
 public:
-    Run(PolicyCore& core, CallState& call)
-        : time(core.time()), now(core.now()), core_(core), call_(call), started_(now), schedule_(core.retry_.begin())
+    Run(PolicyCore& core, CallState& call, bool handed_over)
+        : time(core.time()),
+          now(core.now()),
+          core_(core),
+          call_(call),
+          started_(now),
+          schedule_(core.retry_.begin()),
+          handed_over_(handed_over)
     {
         Duration limit = call.timeouts.total;
         if (!call.fields.sets_total()) limit = std::min(limit, core.retry_.total_timeout());
@@ -222,8 +220,16 @@ public:
     [[nodiscard]] Attempt& attempt() { return call_.ledger().current(); }
     void read_clock() { now = time.now(); }
 
+    /// Refuses the call where no attempt can be made.
+    [[nodiscard]] bool may_begin(bool open)
+    {
+        auto refused = open ? core_.gate_.check_cost(call_.fields.cost) : core_.closed_error();
+        if (refused) refuse(*std::move(refused));
+        return !refused;
+    }
+
     /// Starts the next attempt, unless the breaker would refuse it now.
-    std::optional<Error> begin()
+    [[nodiscard]] bool begin()
     {
         if (!call_.ledger().empty()) read_clock();
         call_.ledger().begin_attempt(now).backoff = std::exchange(backoff_, Duration{});
@@ -231,7 +237,9 @@ public:
         only_queued_ = false;
         for (Error* const last : {&call_.error, &status_failure_})
             if (last->kind() != ErrorKind{}) *last = Error{};
-        return core_.breaker_.refusal(now);
+        auto refused = core_.breaker_.refusal(now);
+        if (refused) refuse(*std::move(refused));
+        return !refused;
     }
 
     [[nodiscard]] async::WaitRequest wait_request() const
@@ -253,7 +261,7 @@ public:
     }
 
     /// A ticket, or why there is none.
-    [[nodiscard]] std::optional<Error> admit(std::optional<Ticket>& ticket)
+    [[nodiscard]] std::optional<Error> try_admit(std::optional<Ticket>& ticket)
     {
         KHIVE_YIELD_POINT();
         auto admitted = core_.breaker_.try_admit(now);
@@ -261,11 +269,25 @@ public:
         ticket.emplace(std::move(*admitted));
         return std::nullopt;
     }
+    /// A ticket, or the call is refused.
+    [[nodiscard]] bool admit(std::optional<Ticket>& ticket)
+    {
+        auto refused = try_admit(ticket);
+        if (refused) refuse(*std::move(refused));
+        return !refused;
+    }
 
     [[nodiscard]] double cost() const noexcept { return call_.fields.cost; }
     [[nodiscard]] Result<net::Lease> checked_out() { return call_.checkout->result(); }
 
-    /// After waiting for a connection.
+    /// After waiting for a connection: is there one?
+    [[nodiscard]] bool opened(std::optional<net::Lease>& lease)
+    {
+        auto opening = checked_out();
+        opened(opening);
+        if (opening) lease.emplace(std::move(*opening));
+        return opening.has_value();
+    }
     void opened(const Result<net::Lease>& lease)
     {
         const TimePoint before = now;
@@ -342,6 +364,70 @@ public:
         if (reader.head_done()) std::move(call_.error).with_response(reader.status(), reader.take_headers(), {});
     }
 
+    /// What the attempt means for everyone.
+    [[nodiscard]] RetryDecision conclude(std::optional<Ticket>& ticket, std::optional<Permit>& permit)
+    {
+        const Outcome outcome = classify();
+        if (ticket) record(*ticket, outcome);
+        permit.reset();
+        return decide(outcome);
+    }
+
+    void retry(Duration delay)
+    {
+        if (core_.settings().observer) core_.tell_retry(call_, delay);
+        backoff_ = delay;
+    }
+    [[nodiscard]] async::Sleep& backoff(Duration delay)
+    {
+        return call_.backoff.emplace(saturating_add(now, delay), core_.scope());
+    }
+
+    /// The call's end: the answer, or the last real error.
+    CallEnd finish(StopReason reason)
+    {
+        call_.ledger().stop(reason);
+        if (answered() && has_failed() && call_.raise_for_status) call_.error = failure();
+        if (answered()) {
+            call_.response.finish(now - started_); // told to the observer once it is decoded
+        } else {
+            // What was true of an earlier attempt is true of the call.
+            std::move(call_.error).with_maybe_processed(maybe_processed_ || call_.error.maybe_processed());
+            core_.failed(call_, started_);
+        }
+        return end();
+    }
+    [[nodiscard]] CallEnd end() const noexcept { return {call_, handed_over_}; }
+
+    /// Nothing was sent in this attempt.
+    void refuse(Error error)
+    {
+        const bool begun = !call_.ledger().empty();
+        if (!begun) call_.ledger().begin_attempt(now);
+        const bool closed = begun && error.kind() == ErrorKind::closed && core_.scope()->closed();
+        const bool interrupted = error.kind() == ErrorKind::cancelled || closed;
+        Attempt& record = attempt();
+        record.elapsed = now - record.started;
+        record.error = error.kind();
+        record.timer = error.timer();
+        call_.error = std::move(error);
+        finish(interrupted ? StopReason::cancelled : StopReason::refused);
+    }
+
+    /// Cancelled, or the client closed, while nothing was under way.
+    CallEnd interrupted()
+    {
+        call_.error = core_.scope()->closed() ? core_.closed_error() : Error{ErrorKind::cancelled};
+        Attempt& record = attempt();
+        if (record.status == 0 && record.error == ErrorKind{}) {
+            read_clock();
+            record.elapsed = now - record.started;
+            record.error = call_.error.kind();
+        }
+        return finish(StopReason::cancelled);
+    }
+
+private:
     [[nodiscard]] Outcome classify()
     {
         Attempt& record = attempt();
@@ -365,8 +451,8 @@ public:
     }
 
     /// Tells the breaker; a failure as such where the breaker wants to judge it.
-    template <class Ticket>
-    void record(Ticket& ticket, const Outcome& outcome)
+    template <class AnyTicket>
+    void record(AnyTicket& ticket, const Outcome& outcome)
     {
         if constexpr (requires(const Failure& failure) { ticket.record(failure, now); }) {
             if (has_failed() && !only_queued_) return ticket.record(Failure(failure()), now);
@@ -386,52 +472,6 @@ public:
         return schedule_.next(outcome, static_cast<unsigned>(call_.ledger().size()), now, total.at);
     }
 
-    void retry(Duration delay)
-    {
-        if (core_.settings().observer) core_.tell_retry(call_, delay);
-        backoff_ = delay;
-    }
-
-    /// The call's end: the answer, or the last real error.
-    void finish(StopReason reason)
-    {
-        call_.ledger().stop(reason);
-        if (answered() && has_failed() && call_.raise_for_status) call_.error = failure();
-        if (answered()) return call_.response.finish(now - started_); // told to the observer once it is decoded
-        // What was true of an earlier attempt is true of the call.
-        std::move(call_.error).with_maybe_processed(maybe_processed_ || call_.error.maybe_processed());
-        core_.failed(call_, started_);
-    }
-
-    /// Nothing was sent in this attempt.
-    void refuse(Error error)
-    {
-        const bool begun = !call_.ledger().empty();
-        if (!begun) call_.ledger().begin_attempt(now);
-        const bool closed = begun && error.kind() == ErrorKind::closed && core_.scope()->closed();
-        const bool interrupted = error.kind() == ErrorKind::cancelled || closed;
-        Attempt& record = attempt();
-        record.elapsed = now - record.started;
-        record.error = error.kind();
-        record.timer = error.timer();
-        call_.error = std::move(error);
-        finish(interrupted ? StopReason::cancelled : StopReason::refused);
-    }
-
-    /// Cancelled, or the client closed, while nothing was under way.
-    void interrupted()
-    {
-        call_.error = core_.scope()->closed() ? core_.closed_error() : Error{ErrorKind::cancelled};
-        Attempt& record = attempt();
-        if (record.status == 0 && record.error == ErrorKind{}) {
-            read_clock();
-            record.elapsed = now - record.started;
-            record.error = call_.error.kind();
-        }
-        finish(StopReason::cancelled);
-    }
-
-private:
     /// Has the attempt got an answer, whatever it says?
     [[nodiscard]] bool answered() const noexcept { return call_.error.kind() == ErrorKind{}; }
     [[nodiscard]] bool has_failed() const noexcept { return !answered() || call_.response.status() >= 400; }
@@ -455,6 +495,7 @@ private:
     net::Deadline attempt_deadline_; ///< none before the attempt's first sending
     Error status_failure_;
     bool maybe_processed_ = false; ///< in any attempt
+    bool handed_over_;
     bool only_queued_ = false;     ///< the attempt ended in the pool's queue, by a deadline of the caller's
 };
 

@@ -92,6 +92,7 @@ KHIVE_DECL void CallState::clear() noexcept
     response.clear();
     reuses_memory = false;
     checkout.reset();
+    backoff.reset();
     if (error.kind() != ErrorKind{}) error = Error{};
     other_origin.reset();
 }
@@ -101,6 +102,14 @@ KHIVE_DECL void ReturnCallState::operator()(CallState* call) const noexcept
     std::unique_ptr<CallState> owned(call);
     const auto core = std::move(owned->core);
     core->keep(std::move(owned));
+}
+
+KHIVE_DECL CallEnd::operator Response() const
+{
+    if (!handed_over_) return {};
+    if (call_.error.kind() != ErrorKind{}) call_.error.raise();
+    call_.core->tell_answered(call_);
+    return std::move(call_.response);
 }
 
 KHIVE_DECL ClientCore::ClientCore(asio::any_io_executor executor, const ClientOptions& options)

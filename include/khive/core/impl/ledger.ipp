@@ -87,13 +87,10 @@ KHIVE_DECL std::string_view to_string(StopReason reason) noexcept
 
 KHIVE_DECL Attempt& Ledger::begin_attempt(TimePoint now)
 {
-    if (count_ == 0)
-        first_ = Attempt{};
-    else
-        more_.emplace_back();
+    Attempt& attempt = count_ == 0 ? *std::construct_at(&first_) : more_.emplace_back();
     ++count_;
-    current().started = now;
-    return current();
+    attempt.started = now;
+    return attempt;
 }
 
 KHIVE_DECL std::string Ledger::summary() const
