@@ -63,8 +63,8 @@ public:
     }
     void finish(Duration elapsed) noexcept { elapsed_ = elapsed; }
     [[nodiscard]] Ledger& writable_ledger() noexcept { return ledger_; }
-    [[nodiscard]] Headers take_headers() noexcept { return std::move(headers_); }
-    [[nodiscard]] ByteBuffer take_body() noexcept { return std::move(body_); }
+    [[nodiscard]] Headers&& take_headers() noexcept { return std::move(headers_); }
+    [[nodiscard]] ByteBuffer&& take_body() noexcept { return std::move(body_); }
     /// The error with what is known of the answer, and so much of the body.
     [[nodiscard]] KHIVE_DECL Error with_answer(Error error, std::size_t max_body = 4096) const;
     /// Without status and ledger; memory stays.

@@ -56,7 +56,10 @@ public:
 
     Headers() = default;
     /// Takes field lines that a parser has already checked: each `name:value CRLF`, no folding, no empty line.
-    [[nodiscard]] static Headers from_lines(std::string lines) noexcept { return Headers(std::move(lines)); }
+    [[nodiscard]] static Headers from_lines(std::string&& lines) noexcept { return Headers(std::move(lines)); }
+    [[nodiscard]] static Headers from_lines(const std::string& lines) { return Headers(std::string(lines)); }
+    /// Puts such lines in place of what there is. Memory that is too small does not grow, but is replaced.
+    KHIVE_DECL void assign_lines(std::string_view lines);
 
     /// Replaces every field of that name by one.
     KHIVE_DECL Headers& set(std::string_view name, std::string_view value);

@@ -64,7 +64,7 @@ public:
     /// Ready for the answer to a request; `head_request` where its method was HEAD. Keeps all memory.
     KHIVE_DECL void start(bool head_request) noexcept;
     /// Before `start`: memory handed back from an earlier answer.
-    void use_memory(ByteBuffer body, std::string headers) noexcept;
+    void use_memory(ByteBuffer&& body, Headers&& headers) noexcept;
     /// Where the next bytes belong, valid until the next call; never empty while the step is `more`.
     [[nodiscard]] KHIVE_DECL std::span<char> prepare();
     /// The first `count` bytes of the prepared room have been read.
@@ -81,8 +81,8 @@ public:
     /// @{
     [[nodiscard]] int status() const noexcept { return status_; }
     /// Can be taken once the head is complete, the body once all is.
-    [[nodiscard]] Headers take_headers() noexcept { return Headers::from_lines(std::move(header_lines_)); }
-    [[nodiscard]] ByteBuffer take_body() noexcept { return std::move(body_); }
+    [[nodiscard]] Headers&& take_headers() noexcept { return std::move(headers_); }
+    [[nodiscard]] ByteBuffer&& take_body() noexcept { return std::move(body_); }
     /// What came after a chunked body, kept apart from the headers.
     [[nodiscard]] Headers trailers() const { return Headers::from_lines(chunks_.trailers()); }
     [[nodiscard]] KHIVE_DECL Error error() const;
@@ -133,7 +133,7 @@ private:
     detail::ResponseHead known_head_; // what it says
     std::uint64_t left_ = 0;   // of a body of known length
     ByteBuffer body_;
-    std::string header_lines_;
+    Headers headers_;
     ChunkDecoder chunks_;
     std::string_view problem_;
     int status_ = 0;
@@ -146,10 +146,10 @@ private:
     bool left_over_ = false;
 };
 
-inline void ResponseReader::use_memory(ByteBuffer body, std::string headers) noexcept
+inline void ResponseReader::use_memory(ByteBuffer&& body, Headers&& headers) noexcept
 {
     body_ = std::move(body);
-    header_lines_ = std::move(headers);
+    headers_ = std::move(headers);
 }
 
 inline void ResponseReader::release_buffer() noexcept

@@ -85,7 +85,9 @@ void response_read(benchmark::State& state)
     http::ResponseReader reader;
     micro::repeat(state, [&] {
         benchmark::DoNotOptimize(read(reader, micro::small_answer()));
-        reader.use_memory(reader.take_body(), reader.take_headers().take_lines());
+        ByteBuffer body = reader.take_body();
+        Headers headers = reader.take_headers();
+        reader.use_memory(std::move(body), std::move(headers));
     });
 }
 BENCHMARK(response_read);

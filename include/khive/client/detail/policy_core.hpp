@@ -327,7 +327,7 @@ public:
             attempt_deadline_ = {saturating_add(now, limit), Timer::attempt, limit};
         }
         if (call_.reuses_memory)
-            connection.reader().use_memory(call_.response.take_body(), call_.response.take_headers().take_lines());
+            connection.reader().use_memory(call_.response.take_body(), call_.response.take_headers());
         return call_.exchange.emplace(connection, call_.outgoing(), call_.timeouts.exchange(), deadline(), record, now);
     }
 

@@ -63,6 +63,14 @@ KHIVE_DECL Headers& Headers::add(std::string_view name, std::string_view value)
     return *this;
 }
 
+KHIVE_DECL void Headers::assign_lines(std::string_view lines)
+{
+    if (lines_.capacity() < lines.size())
+        lines_ = std::string(lines);
+    else
+        lines_.assign(lines);
+}
+
 KHIVE_DECL Headers& Headers::set(std::string_view name, std::string_view value)
 {
     Headers changed = *this;

@@ -43,7 +43,7 @@ KHIVE_DECL void ResponseReader::start(bool head_request) noexcept
 {
     input_.clear();
     body_.clear();
-    header_lines_.clear();
+    headers_.clear();
     consumed_ = scanned_ = line_ = fields_ = 0;
     head_ = {};
     left_ = 0;
@@ -144,12 +144,13 @@ KHIVE_DECL void ResponseReader::advance()
 KHIVE_DECL void ResponseReader::read_head()
 {
     const auto text = input();
-    const auto window = text.substr(0, limits_.max_header_bytes);
+    const std::string_view window(text.data(), std::min(text.size(), limits_.max_header_bytes));
     const char* const begin = window.data();
-    if (scanned_ == 0 && !known_.empty() && window.starts_with(known_)) {
+    if (scanned_ == 0 && !known_.empty() && window.size() >= known_.size() &&
+        std::memcmp(begin, known_.data(), known_.size()) == 0) {
         head_ = known_head_;
         line_ = known_.size();
-        return use_head(window.substr(known_fields_, line_ - 2 - known_fields_));
+        return use_head({begin + known_fields_, line_ - 2 - known_fields_});
     }
     if (line_ == 0 && !detail::starts_like_http(window)) return fail(ErrorKind::protocol, "this is not an HTTP/1 answer");
     detail::HeadParser parser(head_, limits_.max_header_count);
@@ -197,10 +198,7 @@ KHIVE_DECL void ResponseReader::use_head(std::string_view lines)
         return;
     }
     status_ = head_.status;
-    if (header_lines_.capacity() < lines.size())
-        header_lines_ = std::string(lines); // does not grow what is there, but replaces it
-    else
-        header_lines_.assign(lines);
+    headers_.assign_lines(lines);
     keep_alive_ = !head_.says_close && (head_.version == 11 || head_.says_keep_alive);
     begin_body();
 }
@@ -233,7 +231,7 @@ KHIVE_DECL void ResponseReader::begin_length(std::uint64_t length)
     if (left_ != 0 && consumed_ + length < detail::more_input_bytes) fits_more_ = true;
     const std::uint64_t room = left_ == 0 ? length : detail::one_more(length);
     body_.reserve(static_cast<std::size_t>(std::min<std::uint64_t>(room, detail::max_reserved_bytes)));
-    body_.append(input().substr(0, here));
+    body_.append({input().data(), here});
     consumed_ += here;
     if (left_ == 0) finish();
 }
