@@ -16,6 +16,8 @@ namespace khive::inline KHIVE_ABI::detail {
 /// Rate token and executor slot of one attempt.
 template <class Token, class Slot>
 struct Permits {
+    Permits(Slot&& a_slot, Token&& a_token) noexcept : slot(std::move(a_slot)), token(std::move(a_token)) {}
+
     Slot slot;
     Token token;
     void spend() noexcept { token.spend(); }
@@ -44,7 +46,7 @@ public:
         if (!slot) return std::nullopt;
         auto token = limiter_.try_take(cost, now);
         if (!token) return std::nullopt;
-        return Permit{std::move(*slot), std::move(*token)};
+        return std::optional<Permit>(std::in_place, std::move(*slot), std::move(*token));
     }
 
     [[nodiscard]] asio::awaitable<Result<Permit>> take(async::WaitRequest request, async::TimeService* time,

@@ -231,12 +231,8 @@ public:
     /// Starts the next attempt, unless the breaker would refuse it now.
     [[nodiscard]] bool begin()
     {
-        if (!call_.ledger().empty()) read_clock();
-        call_.ledger().begin_attempt(now).backoff = std::exchange(backoff_, Duration{});
-        attempt_deadline_ = {};
-        only_queued_ = false;
-        for (Error* const last : {&call_.error, &status_failure_})
-            if (last->kind() != ErrorKind{}) *last = Error{};
+        if (!call_.ledger().empty()) forget_last();
+        call_.ledger().begin_attempt(now).backoff = backoff_;
         auto refused = core_.breaker_.refusal(now);
         if (refused) refuse(*std::move(refused));
         return !refused;
@@ -367,6 +363,13 @@ public:
     /// What the attempt means for everyone.
     [[nodiscard]] RetryDecision conclude(std::optional<Ticket>& ticket, std::optional<Permit>& permit)
     {
+        attempt().elapsed = now - attempt().started;
+        if (!has_failed()) {
+            attempt().verdict = Verdict::success;
+            if (ticket) ticket->record(Outcome{}, now);
+            permit.reset();
+            return {};
+        }
         const Outcome outcome = classify();
         if (ticket) record(*ticket, outcome);
         permit.reset();
@@ -428,15 +431,24 @@ public:
     }
 
 private:
+    /// Before the next attempt.
+    void forget_last()
+    {
+        read_clock();
+        attempt_deadline_ = {};
+        only_queued_ = false;
+        call_.error = Error{};
+        status_failure_ = Error{};
+    }
+
+    /// Of an attempt that has failed.
     [[nodiscard]] Outcome classify()
     {
         Attempt& record = attempt();
-        record.elapsed = now - record.started;
         Outcome outcome;
         if (answered()) {
-            outcome = http::classify_status(call_.response.status(), call_.response.headers(), call_.replay_safe,
-                                            call_.response.status() < 400 ? WallTime{} : wall_now());
-            if (call_.response.status() >= 400) record.error = ErrorKind::status;
+            outcome = http::classify_status(call_.response.status(), call_.response.headers(), call_.replay_safe, wall_now());
+            record.error = ErrorKind::status;
         } else {
             outcome = call_.error.outcome();
             record.error = call_.error.kind();
@@ -455,7 +467,7 @@ private:
     void record(AnyTicket& ticket, const Outcome& outcome)
     {
         if constexpr (requires(const Failure& failure) { ticket.record(failure, now); }) {
-            if (has_failed() && !only_queued_) return ticket.record(Failure(failure()), now);
+            if (!only_queued_) return ticket.record(Failure(failure()), now);
         }
         ticket.record(outcome, now);
     }
@@ -463,10 +475,10 @@ private:
     [[nodiscard]] RetryDecision decide(Outcome outcome)
     {
         if constexpr (requires(const Failure& failure) { core_.retry_.judge(failure); }) {
-            if (has_failed()) outcome = core_.retry_.judge(Failure(failure()));
+            outcome = core_.retry_.judge(Failure(failure()));
             if (call_.replay_safe) outcome.replay = ReplaySafety::safe;
         }
-        if (outcome.verdict == Verdict::success && !outcome.retryable) return {false, stop_without_retry(), {}};
+        if (outcome.verdict == Verdict::success && !outcome.retryable) return {false, StopReason::not_retryable, {}};
         const ErrorKind kind = call_.error.kind();
         if (kind == ErrorKind::cancelled || kind == ErrorKind::closed) return {false, StopReason::cancelled, {}};
         return schedule_.next(outcome, static_cast<unsigned>(call_.ledger().size()), now, total.at);
@@ -481,10 +493,6 @@ private:
         if (!answered()) return call_.error;
         if (status_failure_.kind() == ErrorKind{}) status_failure_ = core_.status_error(call_);
         return status_failure_;
-    }
-    [[nodiscard]] StopReason stop_without_retry() const noexcept
-    {
-        return answered() && call_.response.status() < 400 ? StopReason::done : StopReason::not_retryable;
     }
 
     PolicyCore& core_;

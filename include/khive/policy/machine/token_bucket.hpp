@@ -99,6 +99,7 @@ private:
     Fixed empty_{}; ///< when it was empty, had it only been filled since
     TimePoint latest_ = TimePoint::min();
     Fixed window_;       ///< how long the whole bucket takes to fill
+    Fixed token_;        ///< how long one token takes
     Fixed given_back_{}; ///< all of it, as filling time
     double ticks_per_token_ = 0;
     double burst_ = 0;
@@ -132,7 +133,7 @@ inline void TokenBucket::settle(TimePoint now) noexcept
 inline bool TokenBucket::try_take(double cost, TimePoint now) noexcept
 {
     settle(now);
-    const Fixed needed = filling_time(cost);
+    const Fixed needed = cost == 1 ? token_ : filling_time(cost);
     const Fixed ready = empty_ + (needed < window_ ? needed : window_);
     if (ready > Fixed{latest_.time_since_epoch().count(), 0}) return false;
     empty_ = empty_ + needed;

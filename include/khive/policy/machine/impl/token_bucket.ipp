@@ -30,6 +30,7 @@ KHIVE_DECL void TokenBucket::set(double rate, double burst, std::string_view own
     burst_ = burst;
     ticks_per_token_ = period_ticks_ / rate;
     window_ = filling_time(burst);
+    token_ = filling_time(1);
 }
 
 KHIVE_DECL void TokenBucket::change(double rate, double burst, TimePoint now, std::string_view owner)
