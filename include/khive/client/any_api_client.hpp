@@ -62,7 +62,7 @@ public:
     template <detail::UrlValue... Args>
     [[nodiscard]] RequestBuilder request(std::string_view method, std::string_view path, const Args&... args) const
     {
-        auto call = core()->new_call();
+        auto call = detail::ClientCore::new_call(core());
         detail::set_line(call->fields, method, path, args...);
         return RequestBuilder(std::move(call));
     }
@@ -112,7 +112,7 @@ private:
     [[nodiscard]] const std::shared_ptr<detail::ClientCore>& core() const noexcept { return owner_->core; }
     [[nodiscard]] detail::CallPtr state_of(Request request) const
     {
-        auto call = core()->new_call();
+        auto call = detail::ClientCore::new_call(core());
         call->fields.take(std::move(request).take_fields());
         return call;
     }

@@ -35,7 +35,7 @@ private:
 };
 
 /// What a client is behind its handles, whatever its policies.
-class ClientCore : public std::enable_shared_from_this<ClientCore> {
+class ClientCore {
 public:
     KHIVE_DECL ClientCore(asio::any_io_executor executor, const ClientOptions& options);
     KHIVE_DECL virtual ~ClientCore();
@@ -43,7 +43,7 @@ public:
     ClientCore& operator=(const ClientCore&) = delete;
 
     /// The state for a new call, with memory of finished ones.
-    [[nodiscard]] KHIVE_DECL CallPtr new_call();
+    [[nodiscard]] KHIVE_DECL static CallPtr new_call(const std::shared_ptr<ClientCore>& core);
     /// The life of a call. What it ends with it leaves in `call.response` or `call.error`, or gives itself if it has been handed
     /// the call: one frame less for who wants just that.
     [[nodiscard]] virtual asio::awaitable<Response> perform(CallState& call, CallPtr handed_over) = 0;

@@ -137,19 +137,19 @@ KHIVE_DECL ClientCore::~ClientCore()
     delete last_spare_.load(std::memory_order_acquire);
 }
 
-KHIVE_DECL CallPtr ClientCore::new_call()
+KHIVE_DECL CallPtr ClientCore::new_call(const std::shared_ptr<ClientCore>& core)
 {
-    std::unique_ptr<CallState> call(last_spare_.exchange(nullptr, std::memory_order_acq_rel));
+    std::unique_ptr<CallState> call(core->last_spare_.exchange(nullptr, std::memory_order_acq_rel));
     KHIVE_YIELD_POINT();
     if (!call) {
-        const std::lock_guard lock(spare_mutex_);
-        if (!spare_.empty()) {
-            call = std::move(spare_.back());
-            spare_.pop_back();
+        const std::lock_guard lock(core->spare_mutex_);
+        if (!core->spare_.empty()) {
+            call = std::move(core->spare_.back());
+            core->spare_.pop_back();
         }
     }
     if (!call) call = std::make_unique<CallState>();
-    call->core = shared_from_this();
+    call->core = core;
     return CallPtr(call.release());
 }
 
