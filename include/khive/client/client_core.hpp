@@ -91,7 +91,7 @@ protected:
     [[nodiscard]] TimePoint now() const noexcept { return time_.now(); }
     [[nodiscard]] const Error& closed_error() const noexcept { return closed_error_; }
     /// Checks everything that the caller handed in and makes the bytes. If something is wrong, `call.error` says what.
-    [[nodiscard]] KHIVE_DECL bool prepare(CallState& call);
+    [[nodiscard]] bool prepare(CallState& call) { return call.is_prepared() || prepare_anew(call); }
     /// The call ends with its error: whose request, whose attempts, told to the observer.
     KHIVE_DECL void failed(CallState& call, TimePoint started);
     KHIVE_DECL void tell_retry(const CallState& call, Duration delay) noexcept;
@@ -106,6 +106,7 @@ private:
     KHIVE_DECL void leave() noexcept;
     friend struct ReturnCallState;
     KHIVE_DECL void keep(std::unique_ptr<CallState> call) noexcept;
+    [[nodiscard]] KHIVE_DECL bool prepare_anew(CallState& call);
     [[nodiscard]] KHIVE_DECL std::optional<Error> prepare_or_refuse(CallState& call);
     [[nodiscard]] KHIVE_DECL std::optional<Error> set_timeouts(CallState& call) const;
     [[nodiscard]] KHIVE_DECL std::string redacted_reference(std::string_view reference) const;

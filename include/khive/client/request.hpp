@@ -62,6 +62,8 @@ struct RequestFields {
     KHIVE_DECL void add_form_field(std::string_view name, std::string_view value);
     /// A form and another body do not go together, whichever comes first.
     KHIVE_DECL void check_one_body(bool is_form);
+    KHIVE_DECL void replace_line(std::string_view new_method, std::string_view pattern, const std::string* arguments,
+                                 std::size_t count);
     /// Those of a request that was made elsewhere.
     KHIVE_DECL void take(RequestFields other) noexcept;
     /// Ready for another request; memory stays, and so does the line, for the next to be compared with.

@@ -54,6 +54,8 @@ struct CallState {
 
     [[nodiscard]] Ledger& ledger() noexcept { return response.writable_ledger(); }
     [[nodiscard]] const Ledger& ledger() const noexcept { return response.ledger(); }
+    /// Is all as it was for the call before?
+    [[nodiscard]] bool is_prepared() const noexcept { return only_line && fields.only_line && fields.in_head; }
     [[nodiscard]] net::Outgoing outgoing() const noexcept { return {head, fields.body, head_method, closes, idempotent}; }
     /// The URL without userinfo and query values.
     [[nodiscard]] KHIVE_DECL std::string redacted_url() const;

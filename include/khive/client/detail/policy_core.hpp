@@ -173,7 +173,7 @@ private:
             if (!(**opened).wake(true)) opened->reset(); // nobody has watched it
         }
         if (!opened) {
-            (void)state->try_admit(*ticket);
+            state->try_admit(*ticket);
             co_return Waited::failed;
         }
         if (!state->admit(*ticket)) co_return Waited::refused;
@@ -256,21 +256,23 @@ public:
                                       core_.pool().checkout(*call_.entry, deadline(), call_.timeouts.checkout(), fresh));
     }
 
-    /// A ticket, or why there is none.
-    [[nodiscard]] std::optional<Error> try_admit(std::optional<Ticket>& ticket)
+    /// A ticket if there is one, for an attempt that has failed by now.
+    void try_admit(std::optional<Ticket>& ticket)
     {
         KHIVE_YIELD_POINT();
         auto admitted = core_.breaker_.try_admit(now);
-        if (!admitted) return admitted.error();
-        ticket.emplace(std::move(*admitted));
-        return std::nullopt;
+        if (admitted) ticket.emplace(std::move(*admitted));
     }
     /// A ticket, or the call is refused.
     [[nodiscard]] bool admit(std::optional<Ticket>& ticket)
     {
-        auto refused = try_admit(ticket);
-        if (refused) refuse(*std::move(refused));
-        return !refused;
+        KHIVE_YIELD_POINT();
+        auto admitted = core_.breaker_.try_admit(now);
+        if (admitted)
+            ticket.emplace(std::move(*admitted));
+        else
+            refuse(admitted.error());
+        return ticket.has_value();
     }
 
     [[nodiscard]] double cost() const noexcept { return call_.fields.cost; }

@@ -184,10 +184,9 @@ KHIVE_DECL std::optional<Error> ClientCore::set_timeouts(CallState& call) const
     return timeouts.check_limits();
 }
 
-KHIVE_DECL bool ClientCore::prepare(CallState& call)
+KHIVE_DECL bool ClientCore::prepare_anew(CallState& call)
 {
     const RequestFields& fields = call.fields;
-    if (call.only_line && fields.only_line && fields.in_head) return true; // all is as it was for the call before
     call.only_line = false;
     call.entry = nullptr;
     auto mistake = prepare_or_refuse(call);

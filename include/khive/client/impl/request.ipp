@@ -60,8 +60,13 @@ KHIVE_DECL void RequestFields::set_line(std::string_view new_method, std::string
 {
     only_line = !mistake;
     // There are no braces in a head: what is equal to its path has no arguments.
-    in_head = in_head && pattern == reference && new_method == method;
-    if (in_head) return;
+    if (!in_head || pattern != reference || new_method != method) replace_line(new_method, pattern, arguments, count);
+}
+
+KHIVE_DECL void RequestFields::replace_line(std::string_view new_method, std::string_view pattern, const std::string* arguments,
+                                            std::size_t count)
+{
+    in_head = false;
     method.clear();
     method.append(new_method); // which costs a third of assigning
     if (count == 0 && pattern.find("{}") == std::string_view::npos) {

@@ -53,6 +53,15 @@ public:
         return error;
     }
 
+    /// A ticket at once where the breaker is closed, which changes nothing that anybody is told of.
+    [[nodiscard]] std::optional<Machine::Ticket> pass(TimePoint now) noexcept
+    {
+        const std::lock_guard lock(mutex_);
+        const auto ticket = machine_.pass(now);
+        if (ticket) ++tickets_;
+        return ticket;
+    }
+
     /// What becomes of an attempt. A ticket is counted; else `refusal` is made.
     [[nodiscard]] Machine::Admission admit(TimePoint now, Error& refusal)
     {
@@ -69,17 +78,20 @@ public:
     /// Takes the ticket back.
     void record(const Machine::Ticket& ticket, Verdict verdict, TimePoint now) noexcept
     {
-        std::unique_lock lock(mutex_);
-        machine_.record(ticket, verdict, now, random_);
-        if (note_change()) {
-            lock.unlock();
-            KHIVE_YIELD_POINT();
-            deliver();
-            lock.lock();
+        bool changed = false;
+        bool last = false;
+        {
+            const std::lock_guard lock(mutex_);
+            machine_.record(ticket, verdict, now, random_);
+            changed = note_change();
+            if (!changed) last = let_go();
         }
-        const bool last = --tickets_ == 0 && !has_handles_;
-        lock.unlock();
         KHIVE_YIELD_POINT();
+        if (changed) {
+            deliver();
+            const std::lock_guard lock(mutex_);
+            last = let_go();
+        }
         if (last) delete this;
     }
 
@@ -131,6 +143,9 @@ private:
         KHIVE_YIELD_POINT();
         if (unused) delete this;
     }
+
+    /// One ticket less; is nobody left?
+    [[nodiscard]] bool let_go() noexcept { return --tickets_ == 0 && !has_handles_; }
 
     template <class Act>
     void swallow(Act act) noexcept
@@ -274,6 +289,8 @@ KHIVE_DECL std::optional<Error> CircuitBreaker::refusal(TimePoint now) const
 
 KHIVE_DECL auto CircuitBreaker::try_admit(TimePoint now) const -> Result<Ticket>
 {
+    if (const auto ticket = core_->pass(now)) return Ticket(*core_, *ticket, now);
+    KHIVE_YIELD_POINT();
     Error refusal;
     const auto admission = core_->admit(now, refusal);
     if (admission.ticket) return Ticket(*core_, *admission.ticket, now);

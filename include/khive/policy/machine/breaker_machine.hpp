@@ -130,6 +130,8 @@ public:
 
     /// How long until it may admit again, at the latest; nothing if it would now; `unlimited` while isolated.
     [[nodiscard]] KHIVE_DECL std::optional<Duration> refusal(TimePoint now) noexcept;
+    /// A ticket where it is closed, which stays as it is; nothing where it is not.
+    [[nodiscard]] std::optional<Ticket> pass(TimePoint now) noexcept;
     /// A ticket unless `refusal(now)`.
     [[nodiscard]] KHIVE_DECL Admission try_admit(TimePoint now) noexcept;
     /// How the attempt ended. `Verdict::neutral` and `throttled` only give the probe's slot back.
@@ -178,6 +180,14 @@ private:
     unsigned probes_succeeded_ = 0;
     unsigned probes_failed_ = 0;
 };
+
+inline auto BreakerMachine::pass(TimePoint now) noexcept -> std::optional<Ticket>
+{
+    if (stats_.state != BreakerState::closed) return std::nullopt;
+    if (now > latest_) latest_ = now;
+    ++stats_.admitted;
+    return Ticket{epoch_, 0};
+}
 
 inline bool BreakerMachine::free_at(const Probe& probe, TimePoint now) const noexcept
 {

@@ -27,7 +27,11 @@ struct FixedTime {
     std::int64_t ticks = 0;
     std::uint32_t fraction = 0;
 
-    friend constexpr auto operator<=>(const FixedTime&, const FixedTime&) = default;
+    friend constexpr bool operator==(const FixedTime&, const FixedTime&) = default;
+    friend constexpr bool operator<(const FixedTime& a, const FixedTime& b) noexcept
+    {
+        return a.ticks != b.ticks ? a.ticks < b.ticks : a.fraction < b.fraction;
+    }
     friend constexpr FixedTime operator+(FixedTime a, FixedTime b) noexcept
     {
         const std::uint64_t sum = std::uint64_t{a.fraction} + b.fraction;
@@ -135,7 +139,7 @@ inline bool TokenBucket::try_take(double cost, TimePoint now) noexcept
     settle(now);
     const Fixed needed = cost == 1 ? token_ : filling_time(cost);
     const Fixed ready = empty_ + (needed < window_ ? needed : window_);
-    if (ready > Fixed{latest_.time_since_epoch().count(), 0}) return false;
+    if (Fixed{latest_.time_since_epoch().count(), 0} < ready) return false;
     empty_ = empty_ + needed;
     return true;
 }

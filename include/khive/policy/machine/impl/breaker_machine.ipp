@@ -158,9 +158,9 @@ KHIVE_DECL std::optional<Duration> BreakerMachine::refusal(TimePoint now) noexce
 
 KHIVE_DECL auto BreakerMachine::try_admit(TimePoint now) noexcept -> Admission
 {
+    if (const auto ticket = pass(now)) return {ticket};
     if (const auto wait = refusal(now)) return {std::nullopt, *wait};
     ++stats_.admitted;
-    if (stats_.state == BreakerState::closed) return {Ticket{epoch_, 0}};
     Probe& probe = *free_probe(latest_);
     probe = {++last_probe_, latest_};
     return {Ticket{epoch_, probe.id}};
