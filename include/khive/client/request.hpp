@@ -28,7 +28,7 @@ concept UrlValue = std::convertible_to<const T&, std::string_view> || std::integ
 struct RequestFields {
     std::string method;
     std::string reference; ///< path or absolute URL, encoded
-    bool in_head = false;   ///< the client has made a head of the two, which is still there
+    bool in_head = false;  ///< the client has made a head of the two, which is still there
     bool only_line = false; ///< nothing but the two has been said
     std::string query;
     Headers headers;

@@ -83,6 +83,47 @@ TEST_CASE("Request: one with a header or a body leaves nothing to the next, nor 
     CHECK(api.received(3).body == "text");
 }
 
+TEST_CASE("Request: what was said of one does not hold for the next of the same line", "[client][CL-4]")
+{
+    VirtualTime time;
+    auto api =
+        scripted_client(time, {status(404), status(404), status(404), ok(), status(404)}, ClientOptions("http://api.test"));
+    const auto fails = [&](auto&& request) { return !time.run(request.try_send()).has_value(); };
+
+    CHECK(fails(api.get("/a")));
+    CHECK_FALSE(fails(api.get("/a").raise_for_status(false)));
+    CHECK(fails(api.get("/a")));
+    (void)api.get("/b");
+    (void)api.get("/a").raise_for_status(false);
+    CHECK_FALSE(fails(api.get("/b")));
+    CHECK(fails(api.get("/a", 1)));
+    CHECK(fails(api.get("/{}", std::numeric_limits<double>::quiet_NaN())));
+    CHECK(fails(api.get("/{}", "b")));
+
+    CHECK(api.received(3).target == "/b");
+    CHECK(api.received(4).target == "/b");
+    CHECK(api.server().requests().size() == 5);
+}
+
+TEST_CASE("Request: one that was made elsewhere is as good as one of the client", "[client][CL-4]")
+{
+    VirtualTime time;
+    auto api = scripted_client(time);
+
+    for (const std::string method : {"GET", "HEAD"})
+        for (const std::string path : {"/a", "/a", "/b"}) {
+            (void)time.run(api.request(method, path).send());
+            (void)time.run(api.call(Request(method, path)));
+            (void)time.run(api.call(Request(method, path).header("X-A", "1")));
+        }
+
+    for (std::size_t i = 0; i < 18; ++i) {
+        CHECK(api.received(i).method == (i < 9 ? "GET" : "HEAD"));
+        CHECK(api.received(i).target == (i % 9 < 6 ? "/a" : "/b"));
+        CHECK(api.received(i).headers.contains("X-A") == (i % 3 == 2));
+    }
+}
+
 TEST_CASE("Request: is GET / where nothing is said", "[client]")
 {
     VirtualTime time;

@@ -31,7 +31,7 @@ struct CallState {
     // What is sent, the same for every attempt.
     std::string head;
     std::string target;
-    bool only_line = false; ///< all that was prepared follows from method and path, and is good for the next call of the same
+    bool only_line = false; ///< all that was prepared is of method and path alone, and good for the next call of the same
     bool head_method = false;
     bool idempotent = false; ///< by its method
     bool plainly_replay_safe = false; ///< where `fields.in_head`: unless the caller says otherwise

@@ -324,8 +324,7 @@ public:
             if (!call_.fields.sets_attempt()) limit = std::min(limit, core_.retry_.attempt_timeout());
             attempt_deadline_ = {saturating_add(now, limit), Timer::attempt, limit};
         }
-        if (call_.reuses_memory)
-            connection.reader().use_memory(call_.response.take_body(), call_.response.take_headers());
+        if (call_.reuses_memory) connection.reader().use_memory(call_.response.take_body(), call_.response.take_headers());
         return call_.exchange.emplace(connection, call_.outgoing(), call_.timeouts.exchange(), deadline(), record, now);
     }
 
@@ -449,7 +448,8 @@ private:
         Attempt& record = attempt();
         Outcome outcome;
         if (answered()) {
-            outcome = http::classify_status(call_.response.status(), call_.response.headers(), call_.replay_safe, wall_now());
+            outcome =
+                http::classify_status(call_.response.status(), call_.response.headers(), call_.replay_safe, wall_now());
             record.error = ErrorKind::status;
         } else {
             outcome = call_.error.outcome();

@@ -59,12 +59,13 @@ KHIVE_DECL void RequestFields::set_line(std::string_view new_method, std::string
                                         std::size_t count)
 {
     only_line = !mistake;
-    // There are no braces in a head: what is equal to its path has no arguments.
-    if (!in_head || pattern != reference || new_method != method) replace_line(new_method, pattern, arguments, count);
+    // There are no braces in a head: what is equal to its path has none either.
+    if (!in_head || count != 0 || pattern != reference || new_method != method)
+        replace_line(new_method, pattern, arguments, count);
 }
 
-KHIVE_DECL void RequestFields::replace_line(std::string_view new_method, std::string_view pattern, const std::string* arguments,
-                                            std::size_t count)
+KHIVE_DECL void RequestFields::replace_line(std::string_view new_method, std::string_view pattern,
+                                            const std::string* arguments, std::size_t count)
 {
     in_head = false;
     method.clear();
