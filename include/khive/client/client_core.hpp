@@ -50,7 +50,10 @@ public:
 
     /// \name For the ends of calls: the observer is told
     /// @{
-    KHIVE_DECL void tell_answered(const CallState& call) const noexcept;
+    void tell_answered(const CallState& call) const noexcept
+    {
+        if (settings_.observer) tell_observer(call);
+    }
     KHIVE_DECL void tell_failed(const Error& error) const noexcept;
     /// @}
 
@@ -106,6 +109,7 @@ private:
     KHIVE_DECL void leave() noexcept;
     friend struct ReturnCallState;
     KHIVE_DECL void keep(std::unique_ptr<CallState> call) noexcept;
+    KHIVE_DECL void tell_observer(const CallState& call) const noexcept;
     [[nodiscard]] KHIVE_DECL bool prepare_anew(CallState& call);
     [[nodiscard]] KHIVE_DECL std::optional<Error> prepare_or_refuse(CallState& call);
     [[nodiscard]] KHIVE_DECL std::optional<Error> set_timeouts(CallState& call) const;

@@ -67,7 +67,7 @@ template <class T>
 }
 
 template <class T>
-[[nodiscard]] asio::awaitable<Result<T>> try_send_as(CallPtr call)
+[[nodiscard]] asio::awaitable<Result<T>> try_send_as(CallPtr&& call)
 {
     // The frames in this order: so each finds the memory of its like in Asio's cache, which has two places.
     auto loop = performing(call);
@@ -75,7 +75,7 @@ template <class T>
 }
 
 template <class T>
-[[nodiscard]] asio::awaitable<T> send_as(CallPtr call)
+[[nodiscard]] asio::awaitable<T> send_as(CallPtr&& call)
 {
     if constexpr (std::is_same_v<T, Response>) {
         if (!call) return refuse_to_send<T>();
@@ -101,7 +101,7 @@ template <class T>
 }
 
 template <class T>
-[[nodiscard]] asio::awaitable<void> send_into(CallPtr call, T& response)
+[[nodiscard]] asio::awaitable<void> send_into(CallPtr&& call, T& response)
 {
     auto loop = performing(call);
     return send_into<T>(std::move(call), &response, std::move(loop));

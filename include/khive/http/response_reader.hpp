@@ -109,6 +109,7 @@ private:
     [[nodiscard]] std::string_view input() const noexcept { return {input_.data() + consumed_, input_.size() - consumed_}; }
     KHIVE_DECL void advance();
     KHIVE_DECL void read_head();
+    KHIVE_DECL void parse_head(std::string_view text);
     KHIVE_DECL void remember_head(std::string_view text);
     KHIVE_DECL void use_head(std::string_view lines);
     KHIVE_DECL void begin_body();

@@ -342,7 +342,7 @@ KHIVE_DECL void ClientCore::failed(CallState& call, TimePoint started)
     });
 }
 
-KHIVE_DECL void ClientCore::tell_answered(const CallState& call) const noexcept
+KHIVE_DECL void ClientCore::tell_observer(const CallState& call) const noexcept
 {
     tell(settings_.observer, [&](CallObserver& observer) {
         const std::string url = call.redacted_url();

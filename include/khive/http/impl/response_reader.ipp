@@ -144,14 +144,18 @@ KHIVE_DECL void ResponseReader::advance()
 KHIVE_DECL void ResponseReader::read_head()
 {
     const auto text = input();
-    const std::string_view window(text.data(), std::min(text.size(), limits_.max_header_bytes));
+    if (scanned_ != 0 || known_.empty() || text.size() < known_.size() ||
+        std::memcmp(text.data(), known_.data(), known_.size()) != 0)
+        return parse_head(text);
+    head_ = known_head_;
+    line_ = known_.size();
+    use_head({text.data() + known_fields_, line_ - 2 - known_fields_});
+}
+
+KHIVE_DECL void ResponseReader::parse_head(std::string_view text)
+{
+    const auto window = text.substr(0, limits_.max_header_bytes);
     const char* const begin = window.data();
-    if (scanned_ == 0 && !known_.empty() && window.size() >= known_.size() &&
-        std::memcmp(begin, known_.data(), known_.size()) == 0) {
-        head_ = known_head_;
-        line_ = known_.size();
-        return use_head({begin + known_fields_, line_ - 2 - known_fields_});
-    }
     if (line_ == 0 && !detail::starts_like_http(window)) return fail(ErrorKind::protocol, "this is not an HTTP/1 answer");
     detail::HeadParser parser(head_, limits_.max_header_count);
     while (const void* found = std::memchr(begin + scanned_, '\n', window.size() - scanned_)) {

@@ -138,9 +138,10 @@ inline bool TokenBucket::try_take(double cost, TimePoint now) noexcept
 {
     settle(now);
     const Fixed needed = cost == 1 ? token_ : filling_time(cost);
-    const Fixed ready = empty_ + (needed < window_ ? needed : window_);
+    const Fixed after = empty_ + needed;
+    const Fixed ready = window_ < needed ? empty_ + window_ : after;
     if (Fixed{latest_.time_since_epoch().count(), 0} < ready) return false;
-    empty_ = empty_ + needed;
+    empty_ = after;
     return true;
 }
 
