@@ -58,22 +58,12 @@ public:
     {
         const std::lock_guard lock(mutex_);
         const auto ticket = machine_.pass(now);
-        if (ticket) ++tickets_;
+        if (ticket) count_ticket();
         return ticket;
     }
 
-    /// What becomes of an attempt. A ticket is counted; else `refusal` is made.
-    [[nodiscard]] Machine::Admission admit(TimePoint now, Error& refusal)
-    {
-        return locked([&](Machine& machine) {
-            const auto admission = machine.try_admit(now);
-            if (admission.ticket)
-                ++tickets_;
-            else
-                refusal = refused(admission.wait);
-            return admission;
-        });
-    }
+    /// A ticket was given; called under the lock.
+    void count_ticket() noexcept { ++tickets_; }
 
     /// Takes the ticket back.
     void record(const Machine::Ticket& ticket, Verdict verdict, TimePoint now) noexcept
@@ -289,12 +279,15 @@ KHIVE_DECL std::optional<Error> CircuitBreaker::refusal(TimePoint now) const
 
 KHIVE_DECL auto CircuitBreaker::try_admit(TimePoint now) const -> Result<Ticket>
 {
-    if (const auto ticket = core_->pass(now)) return Ticket(*core_, *ticket, now);
+    if (core_->passing())
+        if (const auto ticket = core_->pass(now)) return Ticket(*core_, *ticket, now);
     KHIVE_YIELD_POINT();
-    Error refusal;
-    const auto admission = core_->admit(now, refusal);
-    if (admission.ticket) return Ticket(*core_, *admission.ticket, now);
-    return refusal;
+    return core_->locked([&](auto& machine) -> Result<Ticket> {
+        const auto admission = machine.try_admit(now);
+        if (!admission.ticket) return core_->refused(admission.wait);
+        core_->count_ticket();
+        return Ticket(*core_, *admission.ticket, now);
+    });
 }
 
 KHIVE_DECL auto CircuitBreaker::Ticket::operator=(Ticket&& other) noexcept -> Ticket&
