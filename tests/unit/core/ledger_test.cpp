@@ -8,6 +8,8 @@
 #include <initializer_list>
 #include <iterator>
 #include <set>
+#include <string>
+#include <utility>
 #include <vector>
 
 namespace khive_tests::ledger_test {
@@ -40,6 +42,28 @@ TEST_CASE("Ledger: a cleared one begins anew", "[core][ledger]")
     CHECK(ledger.empty());
     CHECK(ledger.stop_reason() == StopReason::done);
     CHECK(ledger.begin_attempt(TimePoint{}).status == 0);
+}
+
+TEST_CASE("Ledger: copies and moves have all of it, and what was moved from is empty", "[core][ledger]")
+{
+    const int attempts = GENERATE(0, 1, 3);
+    Ledger ledger;
+    for (int i = 0; i < attempts; ++i) ledger.begin_attempt(TimePoint{}).status = static_cast<std::uint16_t>(500 + i);
+    ledger.stop(StopReason::attempts);
+    const std::string summary = ledger.summary();
+
+    const Ledger copy = ledger;
+    Ledger moved = std::move(ledger);
+    Ledger assigned;
+    assigned.begin_attempt(TimePoint{});
+    assigned = copy;
+    Ledger taken;
+    taken.begin_attempt(TimePoint{});
+    taken = std::move(moved);
+
+    for (const Ledger* one : {&copy, &std::as_const(assigned), &std::as_const(taken)}) CHECK(one->summary() == summary);
+    CHECK(ledger.empty()); // NOLINT(bugprone-use-after-move)
+    CHECK(moved.empty());  // NOLINT(bugprone-use-after-move)
 }
 
 TEST_CASE("Ledger: the summary is one line with statuses, errors and waits", "[core][ledger]")

@@ -80,6 +80,23 @@ TEST_CASE("BreakerMachine: opens at the threshold of failures in a row and not b
     CHECK(bench.text() == "open for 30s");
 }
 
+TEST_CASE("BreakerMachine: gives tickets without a question only while it is closed", "[machine][breaker]")
+{
+    Bench bench{touchy()};
+
+    const auto passed = bench.machine.pass(bench.now);
+    REQUIRE(passed);
+    CHECK(bench.machine.stats().admitted == 1);
+    bench.record(*passed, Verdict::failure);
+    CHECK_FALSE(bench.machine.pass(bench.now));
+    bench.now += 10s;
+    CHECK_FALSE(bench.machine.pass(bench.now)); // that its time is over is for `try_admit` to see
+    bench.call(Verdict::success);
+    CHECK(bench.machine.pass(bench.now));
+    bench.machine.isolate(bench.now);
+    CHECK_FALSE(bench.machine.pass(bench.now));
+}
+
 TEST_CASE("BreakerMachine: a success ends a row of failures, a neutral or throttled call does not", "[machine][breaker]")
 {
     const auto [verdict, expected] = GENERATE(table<Verdict, BreakerState>({
