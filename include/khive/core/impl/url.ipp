@@ -4,6 +4,8 @@
 #include <khive/core/impl/url_authority.ipp>
 #include <khive/core/url.hpp>
 
+#include <boost/system/system_error.hpp>
+
 #include <algorithm>
 #include <optional>
 #include <string>
@@ -130,17 +132,21 @@ KHIVE_DECL Result<Url> Url::parse(std::string_view text)
 
     const auto authority = scheme->rest.substr(0, scheme->rest.find_first_of("/?#"));
     if (auto error = detail::check_authority(authority)) return *std::move(error);
-    const auto parsed = boost::urls::parse_authority(authority);
-    if (parsed.has_error()) return detail::bad_url("user, host or port of the URL are malformed");
-    auto host = detail::read_host(*parsed);
+    boost::urls::authority_view parsed;
+    try {
+        parsed = boost::urls::authority_view(authority);
+    } catch (const boost::system::system_error&) {
+        return detail::bad_url("user, host or port of the URL are malformed");
+    }
+    auto host = detail::read_host(parsed);
     if (!host) return host.error();
-    const auto port = detail::read_port({parsed->port().data(), parsed->port().size()}, scheme->tls);
+    const auto port = detail::read_port({parsed.port().data(), parsed.port().size()}, scheme->tls);
     if (!port) return port.error();
 
     Url url;
     url.origin_ = Origin{scheme->tls, *std::move(host), *port};
-    url.user_ = Secret{parsed->user()};
-    url.password_ = Secret{parsed->password()};
+    url.user_ = Secret{detail::decode(parsed.encoded_user())};
+    url.password_ = Secret{detail::decode(parsed.encoded_password())};
     url.set_target(detail::split_target(scheme->rest.substr(authority.size())));
     return url;
 }

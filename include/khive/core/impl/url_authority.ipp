@@ -85,7 +85,8 @@ inline Result<std::string> read_host(const boost::urls::authority_view& url)
     case boost::urls::host_type::ipv6: {
         // Boost after 1.81 takes zones, and leaves them out of the address.
         if (encoded.find('%') != std::string_view::npos) return bad_url("an IPv6 address in a URL has no zone", encoded);
-        const auto canonical = url.host_ipv6_address().to_string();
+        char text[boost::urls::ipv6_address::max_str_len];
+        const auto canonical = url.host_ipv6_address().to_buffer(text, sizeof text);
         return std::string{canonical.data(), canonical.size()};
     }
     case boost::urls::host_type::name: break;
