@@ -151,7 +151,8 @@ KHIVE_DECL bool WaitQueue::is_full(const WaitRequest&) const noexcept
 KHIVE_DECL void WaitQueue::end_wait(MutexLock lock, const WaitRequest& request, Error why) noexcept
 {
     WaiterList ended;
-    const auto at = std::ranges::find_if(waiters_, [&](const Waiter& waiter) { return &waiter.request() == &request; });
+    auto at = waiters_.begin();
+    while (&at->request() != &request) ++at;
     unlink(*at, ended);
     lock.unlock();
     detail::drain(ended, [&](Waiter& waiter) { Waiter::deliver(std::move(waiter.self_), std::move(why)); });

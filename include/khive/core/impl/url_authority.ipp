@@ -60,8 +60,7 @@ inline bool ends_in_number(std::string_view host)
 {
     if (host.ends_with('.')) host.remove_suffix(1);
     const auto last = host.substr(host.rfind('.') + 1);
-    const bool digits = std::all_of(last.begin(), last.end(), [](char c) { return c >= '0' && c <= '9'; });
-    return digits || iequals(last.substr(0, 2), "0x");
+    return last.find_first_not_of("0123456789") == std::string_view::npos || iequals(last.substr(0, 2), "0x");
 }
 
 inline bool is_host_name(std::string_view host)
@@ -70,9 +69,8 @@ inline bool is_host_name(std::string_view host)
     if (host.empty() || host.size() > 253 || host.ends_with('.')) return false;
     bool good = true;
     split(host, '.', [&good](std::string_view label) {
-        const bool plain = std::all_of(label.begin(), label.end(),
-                                       [](char c) { return c != '~' && unreserved_bytes[static_cast<unsigned char>(c)]; });
-        good = good && plain && !label.empty() && label.size() <= 63;
+        good = good && !label.empty() && label.size() <= 63;
+        for (const char c : label) good = good && c != '~' && unreserved_bytes[static_cast<unsigned char>(c)];
     });
     return good;
 }
@@ -96,7 +94,7 @@ inline Result<std::string> read_host(const boost::urls::authority_view& url)
     if (!is_host_name(encoded)) return bad_url("not a host name (letters, digits, '-', '_' and '.')", encoded);
     if (ends_in_number(encoded)) return bad_url("the host ends in a number but is no IPv4 address", encoded);
     std::string host{encoded};
-    std::transform(host.begin(), host.end(), host.begin(), [](char c) { return lower(c); });
+    for (char& c : host) c = lower(c);
     return host;
 }
 
@@ -123,7 +121,9 @@ inline std::optional<Error> check_authority(std::string_view authority)
 
 inline bool has_control(std::string_view text)
 {
-    return std::any_of(text.begin(), text.end(), is_control);
+    for (const char c : text)
+        if (is_control(c)) return true;
+    return false;
 }
 
 } // namespace khive::inline KHIVE_ABI::detail

@@ -3,7 +3,6 @@
 
 #include <khive/http/date.hpp>
 
-#include <algorithm>
 #include <array>
 
 namespace khive::inline KHIVE_ABI::http {
@@ -49,20 +48,24 @@ public:
 
     [[nodiscard]] std::chrono::month month() noexcept
     {
-        const auto found = std::find(month_names.begin(), month_names.end(), rest_.substr(0, 3));
-        good_ = good_ && found != month_names.end();
+        unsigned number = 1;
+        for (const auto name : month_names) {
+            if (rest_.starts_with(name)) break;
+            ++number;
+        }
+        good_ = good_ && number <= month_names.size();
         if (good_) rest_.remove_prefix(3);
-        return std::chrono::month{static_cast<unsigned>(found - month_names.begin()) + 1};
+        return std::chrono::month{number};
     }
 
     /// The name of a day, which is not compared with the date. Its first `length` letters, or all for zero.
     void day_name(std::size_t length) noexcept
     {
-        const auto found = std::find_if(day_names.begin(), day_names.end(), [&](std::string_view name) {
-            return rest_.starts_with(length == 0 ? name : name.substr(0, length));
-        });
-        good_ = good_ && found != day_names.end();
-        if (good_) rest_.remove_prefix(length == 0 ? found->size() : length);
+        for (auto name : day_names) {
+            if (length != 0) name = name.substr(0, length);
+            if (rest_.starts_with(name)) return rest_.remove_prefix(name.size());
+        }
+        good_ = false;
     }
 
     [[nodiscard]] std::chrono::seconds time_of_day() noexcept

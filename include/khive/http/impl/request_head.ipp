@@ -6,8 +6,6 @@
 #include <khive/http/method.hpp>
 #include <khive/http/request_head.hpp>
 
-#include <algorithm>
-
 namespace khive::inline KHIVE_ABI::http {
 namespace detail {
 
@@ -18,7 +16,9 @@ inline Error bad_request(std::string_view rule, std::string_view text)
 
 inline bool is_visible_ascii(std::string_view text) noexcept
 {
-    return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c > 0x20 && c < 0x7f; });
+    for (const char c : text)
+        if (c <= 0x20 || c >= 0x7f) return false;
+    return !text.empty();
 }
 
 inline bool says_only_persistence(std::string_view connection)

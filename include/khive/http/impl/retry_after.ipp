@@ -12,7 +12,7 @@ namespace detail {
 
 inline bool all_digits(std::string_view text) noexcept
 {
-    return std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
+    return text.find_first_not_of("0123456789") == std::string_view::npos;
 }
 
 /// `12` or `12.5` of a unit that is `unit` ticks long, rounded up; at most nine digits on either side.
