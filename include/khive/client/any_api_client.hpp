@@ -2,6 +2,7 @@
 #pragma once
 
 #include <khive/client/request_builder.hpp>
+#include <khive/core/make_once.hpp>
 
 #include <memory>
 #include <string_view>
@@ -97,7 +98,7 @@ public:
     [[nodiscard]] const asio::any_io_executor& get_executor() const noexcept { return core()->executor(); }
 
 protected:
-    explicit AnyAPIClient(std::shared_ptr<detail::ClientCore> core) : owner_(std::make_shared<Owner>(std::move(core))) {}
+    explicit AnyAPIClient(std::shared_ptr<detail::ClientCore> core) : owner_(make_once<Owner>(std::move(core))) {}
 
 private:
     /// What handles share; calls in flight share only the core.

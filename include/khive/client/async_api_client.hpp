@@ -4,6 +4,7 @@
 #include <khive/client/any_api_client.hpp>
 #include <khive/client/client_options.hpp>
 #include <khive/client/detail/policy_core.hpp>
+#include <khive/core/make_once.hpp>
 
 #include <concepts>
 #include <memory>
@@ -44,8 +45,8 @@ class AsyncAPIClient : public AnyAPIClient {
 public:
     /// `executor` runs the connections; calls resume on their own executors.
     AsyncAPIClient(asio::any_io_executor executor, ClientOptions options, Policies... policies)
-        : AnyAPIClient(std::make_shared<detail::PolicyCore<Policies...>>(std::move(executor), options,
-                                                                         std::tuple<Policies...>(policies...))),
+        : AnyAPIClient(make_once<detail::PolicyCore<Policies...>>(std::move(executor), options,
+                                                                  std::tuple<Policies...>(policies...))),
           policies_(std::move(policies)...)
     {
     }

@@ -9,6 +9,7 @@
 #include <khive/client/detail/drain.hpp>
 #include <khive/client/request.hpp>
 #include <khive/client/response.hpp>
+#include <khive/core/make_once.hpp>
 #include <khive/core/result.hpp>
 #include <khive/net/connection_pool.hpp>
 
@@ -134,7 +135,7 @@ private:
     std::atomic<CallState*> last_spare_{nullptr};
     std::mutex spare_mutex_;
     std::vector<std::unique_ptr<CallState>> spare_;
-    std::shared_ptr<async::WaitScope> scope_ = std::make_shared<async::WaitScope>();
+    std::shared_ptr<async::WaitScope> scope_ = make_once<async::WaitScope>();
     std::shared_ptr<CallDrain> drain_;
     Error closed_error_; ///< made in advance, since closing must not fail
     /// A call counts itself in before it looks at `closing_` and out before it looks again; `close` sets that before it looks at

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <khive/client/client_core.hpp>
+#include <khive/core/make_once.hpp>
 #include <khive/core/yield_point.hpp>
 #include <khive/http/classify.hpp>
 #include <khive/http/idempotency.hpp>
@@ -117,11 +118,11 @@ KHIVE_DECL ClientCore::ClientCore(asio::any_io_executor executor, const ClientOp
       time_(async::time_service(executor_)),
       settings_(options.settings()),
       base_headers_(overlay(settings_.headers, settings_.origin_headers)),
-      pool_(std::make_shared<net::ConnectionPool>(executor_, settings_.pool, settings_.limits, settings_.tls)),
+      pool_(make_once<net::ConnectionPool>(executor_, settings_.pool, settings_.limits, settings_.tls)),
       base_entry_(&pool_->entry(settings_.base.origin())),
       base_host_(settings_.base.origin().host_header()),
       base_path_(settings_.base.path()),
-      drain_(std::make_shared<CallDrain>(in_flight_)),
+      drain_(make_once<CallDrain>(in_flight_)),
       closed_error_(Error{ErrorKind::closed}.with_message("the client is closed"))
 {
     if (base_path_.ends_with('/')) base_path_.pop_back();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <khive/core/make_once.hpp>
 #include <khive/core/url.hpp>
 #include <khive/net/tls_context.hpp>
 
@@ -189,7 +190,7 @@ inline int on_new_session(SSL* ssl, SSL_SESSION* session)
 
 } // namespace detail
 
-KHIVE_DECL TlsContext::TlsContext() : state_(std::make_shared<detail::TlsState>())
+KHIVE_DECL TlsContext::TlsContext() : state_(make_once<detail::TlsState>())
 {
     state_->context.reset(SSL_CTX_new(TLS_client_method()));
     SSL_CTX* context = native();
