@@ -11,9 +11,9 @@
 #include <openssl/x509.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cstdlib>
-#include <map>
 #include <mutex>
 #include <new>
 #include <string>
@@ -44,10 +44,14 @@ public:
     void store(const std::string& origin, SslPtr<SSL_SESSION>& session)
     {
         const std::lock_guard lock(mutex_);
-        if (sessions_.size() >= max_origins) sessions_.clear();
-        auto& of_origin = sessions_[origin];
-        if (of_origin.size() == max_of_origin) of_origin.erase(of_origin.begin());
-        of_origin.push_back(std::move(session));
+        if (origins_.size() >= max_origins) origins_.clear();
+        OfOrigin* known = find(origin);
+        if (known == nullptr) {
+            origins_.push_back({.name = origin});
+            known = &origins_.back();
+        }
+        if (known->count == max_of_origin) known->drop_oldest();
+        known->sessions[known->count++] = std::move(session);
     }
 
     /// The newest. A ticket of TLS 1.3 is for one use (RFC 8446 appendix C.4) and OpenSSL spoils it at the end of that, so it goes,
@@ -55,22 +59,42 @@ public:
     SslPtr<SSL_SESSION> take(const std::string& origin)
     {
         const std::lock_guard lock(mutex_);
-        const auto found = sessions_.find(origin);
-        if (found == sessions_.end() || found->second.empty()) return nullptr;
-        auto& of_origin = found->second;
-        while (of_origin.size() > 1 && SSL_SESSION_is_resumable(of_origin.back().get()) == 0) of_origin.pop_back();
-        SSL_SESSION* const newest = of_origin.back().get();
+        OfOrigin* const known = find(origin);
+        if (known == nullptr) return nullptr;
+        while (known->count > 1 && SSL_SESSION_is_resumable(known->newest().get()) == 0) known->drop_newest();
+        SSL_SESSION* const newest = known->newest().get();
         SSL_SESSION_up_ref(newest);
         SslPtr<SSL_SESSION> taken(newest);
-        if (of_origin.size() > 1 && SSL_SESSION_get_protocol_version(newest) >= TLS1_3_VERSION) of_origin.pop_back();
+        if (known->count > 1 && SSL_SESSION_get_protocol_version(newest) >= TLS1_3_VERSION) known->drop_newest();
         return taken;
     }
 
 private:
     static constexpr std::size_t max_origins = 256;
     static constexpr std::size_t max_of_origin = 16;
+    struct OfOrigin {
+        std::string name;
+        std::array<SslPtr<SSL_SESSION>, max_of_origin> sessions{}; ///< oldest first
+        std::size_t count = 0;                                     ///< one at least, outside of `store`
+
+        [[nodiscard]] const SslPtr<SSL_SESSION>& newest() const noexcept { return sessions[count - 1]; }
+        void drop_newest() noexcept { sessions[--count].reset(); }
+        void drop_oldest() noexcept
+        {
+            for (std::size_t i = 1; i < count; ++i) sessions[i - 1] = std::move(sessions[i]);
+            --count;
+        }
+    };
+
+    OfOrigin* find(const std::string& origin) noexcept
+    {
+        for (auto& known : origins_)
+            if (known.name == origin) return &known;
+        return nullptr;
+    }
+
     std::mutex mutex_;
-    std::map<std::string, std::vector<SslPtr<SSL_SESSION>>> sessions_; ///< oldest first
+    std::vector<OfOrigin> origins_;
 };
 
 struct TlsState {
