@@ -19,7 +19,6 @@
 #include <mutex>
 #include <optional>
 #include <string>
-#include <vector>
 
 namespace khive::inline KHIVE_ABI::detail {
 
@@ -109,9 +108,10 @@ private:
     KHIVE_DECL bool enter() noexcept;
     KHIVE_DECL void leave() noexcept;
     friend struct ReturnCallState;
-    KHIVE_DECL void keep(std::unique_ptr<CallState> call) noexcept;
     KHIVE_DECL void tell_observer(const CallState& call) const noexcept;
     [[nodiscard]] KHIVE_DECL bool prepare_anew(CallState& call);
+    KHIVE_DECL void keep(CallState* call) noexcept; ///< owns it then
+    [[nodiscard]] KHIVE_DECL CallState* take_spare() noexcept;
     [[nodiscard]] KHIVE_DECL std::optional<Error> prepare_or_refuse(CallState& call);
     [[nodiscard]] KHIVE_DECL std::optional<Error> set_timeouts(CallState& call) const;
     [[nodiscard]] KHIVE_DECL std::string redacted_reference(std::string_view reference) const;
@@ -134,7 +134,8 @@ private:
     /// so that the same pointer may come back in between does no harm.
     std::atomic<CallState*> last_spare_{nullptr};
     std::mutex spare_mutex_;
-    std::vector<std::unique_ptr<CallState>> spare_;
+    CallState* spare_ = nullptr; ///< owned, and what follows it
+    std::size_t spare_count_ = 0;
     std::shared_ptr<async::WaitScope> scope_ = make_once<async::WaitScope>();
     std::shared_ptr<CallDrain> drain_;
     Error closed_error_; ///< made in advance, since closing must not fail

@@ -24,6 +24,7 @@ class ClientCore;
 /// ready, and coroutine frames stay small enough to be recycled.
 struct CallState {
     std::shared_ptr<ClientCore> core; ///< set while in use: a call keeps its client's core
+    CallState* next_spare = nullptr;  ///< while the client keeps it
 
     // What the caller wants.
     RequestFields fields;

@@ -100,9 +100,8 @@ KHIVE_DECL void CallState::clear() noexcept
 
 KHIVE_DECL void ReturnCallState::operator()(CallState* call) const noexcept
 {
-    std::unique_ptr<CallState> owned(call);
-    const auto core = std::move(owned->core);
-    core->keep(std::move(owned));
+    const auto core = std::move(call->core);
+    core->keep(call);
 }
 
 KHIVE_DECL CallEnd::operator Response() const
@@ -130,43 +129,44 @@ KHIVE_DECL ClientCore::ClientCore(asio::any_io_executor executor, const ClientOp
     if (!head) head.error().raise();
     head_fields_ = without_request_line(*head);
     base_closes_ = http::says_close(base_headers_);
-    spare_.reserve(128);
 }
 
 KHIVE_DECL ClientCore::~ClientCore()
 {
     delete last_spare_.load(std::memory_order_acquire);
+    while (CallState* const call = take_spare()) delete call;
 }
 
 KHIVE_DECL CallPtr ClientCore::new_call(const std::shared_ptr<ClientCore>& core)
 {
-    std::unique_ptr<CallState> call(core->last_spare_.exchange(nullptr, std::memory_order_acq_rel));
+    CallState* call = core->last_spare_.exchange(nullptr, std::memory_order_acq_rel);
     KHIVE_YIELD_POINT();
-    if (!call) {
-        const std::lock_guard lock(core->spare_mutex_);
-        if (!core->spare_.empty()) {
-            call = std::move(core->spare_.back());
-            core->spare_.pop_back();
-        }
-    }
-    if (!call) call = std::make_unique<CallState>();
+    if (call == nullptr) call = core->take_spare();
+    if (call == nullptr) call = new CallState;
     call->core = core;
-    return CallPtr(call.release());
+    return CallPtr(call);
 }
 
-KHIVE_DECL void ClientCore::keep(std::unique_ptr<CallState> call) noexcept
+KHIVE_DECL CallState* ClientCore::take_spare() noexcept
+{
+    const std::lock_guard lock(spare_mutex_);
+    if (spare_ == nullptr) return nullptr;
+    --spare_count_;
+    return std::exchange(spare_, spare_->next_spare);
+}
+
+KHIVE_DECL void ClientCore::keep(CallState* call) noexcept
 {
     constexpr std::size_t enough = 128;
     constexpr std::size_t large = 16 * 1024;
     call->clear();
-    if (call->head.capacity() > large || call->fields.body.capacity() > large) return;
+    if (call->head.capacity() > large || call->fields.body.capacity() > large) return delete call;
     KHIVE_YIELD_POINT();
-    if (CallState* none = nullptr; last_spare_.compare_exchange_strong(none, call.get(), std::memory_order_acq_rel)) {
-        (void)call.release();
-        return;
-    }
+    if (CallState* none = nullptr; last_spare_.compare_exchange_strong(none, call, std::memory_order_acq_rel)) return;
     const std::lock_guard lock(spare_mutex_);
-    if (spare_.size() < enough) spare_.push_back(std::move(call));
+    if (spare_count_ == enough) return delete call;
+    ++spare_count_;
+    call->next_spare = std::exchange(spare_, call);
 }
 
 KHIVE_DECL std::optional<Error> ClientCore::set_timeouts(CallState& call) const
