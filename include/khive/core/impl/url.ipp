@@ -140,11 +140,12 @@ KHIVE_DECL Result<Url> Url::parse(std::string_view text)
     }
     auto host = detail::read_host(parsed);
     if (!host) return host.error();
-    const auto port = detail::read_port({parsed.port().data(), parsed.port().size()}, scheme->tls);
-    if (!port) return port.error();
+    const std::string_view port_text{parsed.port().data(), parsed.port().size()};
+    const auto port = detail::read_port(port_text, scheme->tls);
+    if (port == 0) return detail::bad_url("the port is not in 1..65535", port_text);
 
     Url url;
-    url.origin_ = Origin{scheme->tls, *std::move(host), *port};
+    url.origin_ = Origin{scheme->tls, *std::move(host), port};
     url.user_ = Secret{detail::decode(parsed.encoded_user())};
     url.password_ = Secret{detail::decode(parsed.encoded_password())};
     url.set_target(detail::split_target(scheme->rest.substr(authority.size())));

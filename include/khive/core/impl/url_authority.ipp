@@ -2,6 +2,7 @@
 #pragma once
 
 #include <khive/core/impl/percent.ipp>
+#include <khive/core/number.hpp>
 #include <khive/core/result.hpp>
 
 #include <boost/url/authority_view.hpp>
@@ -9,7 +10,6 @@
 #include <boost/url/ipv6_address.hpp>
 
 #include <algorithm>
-#include <charconv>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -98,15 +98,11 @@ inline Result<std::string> read_host(const boost::urls::authority_view& url)
     return host;
 }
 
-/// An empty port is the default one (RFC 3986 section 3.2.3).
-inline Result<std::uint16_t> read_port(std::string_view text, bool tls)
+/// An empty port is the default one (RFC 3986 section 3.2.3). Zero where it is none.
+inline std::uint16_t read_port(std::string_view text, bool tls) noexcept
 {
     if (text.empty()) return static_cast<std::uint16_t>(tls ? 443 : 80);
-    unsigned port = 0;
-    const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), port);
-    const bool good = failed == std::errc{} && end == text.data() + text.size() && text.size() <= 5;
-    if (!good || port < 1 || port > 65535) return bad_url("the port is not in 1..65535", text);
-    return static_cast<std::uint16_t>(port);
+    return static_cast<std::uint16_t>(text.size() <= 5 ? parse_number(text, 65535).value_or(0) : 0);
 }
 
 inline std::optional<Error> check_authority(std::string_view authority)

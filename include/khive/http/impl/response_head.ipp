@@ -2,29 +2,19 @@
 #pragma once
 
 #include <khive/core/headers.hpp>
+#include <khive/core/number.hpp>
 #include <khive/http/detail/list.hpp>
 #include <khive/http/detail/response_head.hpp>
 
 #include <algorithm>
-#include <charconv>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 #include <optional>
 #include <string_view>
 
 namespace khive::inline KHIVE_ABI::http::detail {
-
-/// Digits and nothing else.
-template <class Number>
-std::optional<Number> parse_number(std::string_view text) noexcept
-{
-    Number number{};
-    if (text.empty() || text.front() < '0' || text.front() > '9') return std::nullopt;
-    const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), number);
-    const bool good = failed == std::errc{} && end == text.data() + text.size();
-    return good ? std::optional{number} : std::nullopt;
-}
 
 inline constexpr std::uint64_t one_a_byte = 0x0101010101010101u;
 
@@ -123,11 +113,11 @@ inline void HeadParser::use(std::string_view name, std::string_view value)
 inline void HeadParser::read_length(std::string_view value)
 {
     for (bool last = false; !last;) {
-        auto number = parse_number<std::uint64_t>(value);
+        auto number = parse_number(value);
         last = number.has_value();
         if (!last) { // the same length more than once, perhaps
             const auto comma = std::min(value.find(','), value.size());
-            number = parse_number<std::uint64_t>(trim(value.substr(0, comma)));
+            number = parse_number(trim(value.substr(0, comma)));
             last = comma == value.size();
             value = trim(value.substr(std::min(comma + 1, value.size())));
         }
@@ -155,9 +145,10 @@ inline void HeadParser::read_keep_alive(std::string_view value)
     for_each_member(value, [this](std::string_view member) {
         const auto sign = std::min(member.find('='), member.size());
         const auto name = trim(member.substr(0, sign));
-        const auto number = parse_number<unsigned>(trim(member.substr(std::min(sign + 1, member.size()))));
+        const auto text = trim(member.substr(std::min(sign + 1, member.size())));
+        const auto number = parse_number(text, std::numeric_limits<unsigned>::max());
         if (iequals(name, "timeout") && number) head_.keep_alive_timeout = std::chrono::seconds{*number};
-        if (iequals(name, "max") && number) head_.keep_alive_max = *number;
+        if (iequals(name, "max") && number) head_.keep_alive_max = static_cast<unsigned>(*number);
     });
 }
 
