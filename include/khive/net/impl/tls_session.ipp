@@ -14,9 +14,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 namespace khive::inline KHIVE_ABI::net {
 
@@ -30,8 +30,8 @@ struct TlsSession::Buffers {
     std::size_t wanted_size = small_input;
     std::size_t input_begin = 0;
     std::size_t input_end = 0;
-    std::vector<char> output;  ///< what OpenSSL wrote since `sending` was filled
-    std::vector<char> sending; ///< what the wire sends from
+    std::string output;  ///< what OpenSSL wrote since `sending` was filled
+    std::string sending; ///< what the wire sends from
     std::size_t sent = 0;
     bool no_memory = false; ///< for output
 };
@@ -128,7 +128,7 @@ inline int TlsSession::bio_write(BIO* bio, const char* from, int size)
     auto& buffers = *static_cast<Buffers*>(BIO_get_data(bio));
     BIO_clear_retry_flags(bio);
     try {
-        buffers.output.insert(buffers.output.end(), from, from + size);
+        buffers.output.append(from, static_cast<std::size_t>(size));
     } catch (...) { // called by C
         buffers.no_memory = true;
         return -1;
@@ -281,6 +281,7 @@ KHIVE_DECL void TlsSession::commit_input(std::size_t bytes) noexcept
 KHIVE_DECL void TlsSession::release_buffers() noexcept
 {
     if (!at_rest()) return;
+    const Buffers released = std::move(*buffers_); // strings that are assigned empty ones would keep their memory
     *buffers_ = Buffers{};
     (void)SSL_free_buffers(ssl_); // it makes new ones when it needs them
 }
