@@ -4,7 +4,6 @@
 #include <khive/core/config.hpp>
 
 #include <cstddef>
-#include <memory>
 #include <span>
 #include <string_view>
 #include <utility>
@@ -13,10 +12,7 @@ namespace khive::inline KHIVE_ABI {
 
 namespace detail {
 /// Gives a block of a `ByteBuffer` back.
-struct FreeBlock {
-    std::size_t capacity = 0;
-    KHIVE_DECL void operator()(char* bytes) const noexcept;
-};
+KHIVE_DECL void free_block(char* bytes, std::size_t capacity) noexcept;
 } // namespace detail
 
 /// Bytes that grow at the end and are written in place, without being set to zero first.
@@ -30,13 +26,19 @@ public:
     ByteBuffer() noexcept = default;
     ByteBuffer(ByteBuffer&& other) noexcept;
     ByteBuffer& operator=(ByteBuffer&& other) noexcept;
+    ByteBuffer(const ByteBuffer&) = delete;
+    ByteBuffer& operator=(const ByteBuffer&) = delete;
+    ~ByteBuffer()
+    {
+        if (bytes_ != nullptr) detail::free_block(bytes_, capacity_);
+    }
 
-    [[nodiscard]] char* data() noexcept { return bytes_.get(); }
-    [[nodiscard]] const char* data() const noexcept { return bytes_.get(); }
+    [[nodiscard]] char* data() noexcept { return bytes_; }
+    [[nodiscard]] const char* data() const noexcept { return bytes_; }
     [[nodiscard]] std::size_t size() const noexcept { return size_; }
-    [[nodiscard]] std::size_t capacity() const noexcept { return bytes_.get_deleter().capacity; }
+    [[nodiscard]] std::size_t capacity() const noexcept { return capacity_; }
     [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
-    [[nodiscard]] std::string_view view() const noexcept { return {bytes_.get(), size_}; }
+    [[nodiscard]] std::string_view view() const noexcept { return {bytes_, size_}; }
 
     /// Makes room for `capacity` bytes in all.
     KHIVE_DECL void reserve(std::size_t capacity);
@@ -54,21 +56,23 @@ public:
     void release() noexcept { *this = ByteBuffer{}; }
 
 private:
-    std::unique_ptr<char[], detail::FreeBlock> bytes_;
+    char* bytes_ = nullptr; ///< owned
+    std::size_t capacity_ = 0;
     std::size_t size_ = 0;
 };
 
 inline ByteBuffer::ByteBuffer(ByteBuffer&& other) noexcept
-    : bytes_(std::move(other.bytes_)), size_(std::exchange(other.size_, 0))
-{
-    other.bytes_.get_deleter().capacity = 0;
-}
+    : bytes_(std::exchange(other.bytes_, nullptr)),
+      capacity_(std::exchange(other.capacity_, 0)),
+      size_(std::exchange(other.size_, 0))
+{}
 
 inline ByteBuffer& ByteBuffer::operator=(ByteBuffer&& other) noexcept
 {
-    bytes_ = std::move(other.bytes_);
-    size_ = std::exchange(other.size_, 0);
-    other.bytes_.get_deleter().capacity = 0;
+    ByteBuffer taken(std::move(other));
+    std::swap(bytes_, taken.bytes_);
+    std::swap(capacity_, taken.capacity_);
+    std::swap(size_, taken.size_);
     return *this;
 }
 

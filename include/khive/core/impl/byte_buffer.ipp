@@ -73,7 +73,7 @@ private:
 
 inline constexpr bool caches_blocks = !KHIVE_ADDRESS_SANITIZER;
 
-KHIVE_DECL void FreeBlock::operator()(char* bytes) const noexcept
+KHIVE_DECL void free_block(char* bytes, std::size_t capacity) noexcept
 {
     if (caches_blocks && !BlockCache::gone())
         BlockCache::mine().keep(bytes, capacity);
@@ -89,15 +89,17 @@ KHIVE_DECL void ByteBuffer::reserve(std::size_t capacity)
     char* grown = nullptr;
     if (detail::caches_blocks && !detail::BlockCache::gone()) grown = detail::BlockCache::mine().take(capacity);
     if (grown == nullptr) grown = new char[capacity];
-    if (size_ != 0) std::memcpy(grown, bytes_.get(), size_);
-    bytes_ = {grown, detail::FreeBlock{capacity}};
+    if (size_ != 0) std::memcpy(grown, bytes_, size_);
+    if (bytes_ != nullptr) detail::free_block(bytes_, capacity_);
+    bytes_ = grown;
+    capacity_ = capacity;
 }
 
 KHIVE_DECL std::span<char> ByteBuffer::prepare(std::size_t room)
 {
     if (room > static_cast<std::size_t>(-1) / 4 - size_) throw std::bad_alloc{};
     if (room > capacity() - size_) reserve(std::max(size_ + room, 2 * capacity()));
-    return {bytes_.get() + size_, capacity() - size_};
+    return {bytes_ + size_, capacity() - size_};
 }
 
 KHIVE_DECL void ByteBuffer::append(std::string_view bytes)
@@ -110,7 +112,7 @@ KHIVE_DECL void ByteBuffer::append(std::string_view bytes)
 KHIVE_DECL void ByteBuffer::consume(std::size_t count) noexcept
 {
     size_ -= count;
-    if (size_ != 0) std::memmove(bytes_.get(), bytes_.get() + count, size_);
+    if (size_ != 0) std::memmove(bytes_, bytes_ + count, size_);
 }
 
 } // namespace khive::inline KHIVE_ABI
