@@ -117,6 +117,7 @@ private:
     [[nodiscard]] KHIVE_DECL std::string redacted_reference(std::string_view reference) const;
     [[nodiscard]] KHIVE_DECL bool prepare_plain(CallState& call) const;
     [[nodiscard]] KHIVE_DECL bool build_plain(CallState& call) const;
+    KHIVE_DECL void append_head_with_length(CallState& call) const;
     [[nodiscard]] KHIVE_DECL bool is_same_as_before(const CallState& call) const;
     [[nodiscard]] KHIVE_DECL std::optional<Error> prepare_any(CallState& call);
 
@@ -129,6 +130,8 @@ private:
     std::string base_host_;
     std::string base_path_;  ///< the base's path without its last '/'
     bool base_closes_ = false; ///< they say `Connection: close`
+    bool base_has_key_ = false;       ///< they say `Idempotency-Key`
+    bool base_tells_of_body_ = false; ///< they say what a request with a body says itself
     std::string head_fields_; ///< `Host` and the default headers as they travel, for requests that add none
     /// Owned; one call after another needs no lock. Whoever exchanges it for null owns it, and it is filled only where it is null,
     /// so that the same pointer may come back in between does no harm.

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: BSL-1.0
 #include <khive/client/client_options.hpp>
 
+#include <khive/client/json.hpp>
 #include <khive/core/exceptions.hpp>
 
 #include "support/catch.hpp"
 #include "support/scripted_client.hpp"
 
 #include <memory>
+#include <string>
+#include <tuple>
+#include <vector>
 
 namespace khive_tests::client_options_test {
 
@@ -72,6 +76,74 @@ TEST_CASE("ClientOptions: the quick way to make a request's head gives the same 
     CHECK(api.received(0).target == api.received(1).target);
     CHECK(api.received(0).headers.size() == api.received(1).headers.size());
     for (const auto field : api.received(0).headers) CHECK(api.received(1).headers.get(field.name) == field.value);
+}
+
+TEST_CASE("ClientOptions: so does the quick way of a request with a body, whatever was sent before", "[client]")
+{
+    const std::vector<Request> requests{
+        Request("POST", "/a"),
+        Request("POST", "/a").body("12345"),
+        Request("POST", "/a").body("1234567890", " text/plain\t"),
+        Request("POST", "/a").body("", ""),
+        Request("POST", "/a").body("x", " "),
+        Request("POST", "/a").form("k", "v w").form("n", 2),
+        Request("POST", "/a").json(std::vector<int>{1, 2}).query("q", "1 2"),
+        Request("POST", "/a").body("x").replay_safe(true),
+        Request("PUT", "/a").body("12345"),
+        Request("PATCH", "/b").json(nullptr),
+        Request("DELETE", "/a").body("12345"),
+        Request("GET", "/a").body("12345"),
+        Request("GET", "/a"),
+    };
+    const auto extra = GENERATE(table<std::string, std::string>({{"X-Extra", "1"},
+                                                                 {"Content-Type", "text/x-default"},
+                                                                 {"Content-Length", ""},
+                                                                 {"Idempotency-Key", "k"},
+                                                                 {"Connection", "close"},
+                                                                 {"Host", "other.test"}}));
+    VirtualTime time;
+    ClientOptions options("http://api.test/v1");
+    options.header(std::get<0>(extra), std::get<1>(extra)).header("X-Last", "1");
+    auto api = scripted_client(time, {}, options);
+    const auto sent = [&](Request request) {
+        const std::size_t before = api.server().requests().size();
+        const auto response = time.run(api.try_call(std::move(request)));
+        if (!response) return "nothing: " + response.error().message();
+        const ReceivedRequest& received = api.received(before);
+        return received.method + " " + received.target + "\r\n" + received.headers.lines() + "\r\n" + received.body;
+    };
+    std::vector<std::string> bytes; // the slow way, which a header of the request's own takes
+    for (const Request& request : requests) bytes.push_back(sent(Request(request).header("X-Last", "1")));
+
+    for (std::size_t first = 0; first < requests.size(); ++first) {
+        for (std::size_t second = 0; second < requests.size(); ++second) {
+            INFO("the default " << std::get<0>(extra) << ", request " << second << " after " << first);
+            CHECK(sent(requests[first]) == bytes[first]);
+            CHECK(sent(requests[second]) == bytes[second]);
+        }
+    }
+}
+
+TEST_CASE("ClientOptions: a body's request is sent again where its method, the client or the caller says that it may",
+          "[client]")
+{
+    const auto [method, key, said, attempts] = GENERATE(table<std::string, bool, bool, std::size_t>({
+        {"POST", false, false, 1},
+        {"PUT", false, false, 2},
+        {"POST", true, false, 2},
+        {"POST", false, true, 2},
+    }));
+    VirtualTime time;
+    ClientOptions options("http://api.test");
+    if (key) options.header("Idempotency-Key", "k");
+    auto api = scripted_client(time, {ok(), status(503), ok()}, options, exact_retry());
+    (void)time.run(api.call(Request(method, "/a").body("1")));
+    Request request = Request(method, "/a").body("1");
+    if (said) request.replay_safe(true);
+
+    (void)time.run(api.try_call(std::move(request)));
+
+    CHECK(api.server().requests().size() == 1 + attempts);
 }
 
 TEST_CASE("ClientOptions: bad URLs are refused at once, without the secrets in them", "[client]")

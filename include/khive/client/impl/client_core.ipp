@@ -11,7 +11,9 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <initializer_list>
+#include <iterator>
 #include <utility>
 
 namespace khive::inline KHIVE_ABI::detail {
@@ -129,6 +131,8 @@ KHIVE_DECL ClientCore::ClientCore(asio::any_io_executor executor, const ClientOp
     if (!head) head.error().raise();
     head_fields_ = without_request_line(*head);
     base_closes_ = http::says_close(base_headers_);
+    base_has_key_ = http::is_replay_safe("POST", base_headers_);
+    base_tells_of_body_ = base_headers_.contains("Content-Type") || base_headers_.contains("Content-Length");
 }
 
 KHIVE_DECL ClientCore::~ClientCore()
@@ -244,18 +248,34 @@ KHIVE_DECL bool ClientCore::build_plain(CallState& call) const
 {
     RequestFields& fields = call.fields;
     fields.in_head = false;
-    if (!fields.headers.empty() || fields.has_body || http::expects_body(fields.method) || !is_plain_path(fields.reference) ||
+    const bool tells_length = fields.has_body || http::expects_body(fields.method);
+    if (!fields.headers.empty() || (tells_length && base_tells_of_body_) || !is_plain_path(fields.reference) ||
         !settings_.base.query().empty() || !is_token(fields.method))
         return false;
     call.head.clear();
     call.target.clear();
     append_all(call.target, {base_path_, fields.reference, fields.query.empty() ? "" : "?", fields.query});
-    append_all(call.head, {fields.method, " ", call.target, " HTTP/1.1\r\n", head_fields_});
+    if (tells_length)
+        append_head_with_length(call);
+    else
+        append_all(call.head, {fields.method, " ", call.target, " HTTP/1.1\r\n", head_fields_});
     call.head_method = fields.method == "HEAD";
     call.idempotent = http::is_idempotent(fields.method);
-    call.plainly_replay_safe = http::is_replay_safe(fields.method, settings_.origin_headers);
-    fields.in_head = fields.query.empty();
+    call.plainly_replay_safe = call.idempotent || base_has_key_;
+    fields.in_head = fields.query.empty() && !fields.has_body;
     return true;
+}
+
+KHIVE_DECL void ClientCore::append_head_with_length(CallState& call) const
+{
+    const RequestFields& fields = call.fields;
+    char digits[20];
+    const char* const end = std::to_chars(std::begin(digits), std::end(digits), fields.body.size()).ptr;
+    const std::string_view length(digits, static_cast<std::size_t>(end - digits));
+    const std::string_view others = std::string_view(head_fields_).substr(0, head_fields_.size() - 2); // but the empty line
+    const bool typed = !fields.content_type.empty();
+    append_all(call.head, {fields.method, " ", call.target, " HTTP/1.1\r\n", others, typed ? "Content-Type: " : "",
+                           trim(fields.content_type), typed ? "\r\n" : "", "Content-Length: ", length, "\r\n\r\n"});
 }
 
 KHIVE_DECL std::optional<Error> ClientCore::prepare_any(CallState& call)
