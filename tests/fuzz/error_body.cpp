@@ -52,18 +52,33 @@ void decode(std::string_view body)
     require_equal(khive::JsonCodec<T>::encode(*again).value(), *text, "there and back is somewhere else");
 }
 
-/// The scan that runs before the parser agrees with the parser.
-void check_depth(std::string_view body, std::size_t limit)
+/// The reader makes of a text what the parser makes of it, whatever it has read before, but for what nests too deep.
+void check_reader(khive::detail::JsonReader& reader, std::string_view body, std::size_t limit)
 {
-    if (body.find('\0') != std::string_view::npos || !nlohmann::json::accept(body)) return;
     std::size_t depth = 0;
-    (void)nlohmann::json::parse(body, [&depth](int outside, nlohmann::json::parse_event_t event, const nlohmann::json&) {
-        using Event = nlohmann::json::parse_event_t;
-        if (event == Event::array_start || event == Event::object_start)
-            depth = std::max(depth, static_cast<std::size_t>(outside) + 1);
-        return true;
-    });
-    require(khive::detail::nests_deeper(body, limit) == (depth > limit), "the body nests differently", body);
+    const auto value = nlohmann::json::parse(
+        body,
+        [&depth](int outside, nlohmann::json::parse_event_t event, const nlohmann::json&) {
+            using Event = nlohmann::json::parse_event_t;
+            if (event == Event::array_start || event == Event::object_start)
+                depth = std::max(depth, static_cast<std::size_t>(outside) + 1);
+            return true;
+        },
+        false);
+    const bool good = reader.read(body).kind() == khive::ErrorKind{};
+    require(good == (!value.is_discarded() && depth <= limit), "the reader and the parser do not agree", body);
+    if (good) require_equal(reader.value().dump(), value.dump(), "the reader reads another value");
+}
+
+void check_readers(std::string_view body, std::size_t limit)
+{
+    khive::detail::JsonReader reader(limit);
+    check_reader(reader, body, limit);
+    check_reader(reader, body, limit);
+    const std::size_t middle = body.find('\n');
+    if (middle == std::string_view::npos) return;
+    check_reader(reader, body.substr(0, middle), limit);
+    check_reader(reader, body.substr(middle), limit);
 }
 
 void check_outcome(const khive::Outcome& seen, const khive::Outcome& expected)
@@ -103,7 +118,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size)
     const auto flags = in.byte();
     const auto body = in.rest();
 
-    check_depth(body, flags >> 4);
+    check_readers(body, flags >> 4);
     check_status_error(400 + status % 600, flags, body);
     decode<nlohmann::json>(body);
     decode<Item>(body);
