@@ -5,7 +5,10 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <cstddef>
+#include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -42,6 +45,7 @@ public:
     [[nodiscard]] Error read(std::string_view text)
     {
         levels_.clear();
+        come_.clear();
         error_ = Error{};
         (void)Json::sax_parse(text.data(), text.data() + text.size(), this);
         return std::move(error_);
@@ -74,11 +78,13 @@ private:
 
     /// An array or object that has begun.
     struct Level {
-        Json* value;
-        Members* members;       ///< of an object
-        Members::iterator next; ///< from here on: members of the value before, in order, which have not come yet
-        Members others;         ///< such members too, since one has come out of order
-        std::size_t count = 0;  ///< how many elements of an array have come
+        Json* value = nullptr;
+        Members* members = nullptr; ///< of an object
+        std::size_t count = 0;      ///< how many elements of an array have come
+        Members::iterator next{};   ///< while names come in order: those from here on have not come yet
+        std::size_t first_come = 0; ///< afterwards: where in `come_` begin those that have
+        bool was_empty = false;     ///< no member is from before
+        bool in_order = true;
     };
 
     template <class T>
@@ -89,15 +95,17 @@ private:
     }
     /// Where the next value goes.
     Json& place();
-    static Json& find_out_of_order(Level& level, const std::string& name);
-    bool begin(Json& value, Level level);
+    Json& find_out_of_order(Level& level, const std::string& name);
+    void erase_what_has_not_come(const Level& level);
+    bool begin(Level level);
 
     static bool wastes(std::size_t capacity, std::size_t size) noexcept { return capacity > 2 * size + 32; }
 
     std::size_t max_depth_;
     Json root_;
     std::vector<Level> levels_;
-    Json* member_ = nullptr; ///< the one whose name has come
+    std::vector<const Json*> come_; ///< the members, of objects whose names are out of order
+    Json* member_ = nullptr;        ///< the one whose name has come
     Error error_;
 };
 
@@ -124,48 +132,69 @@ inline bool JsonReader::string(std::string& text)
     return true;
 }
 
-inline bool JsonReader::begin(Json& value, Level level)
+inline bool JsonReader::begin(Level level)
 {
     if (levels_.size() == max_depth_) {
         error_ = Error{ErrorKind::decode}.with_message("cannot decode JSON: the body nests too deep");
         return false;
     }
-    level.value = &value;
-    levels_.push_back(std::move(level));
+    levels_.push_back(level);
     return true;
 }
 
 inline bool JsonReader::start_object(std::size_t)
 {
     Json& value = place();
-    if (!value.is_object()) value = Json::object();
+    if (!value.is_object()) value = Json(Json::value_t::object);
     auto& members = value.get_ref<Members&>();
-    return begin(value, {nullptr, &members, members.begin(), {}});
+    return begin({.value = &value, .members = &members, .next = members.begin(), .was_empty = members.empty()});
 }
 
 inline bool JsonReader::key(std::string& name)
 {
     Level& level = levels_.back();
-    if (level.next != level.members->end() && level.next->first == name)
+    if (level.in_order && level.next != level.members->end() && level.next->first == name)
         member_ = &(level.next++)->second;
     else
         member_ = &find_out_of_order(level, name);
     return true;
 }
 
-/// From the first name out of order on, the members that have not come wait in `others`.
 inline nlohmann::json& JsonReader::find_out_of_order(Level& level, const std::string& name)
 {
-    Members& members = *level.members;
-    while (level.next != members.end()) level.others.insert(level.others.end(), members.extract(level.next++));
-    if (auto known = level.others.extract(name)) return members.insert(std::move(known)).position->second;
-    return (*level.value)[name]; // a new one, or one that comes again
+    if (level.in_order) {
+        level.in_order = false;
+        level.first_come = come_.size();
+        for (auto member = level.members->begin(); member != level.next; ++member) come_.push_back(&member->second);
+    }
+#if JSON_DIAGNOSTICS
+    Json& member = (*level.value)[name]; // which tells it whose it is
+#else
+    Json& member = level.members->try_emplace(name).first->second;
+#endif
+    if (!level.was_empty) come_.push_back(&member);
+    return member;
+}
+
+inline void JsonReader::erase_what_has_not_come(const Level& level)
+{
+    const auto first = come_.begin() + static_cast<std::ptrdiff_t>(level.first_come);
+    std::sort(first, come_.end(), std::less<>());
+    come_.erase(std::unique(first, come_.end()), come_.end()); // a name may come twice
+    if (come_.size() - level.first_come != level.members->size())
+        std::erase_if(*level.members, [&](const auto& member) {
+            return !std::binary_search(first, come_.end(), &member.second, std::less<>());
+        });
+    come_.resize(level.first_come);
 }
 
 inline bool JsonReader::end_object()
 {
-    Level& level = levels_.back();
-    level.members->erase(level.next, level.members->end());
+    const Level& level = levels_.back();
+    if (level.in_order)
+        level.members->erase(level.next, level.members->end());
+    else if (!level.was_empty)
+        erase_what_has_not_come(level);
     levels_.pop_back();
     return true;
 }
@@ -173,8 +202,8 @@ inline bool JsonReader::end_object()
 inline bool JsonReader::start_array(std::size_t)
 {
     Json& value = place();
-    if (!value.is_array()) value = Json::array();
-    return begin(value, {nullptr, nullptr, {}, {}});
+    if (!value.is_array()) value = Json(Json::value_t::array);
+    return begin({.value = &value});
 }
 
 inline bool JsonReader::end_array()
@@ -197,7 +226,7 @@ class LentJsonReader {
 public:
     /// For a text of so many bytes. A `from_json` that decodes as well finds the reader gone, and gets a new one.
     explicit LentJsonReader(std::size_t bytes)
-        : returns_(bytes <= 16 * 1024 && !Spare::gone), reader_(returns_ ? std::move(spare().reader) : nullptr)
+        : returns_(bytes <= 64 * 1024 && !Spare::gone), reader_(returns_ ? std::move(spare().reader) : nullptr)
     {
         if (!reader_) reader_ = std::make_unique<JsonReader>();
     }
