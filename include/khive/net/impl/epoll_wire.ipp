@@ -130,12 +130,8 @@ public:
 
     std::size_t try_write(const WriteBuffers& from, boost::system::error_code& error) noexcept override
     {
-        std::array<::iovec, 2> pieces{{{const_cast<char*>(from[0].data()), from[0].size()}, // NOLINT: only read
-                                       {const_cast<char*>(from[1].data()), from[1].size()}}};
-        ::msghdr message{};
-        message.msg_iov = pieces.data();
-        message.msg_iovlen = from[1].empty() ? 1 : 2;
-        const ::ssize_t sent = ::sendmsg(socket_, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+        const ::ssize_t sent = from[1].empty() ? ::send(socket_, from[0].data(), from[0].size(), MSG_DONTWAIT | MSG_NOSIGNAL)
+                                               : send_both(from);
         if (sent >= 0) return static_cast<std::size_t>(sent);
         if (errno != EAGAIN && errno != EINTR) error.assign(errno, boost::system::system_category());
         return 0;
@@ -252,6 +248,16 @@ private:
     static Status perform_wait(asio::detail::reactor_op* base)
     {
         return static_cast<Operation*>(base)->wire_.readable_now() ? Operation::done : Operation::not_done;
+    }
+
+    ::ssize_t send_both(const WriteBuffers& from) noexcept
+    {
+        std::array<::iovec, 2> pieces{{{const_cast<char*>(from[0].data()), from[0].size()}, // NOLINT: only read
+                                       {const_cast<char*>(from[1].data()), from[1].size()}}};
+        ::msghdr message{};
+        message.msg_iov = pieces.data();
+        message.msg_iovlen = pieces.size();
+        return ::sendmsg(socket_, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
     }
 
     /// An error of the system; `EINPROGRESS` where it goes on by itself.
