@@ -3,6 +3,7 @@
 
 #include <khive/core/config.hpp>
 #include <khive/core/detail/sanitizer.hpp>
+#include <khive/core/detail/single_threaded.hpp>
 
 #include <atomic>
 #include <mutex>
@@ -16,7 +17,8 @@
 
 namespace khive::inline KHIVE_ABI {
 
-/// A mutex whose way without contention is in line: one atomic instruction to lock, one to unlock.
+/// A mutex whose way without contention is in line: one atomic instruction to lock, one to unlock, plain ones in a process of one
+/// thread.
 ///
 /// Some ten locks are on the way of a request, hardly ever contended, each held for a few dozen instructions: as many as the C
 /// library's mutex takes for itself. Where it is contended, threads sleep in the kernel, by `std::atomic::wait`, and are woken in
@@ -35,8 +37,7 @@ public:
     void lock() noexcept
     {
         KHIVE_TELL_RACE_DETECTOR(pre_lock, 0);
-        int expected = unlocked;
-        if (!state_.compare_exchange_strong(expected, locked, std::memory_order_acquire, std::memory_order_relaxed)) wait();
+        if (!detail::replace<int>(state_, unlocked, locked, std::memory_order_acquire)) wait();
         KHIVE_TELL_RACE_DETECTOR(post_lock, 0, 0);
     }
 
@@ -44,7 +45,7 @@ public:
     {
         KHIVE_TELL_RACE_DETECTOR(pre_unlock, 0);
         // After the exchange nothing of it is used but its address.
-        if (state_.exchange(unlocked, std::memory_order_release) == awaited) state_.notify_one();
+        if (detail::exchange<int>(state_, unlocked, std::memory_order_release) == awaited) state_.notify_one();
         KHIVE_TELL_RACE_DETECTOR(post_unlock, 0);
     }
 

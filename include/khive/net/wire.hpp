@@ -2,6 +2,7 @@
 #pragma once
 
 #include <khive/async/asio.hpp>
+#include <khive/core/detail/single_threaded.hpp>
 
 #include <boost/asio/execution_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -24,7 +25,7 @@ using Endpoint = asio::ip::tcp::endpoint;
 using Endpoints = std::vector<Endpoint>;
 
 /// Who is told how operations on a wire ended. Kept alive by every pending operation.
-class WireListener : public boost::intrusive_ref_counter<WireListener, boost::thread_safe_counter> {
+class WireListener : public boost::intrusive_ref_counter<WireListener, khive::detail::ThreadSafeCount> {
 public:
     virtual ~WireListener() = default;
     /// Of a look-up by `Network::resolve`.

@@ -143,7 +143,7 @@ KHIVE_DECL ClientCore::~ClientCore()
 
 KHIVE_DECL CallPtr ClientCore::new_call(const std::shared_ptr<ClientCore>& core)
 {
-    CallState* call = core->last_spare_.exchange(nullptr, std::memory_order_acq_rel);
+    CallState* call = exchange<CallState*>(core->last_spare_, nullptr, std::memory_order_acq_rel);
     KHIVE_YIELD_POINT();
     if (call == nullptr) call = core->take_spare();
     if (call == nullptr) call = new CallState;
@@ -166,7 +166,7 @@ KHIVE_DECL void ClientCore::keep(CallState* call) noexcept
     call->clear();
     if (call->head.capacity() > large || call->fields.body.capacity() > large) return delete call;
     KHIVE_YIELD_POINT();
-    if (CallState* none = nullptr; last_spare_.compare_exchange_strong(none, call, std::memory_order_acq_rel)) return;
+    if (replace<CallState*>(last_spare_, nullptr, call, std::memory_order_acq_rel)) return;
     const std::lock_guard lock(spare_mutex_);
     if (spare_count_ == enough) return delete call;
     ++spare_count_;
@@ -310,7 +310,7 @@ KHIVE_DECL std::optional<Error> ClientCore::prepare_any(CallState& call)
 
 KHIVE_DECL bool ClientCore::enter() noexcept
 {
-    in_flight_.fetch_add(1);
+    fetch_add(in_flight_, std::size_t{1});
     KHIVE_YIELD_POINT();
     if (!closing_.load()) return true;
     leave();
@@ -319,7 +319,7 @@ KHIVE_DECL bool ClientCore::enter() noexcept
 
 KHIVE_DECL void ClientCore::leave() noexcept
 {
-    if (in_flight_.fetch_sub(1) == 1 && (KHIVE_YIELD_POINT(), closing_.load())) drain_->check(now());
+    if (fetch_add(in_flight_, ~std::size_t{0}) == 1 && (KHIVE_YIELD_POINT(), closing_.load())) drain_->check(now());
 }
 
 KHIVE_DECL TimePoint ClientCore::begin_closing(Duration timeout) noexcept

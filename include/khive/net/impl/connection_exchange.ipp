@@ -57,7 +57,9 @@ KHIVE_DECL void Connection::exchange(const Exchange& what, async::Completion& re
     look_again_at_ = no_deadline;
     reusable_ = false;
     end_ = {};
-    end_.reused = serial_.fetch_add(1, std::memory_order_relaxed) > 0;
+    const std::uint64_t uses_before = uses();
+    serial_.store(uses_before + 1, std::memory_order_relaxed);
+    end_.reused = uses_before > 0;
     reader_.start(what.outgoing().head_method);
     if (std::exchange(watching_, false)) wire_->cancel();
     step.act([&] { begin_exchange(); });
