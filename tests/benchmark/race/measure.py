@@ -17,6 +17,7 @@ class Server:
         command = ["taskset", "-c", "0", OUT / "tiny_server", OUT / "files", OUT / "server.pem", OUT / "server.key"]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         self.ports = dict(zip(PORTS, self.process.stdout.readline().split()))
+        self.address = 0
 
     def __enter__(self):
         return self
@@ -26,7 +27,9 @@ class Server:
         self.process.wait()
 
     def url(self, port, path):
-        return f"{'http' if port == 'plain' else 'https'}://127.0.0.1:{self.ports[port]}{path}"
+        """Of another of its addresses each time; see tiny_server."""
+        self.address = self.address % 16 + 1
+        return f"{'http' if port == 'plain' else 'https'}://127.0.0.{self.address}:{self.ports[port]}{path}"
 
     def handshakes(self):
         """How many were resumed, of how many, since the server began."""

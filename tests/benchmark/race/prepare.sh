@@ -16,14 +16,17 @@ compile() {
       "$@" -lssl -lcrypto -pthread
 }
 
-# certificate NAME: an authority of its own, NAME-ca.pem, and NAME.pem with NAME.key for 127.0.0.1
+# certificate NAME: an authority of its own, NAME-ca.pem, and NAME.pem with NAME.key for the addresses of tiny_server
 certificate() {
-  [[ -e $out/$1.pem ]] && return
+  local names
+  names=$(printf ',IP:127.0.0.%d' {1..16})
+  [[ $(cat "$out/$1.names" 2>/dev/null) == "$names" ]] && return
   local quiet=(-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes)
   openssl req -x509 "${quiet[@]}" -keyout "$out/$1-ca.key" -out "$out/$1-ca.pem" -days 3650 -subj "/CN=$1 authority" 2>/dev/null
   openssl req -new "${quiet[@]}" -keyout "$out/$1.key" -out "$out/$1.csr" -subj /CN=127.0.0.1 2>/dev/null
   openssl x509 -req -in "$out/$1.csr" -CA "$out/$1-ca.pem" -CAkey "$out/$1-ca.key" -CAcreateserial -days 3650 \
-    -extfile <(echo subjectAltName=IP:127.0.0.1) -out "$out/$1.pem" 2>/dev/null
+    -extfile <(echo "subjectAltName=${names#,}") -out "$out/$1.pem" 2>/dev/null
+  echo "$names" >"$out/$1.names"
 }
 
 python3 - "$out/files" <<'PY'

@@ -66,10 +66,13 @@ WORKLOADS = {
 class Race:
     def __init__(self, server, workload, rounds, slow_rounds):
         self.server, self.work = server, workload
-        self.url = server.url(workload.port, workload.path)
         self.rounds, self.slow_rounds = rounds, slow_rounds
         self.clients = [client for client in CLIENTS if not workload.clients or client.name in workload.clients]
         self.rows = {client.name: [] for client in self.clients}
+
+    @property
+    def url(self):
+        return self.server.url(self.work.port, self.work.path)
 
     def requests(self, client):
         return max(self.work.requests // client.share, min(self.work.requests, 500))
