@@ -37,6 +37,13 @@ enum class ReadStep : std::uint8_t {
     failed, ///< `error()` says why; the connection is of no more use
 };
 
+/// A final head as it came, and what it says: the next answer of a server often has the same.
+struct KnownHead {
+    std::string text;       ///< with its empty line
+    std::size_t fields = 0; ///< where its fields begin
+    detail::ResponseHead head;
+};
+
 /// Reads one answer after another from the bytes of a connection: interim answers skipped, framing checked, body put
 /// straight into its place. It knows no socket.
 ///
@@ -97,6 +104,9 @@ public:
     [[nodiscard]] std::optional<Duration> keep_alive_timeout() const noexcept { return head_.keep_alive_timeout; }
     /// How many requests more it serves, from `Keep-Alive: max=`.
     [[nodiscard]] std::optional<unsigned> keep_alive_max() const noexcept { return head_.keep_alive_max; }
+    /// The head that it compares the next one with, for another connection to the same server; of no use here any more.
+    [[nodiscard]] KnownHead take_known_head() noexcept { return std::move(known_); }
+    void use_known_head(KnownHead known) noexcept { known_ = std::move(known); }
     /// Gives the read buffer's memory back, for a connection that idles.
     void release_buffer() noexcept;
     /// @}
@@ -129,9 +139,7 @@ private:
     std::size_t line_ = 0;     // of the head: read
     std::size_t fields_ = 0;   // of the head: where they begin
     detail::ResponseHead head_;
-    std::string known_;               // a final head as it came, with its empty line
-    std::size_t known_fields_ = 0;    // of it: where its fields begin
-    detail::ResponseHead known_head_; // what it says
+    KnownHead known_;
     std::uint64_t left_ = 0;   // of a body of known length
     ByteBuffer body_;
     Headers headers_;

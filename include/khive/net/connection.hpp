@@ -55,6 +55,7 @@ struct ConnectionSetup {
     std::shared_ptr<Network> network;
     TlsContext tls; ///< used where `origin.tls`
     http::ReaderLimits limits;
+    async::TimeService& time; ///< of the executor's context
 };
 
 /// One HTTP/1.1 connection: plain or TLS by a branch, one exchange at a time.

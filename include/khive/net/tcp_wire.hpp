@@ -9,9 +9,14 @@ namespace khive::inline KHIVE_ABI::net {
 /// TCP keep-alive.
 class TcpNetwork final : public Network {
 public:
+    /// For executors of that context.
+    KHIVE_DECL explicit TcpNetwork(asio::execution_context& context);
     KHIVE_DECL std::unique_ptr<Wire> open(const asio::any_io_executor& executor) override;
     KHIVE_DECL void resolve(const asio::any_io_executor& executor, const std::string& host, std::uint16_t port,
                             ListenerPtr listener) override;
+
+private:
+    void* reactor_; ///< of the context, for who makes wires in it
 };
 
 } // namespace khive::inline KHIVE_ABI::net

@@ -29,7 +29,8 @@ struct ConnectionWorld : NetWorld {
 
     void make()
     {
-        const net::ConnectionSetup setup{origin, time.executor(), network, net::TlsContext{}, limits};
+        const net::ConnectionSetup setup{
+            origin, time.executor(), network, net::TlsContext{}, limits, async::time_service(time.executor())};
         connection.reset(new net::Connection(setup, keeper));
     }
     net::ConnectionPtr& dial()

@@ -144,12 +144,13 @@ KHIVE_DECL void ResponseReader::advance()
 KHIVE_DECL void ResponseReader::read_head()
 {
     const auto text = input();
-    if (scanned_ != 0 || known_.empty() || text.size() < known_.size() ||
-        std::memcmp(text.data(), known_.data(), known_.size()) != 0)
+    const std::string& known = known_.text;
+    if (scanned_ != 0 || known.empty() || text.size() < known.size() ||
+        std::memcmp(text.data(), known.data(), known.size()) != 0)
         return parse_head(text);
-    head_ = known_head_;
-    line_ = known_.size();
-    use_head({text.data() + known_fields_, line_ - 2 - known_fields_});
+    head_ = known_.head;
+    line_ = known.size();
+    use_head({text.data() + known_.fields, line_ - 2 - known_.fields});
 }
 
 KHIVE_DECL void ResponseReader::parse_head(std::string_view text)
@@ -186,9 +187,9 @@ KHIVE_DECL void ResponseReader::parse_head(std::string_view text)
 KHIVE_DECL void ResponseReader::remember_head(std::string_view text)
 {
     if (head_.status < 200 || text.size() > detail::max_known_bytes) return;
-    known_ = text;
-    known_fields_ = fields_;
-    known_head_ = head_;
+    known_.text = text;
+    known_.fields = fields_;
+    known_.head = head_;
 }
 
 KHIVE_DECL void ResponseReader::use_head(std::string_view lines)

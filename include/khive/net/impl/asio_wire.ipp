@@ -112,8 +112,11 @@ public:
 /// A wire over Asio's own sockets: wherever Asio runs.
 class AsioWire final : public Wire {
 public:
-    explicit AsioWire(const asio::any_io_executor& executor) : socket_(executor), background_(async::UntrackedWork(executor))
+    AsioWire(const asio::any_io_executor& executor, void*) : socket_(executor), background_(async::UntrackedWork(executor))
     {}
+
+    /// Its sockets find what they need themselves.
+    static void* reactor_of(asio::execution_context&) noexcept { return nullptr; }
 
     void connect(const Endpoint& endpoint, ListenerPtr listener) override
     {

@@ -26,8 +26,13 @@ KHIVE_DECL Error no_memory(ErrorKind kind) noexcept
 } // namespace detail
 
 KHIVE_DECL Connection::Connection(const ConnectionSetup& setup, std::weak_ptr<ConnectionKeeper> keeper)
-    : time_(async::time_service(setup.executor)), wire_(setup.network->open(setup.executor)), reader_(setup.limits),
-      executor_(setup.executor), network_(setup.network), tls_context_(setup.tls), keeper_(std::move(keeper)),
+    : time_(setup.time),
+      wire_(setup.network->open(setup.executor)),
+      reader_(setup.limits),
+      executor_(setup.executor),
+      network_(setup.network),
+      tls_context_(setup.tls),
+      keeper_(std::move(keeper)),
       origin_(setup.origin)
 {
 }

@@ -9,8 +9,6 @@
 #include <boost/asio/detail/epoll_reactor.hpp>
 #include <boost/asio/detail/reactor_op.hpp>
 #include <boost/asio/error.hpp>
-#include <boost/asio/execution/context.hpp>
-#include <boost/asio/query.hpp>
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -75,14 +73,20 @@ private:
 /// there is `AsioWire`.
 class EpollWire final : public Wire {
 public:
-    explicit EpollWire(const asio::any_io_executor& executor)
-        : reactor_(asio::use_service<Reactor>(asio::query(executor, asio::execution::context))),
-          background_(async::UntrackedWork(executor, 1))
+    /// `reactor` as of `reactor_of`.
+    EpollWire(const asio::any_io_executor& executor, void* reactor)
+        : reactor_(*static_cast<Reactor*>(reactor)), background_(async::UntrackedWork(executor, 1))
     {
-        reactor_.init_task();
         if (!async::posts_surely(executor)) told_ = std::make_unique<std::array<ToldByPost, 4>>();
     }
     ~EpollWire() override { EpollWire::close(); }
+
+    static void* reactor_of(asio::execution_context& context)
+    {
+        auto& reactor = asio::use_service<Reactor>(context);
+        reactor.init_task();
+        return &reactor;
+    }
 
     void connect(const Endpoint& endpoint, ListenerPtr listener) override
     {

@@ -51,9 +51,11 @@ inline Endpoints endpoints_of(const asio::ip::tcp::resolver::results_type& resul
 
 } // namespace detail
 
+KHIVE_DECL TcpNetwork::TcpNetwork(asio::execution_context& context) : reactor_(detail::TcpWire::reactor_of(context)) {}
+
 KHIVE_DECL std::unique_ptr<Wire> TcpNetwork::open(const asio::any_io_executor& executor)
 {
-    return std::make_unique<detail::TcpWire>(executor);
+    return std::make_unique<detail::TcpWire>(executor, reactor_);
 }
 
 KHIVE_DECL void TcpNetwork::resolve(const asio::any_io_executor& executor, const std::string& host, std::uint16_t port,
