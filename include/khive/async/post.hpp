@@ -38,7 +38,7 @@ protected:
 private:
     template <class T>
     friend class detail::PostAllocator;
-    static constexpr std::size_t room = 160;
+    static constexpr std::size_t room = 112;
     alignas(std::max_align_t) std::byte memory_[room]; // NOLINT: written by the operation that Asio makes in it
 };
 

@@ -66,6 +66,30 @@ TEST_CASE("ResponseReader: an answer reads the same however its bytes are cut", 
     CHECK(read_every_way({bytes}) == expected);
 }
 
+TEST_CASE("ResponseReader: with the head that another has learnt it reads what it would have read without", "[http][reader]")
+{
+    const std::string other = "HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno";
+    ResponseReader first;
+    REQUIRE(read_next(first, plain) == ReadStep::done);
+    ResponseReader second;
+    second.use_known_head(first.take_known_head());
+
+    for (ResponseReader* const reader : {&first, &second}) {
+        for (int i = 0; i < 2; ++i) {
+            CHECK(read_next(*reader, plain) == ReadStep::done);
+            CHECK(reader->status() == 200);
+            CHECK(reader->reusable());
+            CHECK(Headers(reader->take_headers()).get_or("x", {}) == "y");
+            CHECK(ByteBuffer(reader->take_body()).view() == "hello");
+
+            CHECK(read_next(*reader, other) == ReadStep::done);
+            CHECK(reader->status() == 404);
+            CHECK_FALSE(reader->reusable());
+            CHECK(ByteBuffer(reader->take_body()).view() == "no");
+        }
+    }
+}
+
 TEST_CASE("ResponseReader: a body without length ends with the connection and is never reused", "[http][reader]")
 {
     const std::string bytes = "HTTP/1.1 200 OK\r\nConnection: keep-alive\r\n\r\nsome body";
