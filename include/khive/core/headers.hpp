@@ -85,8 +85,6 @@ public:
 
     /// The fields as they travel: `name: value CRLF` each, without the empty line.
     [[nodiscard]] const std::string& lines() const noexcept { return lines_; }
-    /// Gives the memory away, for reuse.
-    [[nodiscard]] std::string take_lines() && noexcept { return std::move(lines_); }
 
 private:
     explicit Headers(std::string&& lines) noexcept : lines_(std::move(lines)) {}

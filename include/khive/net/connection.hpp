@@ -159,6 +159,7 @@ private:
     KHIVE_DECL void on_abandoned() noexcept override;
     KHIVE_DECL TimePoint on_time(TimePoint now) noexcept override;
 
+    void resolved(Endpoints endpoints, TimePoint now);
     void connect_next();
     void handshake();
     void dialled();

@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -101,6 +102,12 @@ public:
     virtual ~Network() = default;
     /// A wire that is not connected yet, whose listeners run on `executor`.
     virtual std::unique_ptr<Wire> open(const asio::any_io_executor& executor) = 0;
+    /// The address that `host` is, where that takes no look-up.
+    [[nodiscard]] virtual std::optional<Endpoint> literal(const std::string& host, std::uint16_t port) const
+    {
+        (void)host, (void)port;
+        return std::nullopt;
+    }
     /// Looks up the addresses of `host`; `listener` is told once on `executor`, never from inside this call. A lookup cannot be
     /// cancelled: who does not want it any more ignores it. Throws what it cannot start.
     virtual void resolve(const asio::any_io_executor& executor, const std::string& host, std::uint16_t port,

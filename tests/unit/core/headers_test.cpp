@@ -139,13 +139,6 @@ TEST_CASE("Headers: read the lines of a parser", "[core][headers]")
     CHECK(seen == std::vector<std::string>{"A=1", "B=two words", "C=", "D=x:y"});
 }
 
-TEST_CASE("Headers: the memory can be taken", "[core][headers]")
-{
-    auto headers = three();
-
-    CHECK(std::move(headers).take_lines() == "Accept: a\r\nX-Id: 1\r\naccept: b\r\n");
-}
-
 TEST_CASE("is_token: knows methods and header names", "[core][headers]")
 {
     CHECK(is_token("GET"));

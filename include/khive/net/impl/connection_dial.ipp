@@ -40,7 +40,10 @@ KHIVE_DECL void Connection::dial(const DialTimeouts& timeouts)
     stage_deadline(Timer::resolve, timeouts.resolve, stage_began_);
     step.act([&] {
         if (closed_by_owner_) return end(Error{ErrorKind::closed}); // between its making and now, by another thread
-        network_->resolve(executor_, origin_.host, origin_.port, self());
+        if (const auto endpoint = network_->literal(origin_.host, origin_.port))
+            resolved({*endpoint}, stage_began_);
+        else
+            network_->resolve(executor_, origin_.host, origin_.port, self());
     });
     if (ended_)
         dial_end_.post(*this);
@@ -75,14 +78,19 @@ KHIVE_DECL void Connection::on_resolved(boost::system::error_code error, Endpoin
                     .with_cause(error)
                     .with_retryable(true));
         } else {
-            endpoints_ = std::move(endpoints);
-            now_in_ = Stage::connecting;
-            stage_began_ = now;
-            total_ = {saturating_add(now, dial_timeouts_.connect), Timer::connect, dial_timeouts_.connect};
-            connect_next();
+            resolved(std::move(endpoints), now);
         }
     });
     step.finish(true);
+}
+
+KHIVE_DECL void Connection::resolved(Endpoints endpoints, TimePoint now)
+{
+    endpoints_ = std::move(endpoints);
+    now_in_ = Stage::connecting;
+    stage_began_ = now;
+    total_ = {saturating_add(now, dial_timeouts_.connect), Timer::connect, dial_timeouts_.connect};
+    connect_next();
 }
 
 KHIVE_DECL void Connection::connect_next()

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <khive/async/post.hpp>
 #include <khive/net/tcp_wire.hpp>
 
 #include <boost/asio/detail/config.hpp>
@@ -32,16 +31,6 @@ using TcpWire = EpollWire;
 using TcpWire = AsioWire;
 #endif
 
-/// An address that needs no look-up; IPv4 first, as most are.
-inline std::optional<asio::ip::address> literal_address(const std::string& host)
-{
-    boost::system::error_code error;
-    const auto v4 = asio::ip::make_address_v4(host, error);
-    if (!error) return v4;
-    const auto address = asio::ip::make_address(host, error);
-    return error ? std::nullopt : std::optional(address);
-}
-
 inline Endpoints endpoints_of(const asio::ip::tcp::resolver::results_type& results)
 {
     Endpoints found;
@@ -58,15 +47,19 @@ KHIVE_DECL std::unique_ptr<Wire> TcpNetwork::open(const asio::any_io_executor& e
     return std::make_unique<detail::TcpWire>(executor, reactor_);
 }
 
+/// IPv4 first, as most are.
+KHIVE_DECL std::optional<Endpoint> TcpNetwork::literal(const std::string& host, std::uint16_t port) const
+{
+    boost::system::error_code error;
+    const auto v4 = asio::ip::make_address_v4(host, error);
+    if (!error) return Endpoint(v4, port);
+    const auto address = asio::ip::make_address(host, error);
+    return error ? std::nullopt : std::optional(Endpoint(address, port));
+}
+
 KHIVE_DECL void TcpNetwork::resolve(const asio::any_io_executor& executor, const std::string& host, std::uint16_t port,
                                     ListenerPtr listener)
 {
-    if (const auto address = detail::literal_address(host)) {
-        const Endpoint endpoint(*address, port);
-        return async::post(executor, [listener = std::move(listener), found = Endpoints{endpoint}]() mutable {
-            listener->on_resolved({}, std::move(found));
-        });
-    }
     auto resolver = std::make_unique<asio::ip::tcp::resolver>(executor);
     auto& running = *resolver;
     running.async_resolve(host, std::to_string(port), asio::ip::tcp::resolver::numeric_service,
