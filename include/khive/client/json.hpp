@@ -22,6 +22,8 @@ namespace khive::inline KHIVE_ABI {
 ///   (text that is not UTF-8, a `to_json` that throws) `invalid_argument`.
 /// - Numbers: as nlohmann's library converts them, which does not check whether one fits the integer that is asked for. Where a
 ///   server is not trusted that far, read a `double` or `nlohmann::json` and look.
+/// - Memory: what an answer of up to 64 KiB said stays with the thread that has read it, and is written over by the next one of
+///   the same type, which so costs no allocation for its tree of values.
 template <class T>
 struct JsonCodec {
     [[nodiscard]] static Result<std::string> encode(const T& value)
