@@ -3,7 +3,7 @@
 
 #include <khive/core/config.hpp>
 #include <khive/core/detail/sanitizer.hpp>
-#include <khive/core/detail/single_threaded.hpp>
+#include <khive/core/single_threaded.hpp>
 
 #include <atomic>
 #include <mutex>

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <khive/async/asio.hpp>
-#include <khive/core/detail/single_threaded.hpp>
+#include <khive/core/single_threaded.hpp>
 
 #include <boost/asio/execution_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
