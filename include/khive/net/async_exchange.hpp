@@ -2,11 +2,14 @@
 #pragma once
 
 #include <khive/async/completion.hpp>
-#include <khive/net/connection.hpp>
+#include <khive/core/ledger.hpp>
+#include <khive/net/exchange.hpp>
 
 #include <exception>
 
 namespace khive::inline KHIVE_ABI::net {
+
+class Connection;
 
 /// One exchange to be awaited; named on a line of its own, and alive until it has ended, as is its connection:
 /// `auto wait = async::suspend(exchange); co_await std::move(wait);`, then `connection.result()` tells how it ended.

@@ -3,6 +3,7 @@
 
 #include <khive/core/yield_point.hpp>
 #include <khive/net/async_exchange.hpp>
+#include <khive/net/connection.hpp>
 
 #include <boost/asio/cancellation_type.hpp>
 
