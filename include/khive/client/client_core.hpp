@@ -44,6 +44,8 @@ public:
 
     /// The state for a new call, with memory of finished ones.
     [[nodiscard]] KHIVE_DECL static CallPtr new_call(const std::shared_ptr<ClientCore>& core);
+    /// Checks everything that the caller handed in and makes the bytes. If something is wrong, `call.error` says what.
+    [[nodiscard]] bool prepare(CallState& call) { return call.is_prepared() || prepare_anew(call); }
     /// The life of a call. What it ends with it leaves in `call.response` or `call.error`, or gives itself if it has been handed
     /// the call: one frame less for who wants just that.
     [[nodiscard]] virtual asio::awaitable<Response> perform(CallState& call, CallPtr handed_over) = 0;
@@ -93,8 +95,6 @@ protected:
     [[nodiscard]] async::TimeService& time() const noexcept { return time_; }
     [[nodiscard]] TimePoint now() const noexcept { return time_.now(); }
     [[nodiscard]] const Error& closed_error() const noexcept { return closed_error_; }
-    /// Checks everything that the caller handed in and makes the bytes. If something is wrong, `call.error` says what.
-    [[nodiscard]] bool prepare(CallState& call) { return call.is_prepared() || prepare_anew(call); }
     /// The call ends with its error: whose request, whose attempts, told to the observer.
     KHIVE_DECL void failed(CallState& call, TimePoint started);
     KHIVE_DECL void tell_retry(const CallState& call, Duration delay) noexcept;
