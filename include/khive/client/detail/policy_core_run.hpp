@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <khive/async/sleep.hpp>
+#include <khive/client/detail/policy_core.hpp>
+#include <khive/core/yield_point.hpp>
+#include <khive/http/classify.hpp>
+#include <khive/net/async_exchange.hpp>
+#include <khive/policy/failure.hpp>
+
+#include <boost/asio/cancellation_state.hpp>
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+namespace khive::inline KHIVE_ABI::detail {
+
+/// What one call knows while it runs; each step of the loop that neither waits nor takes a permit.
+template <class... Policies>
+class PolicyCore<Policies...>::Run {
+public:
+    Run(PolicyCore& core, CallState& call, bool handed_over)
+        : time(core.time()),
+          now(core.now()),
+          core_(core),
+          call_(call),
+          started_(now),
+          schedule_(core.retry_.begin()),
+          handed_over_(handed_over)
+    {
+        Duration limit = call.timeouts.total;
+        if (!call.fields.sets_total()) limit = std::min(limit, core.retry_.total_timeout());
+        total = {saturating_add(now, limit), Timer::total, limit};
+    }
+
+    async::TimeService& time;
+    TimePoint now;
+    net::Deadline total;
+
+    [[nodiscard]] Attempt& attempt() { return call_.ledger().current(); }
+    void read_clock() { now = time.now(); }
+
+    /// Refuses the call where no attempt can be made.
+    [[nodiscard]] bool may_begin(bool open)
+    {
+        auto refused = open ? core_.gate_.check_cost(call_.fields.cost) : core_.closed_error();
+        if (refused) refuse(*std::move(refused));
+        return !refused;
+    }
+
+    /// Starts the next attempt, unless the breaker would refuse it now.
+    [[nodiscard]] bool begin()
+    {
+        if (!call_.ledger().empty()) forget_last();
+        call_.ledger().begin_attempt(now).backoff = backoff_;
+        auto refused = core_.breaker_.refusal(now);
+        if (refused) refuse(*std::move(refused));
+        return !refused;
+    }
+
+    [[nodiscard]] async::WaitRequest wait_request() const
+    {
+        async::WaitRequest request;
+        request.cost = call_.fields.cost;
+        request.deadline = total.at;
+        request.arrived = call_.ledger().current().started;
+        request.timer = Timer::total;
+        request.timer_value = total.value;
+        request.scope = core_.scope().get();
+        return request;
+    }
+
+    [[nodiscard]] net::Checkout& checkout(bool fresh)
+    {
+        return call_.checkout.emplace(core_.shared_pool(),
+                                      core_.pool().checkout(*call_.entry, deadline(), call_.timeouts.checkout(), fresh));
+    }
+
+    /// A ticket if there is one, for an attempt that has failed by now.
+    void try_admit(std::optional<Ticket>& ticket)
+    {
+        KHIVE_YIELD_POINT();
+        auto admitted = core_.breaker_.try_admit(now);
+        if (admitted) ticket.emplace(std::move(*admitted));
+    }
+    /// A ticket, or the call is refused.
+    [[nodiscard]] bool admit(std::optional<Ticket>& ticket)
+    {
+        KHIVE_YIELD_POINT();
+        auto admitted = core_.breaker_.try_admit(now);
+        if (admitted)
+            ticket.emplace(std::move(*admitted));
+        else
+            refuse(admitted.error());
+        return ticket.has_value();
+    }
+
+    [[nodiscard]] double cost() const noexcept { return call_.fields.cost; }
+    [[nodiscard]] Result<net::Lease> checked_out() { return call_.checkout->result(); }
+
+    /// After waiting for a connection: is there one?
+    [[nodiscard]] bool opened(std::optional<net::Lease>& lease)
+    {
+        auto opening = checked_out();
+        opened(opening);
+        if (opening) lease.emplace(std::move(*opening));
+        return opening.has_value();
+    }
+    void opened(const Result<net::Lease>& lease)
+    {
+        const TimePoint before = now;
+        read_clock();
+        Attempt& record = attempt();
+        Duration waited = now - before;
+        if (lease && (**lease).uses() == 0) {
+            // It may have been begun for somebody else, before this call came.
+            const auto part = [&waited](Duration stage) {
+                const Duration seen = std::min(stage, waited);
+                waited -= seen;
+                return seen;
+            };
+            const Attempt& dial = (**lease).dial_times();
+            record.tls = part(dial.tls);
+            record.connect = part(dial.connect);
+            record.resolve = part(dial.resolve);
+        }
+        record.pool_wait += waited;
+        if (lease) return call_.checkout.reset(); // a kilobyte that is not kept while the answer takes its time
+        call_.error = lease.error();
+        // Our own deadline, run out in our own queue, says nothing about the server.
+        only_queued_ = call_.error.kind() == ErrorKind::timeout && call_.checkout->request().under_way == nullptr &&
+                       (call_.error.timer() == Timer::total || call_.error.timer() == Timer::attempt);
+        if (call_.error.timer() == Timer::attempt) std::move(call_.error).with_retryable(true);
+    }
+
+    [[nodiscard]] net::Exchange& exchange(net::Connection& connection)
+    {
+        KHIVE_YIELD_POINT();
+        Attempt& record = attempt();
+        record.peer = connection.peer();
+        record.reused = connection.uses() != 0;
+        if (!record.replayed) { // a replay belongs to its attempt
+            Duration limit = call_.timeouts.attempt;
+            if (!call_.fields.sets_attempt()) limit = std::min(limit, core_.retry_.attempt_timeout());
+            attempt_deadline_ = {saturating_add(now, limit), Timer::attempt, limit};
+        }
+        if (call_.reuses_memory) connection.reader().use_memory(call_.response.take_body(), call_.response.take_headers());
+        return call_.exchange.emplace(connection, call_.outgoing(), call_.timeouts.exchange(), deadline(), record, now);
+    }
+
+    /// Cancelled or closed while nothing was suspended, between a grant and here say?
+    [[nodiscard]] bool stopped(const asio::cancellation_state& cancellation) const noexcept
+    {
+        KHIVE_YIELD_POINT();
+        return cancellation.cancelled() != asio::cancellation_type::none || core_.scope()->closed();
+    }
+
+    /// Of what the attempt does next: from its sending on, its own deadline counts too, also while a replay is dialled.
+    [[nodiscard]] net::Deadline deadline() const noexcept { return earlier(total, attempt_deadline_); }
+
+    /// The exchange is repeated on a fresh connection.
+    void replay(bool wrote)
+    {
+        attempt().replayed = true;
+        maybe_processed_ = maybe_processed_ || wrote;
+    }
+
+    /// After an exchange.
+    void ended(net::Connection& connection)
+    {
+        net::ExchangeEnd& end = connection.result();
+        now = end.ok() ? connection.last_byte() : time.now();
+        http::ResponseReader& reader = connection.reader();
+        // A status that fails the call says more than that its text is too long.
+        const bool text_is_cut =
+            end.error.kind() == ErrorKind::body_too_large && reader.status() >= 400 && call_.raise_for_status;
+        attempt().status = static_cast<std::uint16_t>(reader.status());
+        if (end.ok() || text_is_cut)
+            return call_.response.assign(reader.status(), reader.take_headers(), reader.take_body());
+        call_.error = std::move(end.error);
+        if (reader.head_done()) std::move(call_.error).with_response(reader.status(), reader.take_headers(), {});
+    }
+
+    /// What the attempt means for everyone.
+    [[nodiscard]] RetryDecision conclude(std::optional<Ticket>& ticket, std::optional<Permit>& permit)
+    {
+        attempt().elapsed = now - attempt().started;
+        if (!has_failed()) {
+            attempt().verdict = Verdict::success;
+            if (ticket) ticket->record(Outcome{}, now);
+            permit.reset();
+            return {};
+        }
+        const Outcome outcome = classify();
+        if (ticket) record(*ticket, outcome);
+        permit.reset();
+        return decide(outcome);
+    }
+
+    void retry(Duration delay)
+    {
+        if (core_.settings().observer) core_.tell_retry(call_, delay);
+        backoff_ = delay;
+    }
+    [[nodiscard]] async::Sleep& backoff(Duration delay)
+    {
+        return call_.backoff.emplace(saturating_add(now, delay), core_.scope());
+    }
+
+    /// The call's end: the answer, or the last real error.
+    CallEnd finish(StopReason reason)
+    {
+        call_.ledger().stop(reason);
+        if (answered() && has_failed() && call_.raise_for_status) call_.error = failure();
+        if (answered()) {
+            call_.response.finish(now - started_); // told to the observer once it is decoded
+        } else {
+            // What was true of an earlier attempt is true of the call.
+            std::move(call_.error).with_maybe_processed(maybe_processed_ || call_.error.maybe_processed());
+            core_.failed(call_, started_);
+        }
+        return end();
+    }
+    [[nodiscard]] CallEnd end() const noexcept { return {call_, handed_over_}; }
+
+    /// Nothing was sent in this attempt.
+    void refuse(Error error)
+    {
+        const bool begun = !call_.ledger().empty();
+        if (!begun) call_.ledger().begin_attempt(now);
+        const bool closed = begun && error.kind() == ErrorKind::closed && core_.scope()->closed();
+        const bool interrupted = error.kind() == ErrorKind::cancelled || closed;
+        Attempt& record = attempt();
+        record.elapsed = now - record.started;
+        record.error = error.kind();
+        record.timer = error.timer();
+        call_.error = std::move(error);
+        finish(interrupted ? StopReason::cancelled : StopReason::refused);
+    }
+
+    /// Cancelled, or the client closed, while nothing was under way.
+    CallEnd interrupted()
+    {
+        call_.error = core_.scope()->closed() ? core_.closed_error() : Error{ErrorKind::cancelled};
+        Attempt& record = attempt();
+        if (record.status == 0 && record.error == ErrorKind{}) {
+            read_clock();
+            record.elapsed = now - record.started;
+            record.error = call_.error.kind();
+        }
+        return finish(StopReason::cancelled);
+    }
+
+private:
+    /// Before the next attempt.
+    void forget_last()
+    {
+        read_clock();
+        attempt_deadline_ = {};
+        only_queued_ = false;
+        call_.error = Error{};
+        status_failure_ = Error{};
+    }
+
+    /// Of an attempt that has failed.
+    [[nodiscard]] Outcome classify()
+    {
+        Attempt& record = attempt();
+        Outcome outcome;
+        if (answered()) {
+            outcome =
+                http::classify_status(call_.response.status(), call_.response.headers(), call_.replay_safe, wall_now());
+            record.error = ErrorKind::status;
+        } else {
+            outcome = call_.error.outcome();
+            record.error = call_.error.kind();
+            record.timer = call_.error.timer();
+            record.maybe_processed = call_.error.maybe_processed();
+            if (call_.replay_safe) outcome.replay = ReplaySafety::safe;
+            if (only_queued_) outcome.verdict = Verdict::neutral;
+        }
+        record.verdict = outcome.verdict;
+        maybe_processed_ = maybe_processed_ || record.maybe_processed || outcome.replay == ReplaySafety::unsafe;
+        return outcome;
+    }
+
+    /// Tells the breaker; a failure as such where the breaker wants to judge it.
+    template <class AnyTicket>
+    void record(AnyTicket& ticket, const Outcome& outcome)
+    {
+        if constexpr (requires(const Failure& failure) { ticket.record(failure, now); }) {
+            if (!only_queued_) return ticket.record(Failure(failure()), now);
+        }
+        ticket.record(outcome, now);
+    }
+
+    [[nodiscard]] RetryDecision decide(Outcome outcome)
+    {
+        if constexpr (requires(const Failure& failure) { core_.retry_.judge(failure); }) {
+            outcome = core_.retry_.judge(Failure(failure()));
+            if (call_.replay_safe) outcome.replay = ReplaySafety::safe;
+        }
+        if (outcome.verdict == Verdict::success && !outcome.retryable) return {false, StopReason::not_retryable, {}};
+        const ErrorKind kind = call_.error.kind();
+        if (kind == ErrorKind::cancelled || kind == ErrorKind::closed) return {false, StopReason::cancelled, {}};
+        return schedule_.next(outcome, static_cast<unsigned>(call_.ledger().size()), now, total.at);
+    }
+
+    /// Has the attempt got an answer, whatever it says?
+    [[nodiscard]] bool answered() const noexcept { return call_.error.kind() == ErrorKind{}; }
+    [[nodiscard]] bool has_failed() const noexcept { return !answered() || call_.response.status() >= 400; }
+    /// The failure of the attempt as an error; made once where it is a status.
+    [[nodiscard]] const Error& failure()
+    {
+        if (!answered()) return call_.error;
+        if (status_failure_.kind() == ErrorKind{}) status_failure_ = core_.status_error(call_);
+        return status_failure_;
+    }
+
+    PolicyCore& core_;
+    CallState& call_;
+    TimePoint started_;
+    typename Retry::Schedule schedule_;
+    Duration backoff_{};
+    net::Deadline attempt_deadline_; ///< none before the attempt's first sending
+    Error status_failure_;
+    bool maybe_processed_ = false; ///< in any attempt
+    bool handed_over_;
+    bool only_queued_ = false;     ///< the attempt ended in the pool's queue, by a deadline of the caller's
+};
+
+} // namespace khive::inline KHIVE_ABI::detail
