@@ -93,7 +93,6 @@ template <class T>
 {
     if (!call) sent_error().raise();
     call->response.take_memory(*response);
-    call->reuses_memory = true;
     co_await std::move(performing);
     if (call->error.kind() != ErrorKind{}) call->error.raise();
     call->core->tell_answered(*call);

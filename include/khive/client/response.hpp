@@ -9,27 +9,52 @@
 #include <khive/core/result.hpp>
 
 #include <cstddef>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 
 namespace khive::inline KHIVE_ABI {
 
+namespace detail {
+
+/// What a `Response` holds.
+struct Answer {
+    int status = 0;
+    Headers headers;
+    ByteBuffer body;
+    Duration elapsed{};
+    Ledger ledger;
+};
+
+/// Keeps the memory for the next answer of the thread.
+struct FreeAnswer {
+    KHIVE_DECL void operator()(Answer* answer) const noexcept;
+};
+using AnswerPtr = std::unique_ptr<Answer, FreeAnswer>;
+[[nodiscard]] KHIVE_DECL AnswerPtr new_answer();
+/// What a response without an answer says.
+[[nodiscard]] KHIVE_DECL const Answer& no_answer() noexcept;
+
+} // namespace detail
+
 /// An answer, whole: status, headers, body, and the ledger of the attempts it took.
+///
+/// A pointer to all of that: coroutines that hold one stay small. Moved from, it is empty.
 ///
 /// - Thread safety: as a standard value.
 class Response {
 public:
     Response() = default;
 
-    [[nodiscard]] int status() const noexcept { return status_; }
+    [[nodiscard]] int status() const noexcept { return answer().status; }
     /// Status 200 to 299.
-    [[nodiscard]] bool ok() const noexcept { return status_ >= 200 && status_ < 300; }
-    [[nodiscard]] const Headers& headers() const noexcept { return headers_; }
+    [[nodiscard]] bool ok() const noexcept { return status() >= 200 && status() < 300; }
+    [[nodiscard]] const Headers& headers() const noexcept { return answer().headers; }
     /// The first header of that name, or empty.
-    [[nodiscard]] std::string_view header(std::string_view name) const noexcept { return headers_.get_or(name, {}); }
-    /// The body, valid as long as this object.
-    [[nodiscard]] std::string_view body() const noexcept { return body_.view(); }
+    [[nodiscard]] std::string_view header(std::string_view name) const noexcept { return headers().get_or(name, {}); }
+    /// The body, valid until the answer it belongs to goes.
+    [[nodiscard]] std::string_view body() const noexcept { return answer().body.view(); }
     /// A copy of the body.
     [[nodiscard]] std::string text() const { return std::string(body()); }
     /// The body as a `T`: as it is for `std::string`, else from JSON, for which `#include <khive/client/json.hpp>`. Throws
@@ -50,44 +75,53 @@ public:
         return value;
     }
     /// From the call's start to the last byte, waits and failed attempts included.
-    [[nodiscard]] Duration elapsed() const noexcept { return elapsed_; }
-    [[nodiscard]] const Ledger& ledger() const noexcept { return ledger_; }
+    [[nodiscard]] Duration elapsed() const noexcept { return answer().elapsed; }
+    [[nodiscard]] const Ledger& ledger() const noexcept { return answer().ledger; }
 
     /// \name For the client
     /// @{
+    /// Takes memory for an answer, unless it has some. What follows is for those that have.
+    void prepare()
+    {
+        if (!answer_) answer_ = detail::new_answer();
+    }
     void assign(int status, Headers&& headers, ByteBuffer&& body) noexcept
     {
-        status_ = status;
-        headers_ = std::move(headers);
-        body_ = std::move(body);
+        answer_->status = status;
+        answer_->headers = std::move(headers);
+        answer_->body = std::move(body);
     }
-    void finish(Duration elapsed) noexcept { elapsed_ = elapsed; }
-    [[nodiscard]] Ledger& writable_ledger() noexcept { return ledger_; }
-    [[nodiscard]] Headers&& take_headers() noexcept { return std::move(headers_); }
-    [[nodiscard]] ByteBuffer&& take_body() noexcept { return std::move(body_); }
+    void finish(Duration elapsed) noexcept { answer_->elapsed = elapsed; }
+    [[nodiscard]] Ledger& writable_ledger() noexcept { return answer_->ledger; }
+    [[nodiscard]] Headers&& take_headers() noexcept { return std::move(answer_->headers); }
+    [[nodiscard]] ByteBuffer&& take_body() noexcept { return std::move(answer_->body); }
     /// The error with what is known of the answer, and so much of the body.
     [[nodiscard]] KHIVE_DECL Error with_answer(Error error, std::size_t max_body = 4096) const;
-    /// Without status and ledger; memory stays.
+    /// Without status and ledger; memory stays, if there is some.
     void clear() noexcept
     {
-        status_ = 0;
-        elapsed_ = {};
-        ledger_.clear();
+        if (!answer_) return;
+        answer_->status = 0;
+        answer_->elapsed = {};
+        answer_->ledger.clear();
     }
-    /// Empties another and has its memory.
+    /// Gives the body's memory back.
+    void release_body() noexcept
+    {
+        if (answer_) answer_->body.release();
+    }
+    /// Empties another and has its memory, if it has some.
     void take_memory(Response& other) noexcept
     {
         other.clear();
-        *this = std::move(other);
+        if (other.answer_) answer_ = std::move(other.answer_);
     }
     /// @}
 
 private:
-    int status_ = 0;
-    Headers headers_;
-    ByteBuffer body_;
-    Duration elapsed_{};
-    Ledger ledger_;
+    [[nodiscard]] const detail::Answer& answer() const noexcept { return answer_ ? *answer_ : detail::no_answer(); }
+
+    detail::AnswerPtr answer_;
 };
 
 } // namespace khive::inline KHIVE_ABI

@@ -41,7 +41,6 @@ struct CallState {
     Timeouts timeouts;
     bool replay_safe = false;
     bool closes = false;        ///< the head says `Connection: close`
-    bool reuses_memory = false; ///< `response` holds memory for the answer
     bool raise_for_status = true;
 
     // What is happening.

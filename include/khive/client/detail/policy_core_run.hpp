@@ -145,7 +145,7 @@ public:
             if (!call_.fields.sets_attempt()) limit = std::min(limit, core_.retry_.attempt_timeout());
             attempt_deadline_ = {saturating_add(now, limit), Timer::attempt, limit};
         }
-        if (call_.reuses_memory) connection.reader().use_memory(call_.response.take_body(), call_.response.take_headers());
+        connection.reader().use_memory(call_.response.take_body(), call_.response.take_headers());
         return call_.exchange.emplace(connection, call_.outgoing(), call_.timeouts.exchange(), deadline(), record, now);
     }
 

@@ -93,7 +93,7 @@ KHIVE_DECL void CallState::clear() noexcept
     core.reset();
     fields.clear();
     response.clear();
-    reuses_memory = false;
+    response.release_body();
     checkout.reset();
     backoff.reset();
     if (error.kind() != ErrorKind{}) error = Error{};
@@ -148,7 +148,9 @@ KHIVE_DECL CallPtr ClientCore::new_call(const std::shared_ptr<ClientCore>& core)
     if (call == nullptr) call = core->take_spare();
     if (call == nullptr) call = new CallState;
     call->core = core;
-    return CallPtr(call);
+    CallPtr owned(call);
+    call->response.prepare();
+    return owned;
 }
 
 KHIVE_DECL CallState* ClientCore::take_spare() noexcept
