@@ -2,9 +2,11 @@
 #pragma once
 
 #include <khive/async/completion.hpp>
+#include <khive/async/post.hpp>
 #include <khive/async/time_service.hpp>
 #include <khive/core/ledger.hpp>
 #include <khive/core/mutex.hpp>
+#include <khive/core/single_threaded.hpp>
 #include <khive/core/url.hpp>
 #include <khive/http/response_reader.hpp>
 #include <khive/net/exchange.hpp>
@@ -13,6 +15,8 @@
 #include <khive/net/wire.hpp>
 
 #include <boost/intrusive/list.hpp>
+#include <boost/smart_ptr/intrusive_ptr.hpp>
+#include <boost/smart_ptr/intrusive_ref_counter.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -48,14 +52,34 @@ protected:
     ~ConnectionKeeper() = default;
 };
 
-/// What a connection is made with.
-struct ConnectionSetup {
-    Origin origin;
-    asio::any_io_executor executor;
-    std::shared_ptr<Network> network;
-    TlsContext tls; ///< used where `origin.tls`
-    http::ReaderLimits limits;
+/// What connections are made with; all to one origin share it.
+struct ConnectionSetup : boost::intrusive_ref_counter<ConnectionSetup, khive::detail::ThreadSafeCount> {
+    ConnectionSetup(Origin to, asio::any_io_executor on, std::shared_ptr<Network> by, TlsContext with,
+                    const http::ReaderLimits& within, std::weak_ptr<ConnectionKeeper> whose)
+        : origin(std::move(to)),
+          executor(std::move(on)),
+          network(std::move(by)),
+          tls(std::move(with)),
+          limits(within),
+          time(async::time_service(executor)),
+          keeper(std::move(whose))
+    {}
+
+    const Origin origin;
+    const asio::any_io_executor executor;
+    const std::shared_ptr<Network> network;
+    const TlsContext tls; ///< used where `origin.tls`
+    const http::ReaderLimits limits;
     async::TimeService& time; ///< of the executor's context
+    const std::weak_ptr<ConnectionKeeper> keeper;
+};
+using ConnectionSetupPtr = boost::intrusive_ptr<const ConnectionSetup>;
+
+/// How long each stage of dialling took.
+struct DialTimes {
+    Duration resolve{};
+    Duration connect{};
+    Duration tls{};
 };
 
 /// One HTTP/1.1 connection: plain or TLS by a branch, one exchange at a time.
@@ -70,9 +94,13 @@ struct ConnectionSetup {
 /// - Thread safety: safe; steps, deadline and cancellation exclude each other by a mutex that is uncontended in one thread.
 /// - Lifetime: pending operations keep it alive; an exchange ends only after its last operation has, so the caller's buffers are
 ///   not touched afterwards.
-class Connection final : public WireListener, public async::TimerNode, public boost::intrusive::list_base_hook<> {
+/// - Complexity: some 600 bytes while it waits for an answer: what only dialling needs goes with the first exchange.
+class Connection final : public WireListener,
+                         public async::TimerNode,
+                         private async::PostedTask,
+                         public boost::intrusive::list_base_hook<> {
 public:
-    KHIVE_DECL Connection(const ConnectionSetup& setup, std::weak_ptr<ConnectionKeeper> keeper);
+    KHIVE_DECL explicit Connection(ConnectionSetupPtr setup);
     KHIVE_DECL ~Connection() override;
 
     /// \name Life
@@ -110,11 +138,11 @@ public:
 
     /// \name Facts
     /// @{
-    [[nodiscard]] const asio::any_io_executor& executor() const noexcept { return executor_; }
+    [[nodiscard]] const asio::any_io_executor& executor() const noexcept { return setup_->executor; }
     [[nodiscard]] std::uint64_t uses() const noexcept { return serial_.load(std::memory_order_relaxed); }
     [[nodiscard]] const PeerAddress& peer() const noexcept { return peer_; }
-    /// How long each stage of dialling took.
-    [[nodiscard]] const Attempt& dial_times() const noexcept { return dial_times_; }
+    /// Until the first exchange begins.
+    [[nodiscard]] DialTimes dial_times() const noexcept { return dial_ ? dial_->times : DialTimes{}; }
     /// @}
 
     /// For the pool, under its lock.
@@ -139,16 +167,24 @@ private:
         on_wire,    ///< session tickets or worse: it is read before the request is written
     };
     class Step;
-    /// Tells the keeper later that a dial could not be begun.
-    class DialEnd final : public async::PostedTask {
-    public:
-        KHIVE_DECL void post(Connection& connection);
-
-    private:
-        KHIVE_DECL void run() override;
-        void abandon() noexcept override { const ConnectionPtr gone = std::move(connection_); }
-        ConnectionPtr connection_;
+    /// What is known while it is dialled.
+    struct Dial {
+        DialTimeouts timeouts;
+        Deadline total;    ///< of all addresses
+        TimePoint began{}; ///< the present stage
+        DialTimes times;
+        Endpoint literal; ///< the address, where it took no look-up
+        Endpoints looked_up;
+        std::span<const Endpoint> left; ///< of either, not tried yet
+        std::string failures;
+        boost::system::error_code last_failure;
     };
+
+    /// \name As a posted task: the end of a dial that could not be begun, else `rest_`
+    /// @{
+    KHIVE_DECL void run() override;
+    KHIVE_DECL void abandon() noexcept override;
+    /// @}
 
     KHIVE_DECL void on_resolved(boost::system::error_code error, Endpoints endpoints) override;
     KHIVE_DECL void on_connected(boost::system::error_code error) override;
@@ -159,7 +195,7 @@ private:
     KHIVE_DECL void on_abandoned() noexcept override;
     KHIVE_DECL TimePoint on_time(TimePoint now) noexcept override;
 
-    void resolved(Endpoints endpoints, TimePoint now);
+    void resolved(std::span<const Endpoint> endpoints, TimePoint now);
     void connect_next();
     void handshake();
     void dialled();
@@ -167,6 +203,7 @@ private:
     void begin_first();
     void begin_write();
     [[nodiscard]] WriteBuffers unsent() const noexcept;
+    [[nodiscard]] WriteBuffers plain_rest() const noexcept;
     void pump_write();
     void pump_read(Look look);
     void start_read(Look look);
@@ -190,13 +227,15 @@ private:
     void stage_deadline(Timer timer, Duration value, TimePoint now);
     [[nodiscard]] Error lost(boost::system::error_code error) const;
     [[nodiscard]] static Error lost_before_request();
-    [[nodiscard]] Deadline nearest() const noexcept { return earlier(stage_, total_); }
+    /// Of the exchange or dial.
+    [[nodiscard]] const Deadline& total() const noexcept;
+    [[nodiscard]] Deadline nearest() const noexcept { return earlier(stage_, total()); }
     [[nodiscard]] TimePoint next_time() const noexcept { return std::min(nearest().at, look_again_at_); }
-    [[nodiscard]] bool request_sent() const noexcept { return unsent_head_.empty() && unsent_body_.empty(); }
+    [[nodiscard]] bool request_sent() const noexcept;
     ListenerPtr self() noexcept { return ListenerPtr(this); }
 
     // What every exchange touches, together: with many connections in use a cache line more is felt.
-    async::TimeService& time_;
+    const ConnectionSetupPtr setup_;
     std::unique_ptr<Wire> wire_;
     std::unique_ptr<TlsSession> tls_;
     Mutex mutex_;
@@ -212,16 +251,15 @@ private:
     bool reusable_ = false;
     bool closed_by_owner_ = false;
     bool dialling_ = false;     ///< the keeper has not been told yet
+    bool dial_ends_ = false;    ///< it is posted to tell the keeper, and owns itself
     bool share_over_ = false;   ///< the address under way has had its share of time
     bool resumes_here_ = false; ///< the executor of `rest_` is the connection's
     bool closes_ = false;       ///< nothing may follow the request on this connection
     bool sent_ = false;         ///< all of the request is with the system
     const Exchange* exchange_ = nullptr; ///< what is wanted, as long as it is under way
-    async::Continuation rest_;
-    std::string_view unsent_head_;
-    std::string_view unsent_body_;
-    Deadline stage_; ///< of the present stage
-    Deadline total_; ///< of the whole exchange or dial
+    async::Continuation rest_;           ///< until it is run: nothing else touches it once the exchange has ended
+    std::size_t taken_ = 0;              ///< of the request: by the system, or by TLS
+    Deadline stage_;                     ///< of the present stage
     TimePoint look_again_at_ = no_deadline;
     TimePoint last_byte_{}; ///< of an answer
     ExchangeEnd end_;
@@ -229,24 +267,11 @@ private:
     std::atomic<std::uint64_t> serial_{0}; ///< counted by who has the connection, which passes from one to the next under a lock
     http::ResponseReader reader_;
     PeerAddress peer_;
-    asio::any_io_executor executor_;
 
     // The rest.
-    asio::any_io_executor elsewhere_; ///< the executor of `rest_`, where it is not the connection's
-    async::Resumption resumption_;    ///< needs no keeper: whoever is resumed has the connection
-    std::span<char> tls_input_;       ///< where the read that is under way puts what comes
-    std::shared_ptr<Network> network_;
-    TlsContext tls_context_;
-    std::weak_ptr<ConnectionKeeper> keeper_;
-    Origin origin_;
-    DialTimeouts dial_timeouts_;
-    Endpoints endpoints_;
-    std::size_t next_endpoint_ = 0;
-    std::string connect_failures_;
-    boost::system::error_code last_failure_;
-    Attempt dial_times_;
-    TimePoint stage_began_{};
-    DialEnd dial_end_;
+    std::span<char> tls_input_;                             ///< where the read that is under way puts what comes
+    std::unique_ptr<Dial> dial_ = std::make_unique<Dial>(); ///< until the first exchange
+    std::unique_ptr<asio::any_io_executor> elsewhere_;      ///< of `rest_`, made where it is not the connection's
 };
 
 } // namespace khive::inline KHIVE_ABI::net

@@ -175,6 +175,7 @@ using Checkout = async::GrantWait<ConnectionPool, Lease>;
 struct ConnectionPool::OriginEntry {
     explicit OriginEntry(const Origin& which) : origin(which) {}
     Origin origin;
+    ConnectionSetupPtr setup; ///< made with the first connection
     PoolCounts counts;
     std::size_t holders = 0;         ///< who may name it in a call
     std::vector<ConnectionPtr> idle; ///< the one used last at the back; has room for all that are open

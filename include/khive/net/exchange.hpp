@@ -6,6 +6,7 @@
 #include <khive/core/ledger.hpp>
 #include <khive/core/time.hpp>
 
+#include <cstddef>
 #include <string_view>
 
 namespace khive::inline KHIVE_ABI::net {
@@ -40,6 +41,8 @@ struct Outgoing {
     bool head_method = false; ///< the method is HEAD: the answer has no body whatever it says
     bool closes = false;      ///< the head says `Connection: close`: nothing may follow on the connection (RFC 9112 9.6)
     bool idempotent = false;  ///< the method is: the exchange does not look first whether a reused connection has died
+
+    [[nodiscard]] std::size_t size() const noexcept { return head.size() + body.size(); }
 };
 
 /// How an exchange ended; `error.kind()` is zero where a whole answer came.

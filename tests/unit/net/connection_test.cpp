@@ -29,9 +29,9 @@ struct ConnectionWorld : NetWorld {
 
     void make()
     {
-        const net::ConnectionSetup setup{
-            origin, time.executor(), network, net::TlsContext{}, limits, async::time_service(time.executor())};
-        connection.reset(new net::Connection(setup, keeper));
+        const net::ConnectionSetupPtr setup(
+            new net::ConnectionSetup(origin, time.executor(), network, net::TlsContext{}, limits, keeper));
+        connection.reset(new net::Connection(setup));
     }
     net::ConnectionPtr& dial()
     {

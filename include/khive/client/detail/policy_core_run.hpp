@@ -120,7 +120,7 @@ public:
                 waited -= seen;
                 return seen;
             };
-            const Attempt& dial = (**lease).dial_times();
+            const net::DialTimes dial = (**lease).dial_times();
             record.tls = part(dial.tls);
             record.connect = part(dial.connect);
             record.resolve = part(dial.resolve);

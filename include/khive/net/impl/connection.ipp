@@ -25,21 +25,14 @@ KHIVE_DECL Error no_memory(ErrorKind kind) noexcept
 
 } // namespace detail
 
-KHIVE_DECL Connection::Connection(const ConnectionSetup& setup, std::weak_ptr<ConnectionKeeper> keeper)
-    : time_(setup.time),
-      wire_(setup.network->open(setup.executor)),
-      reader_(setup.limits),
-      executor_(setup.executor),
-      network_(setup.network),
-      tls_context_(setup.tls),
-      keeper_(std::move(keeper)),
-      origin_(setup.origin)
+KHIVE_DECL Connection::Connection(ConnectionSetupPtr setup)
+    : setup_(std::move(setup)), wire_(setup_->network->open(setup_->executor)), reader_(setup_->limits)
 {
 }
 
 KHIVE_DECL Connection::~Connection()
 {
-    time_.disarm(*this);
+    setup_->time.disarm(*this);
 }
 
 // --- Turns of the wire -----------------------------------------------------------------------------------------------
@@ -61,7 +54,7 @@ KHIVE_DECL void Connection::written(boost::system::error_code error, std::size_t
         flush_tls();
         if (tls_->has_shaken_hands() && tls_->output_size() == 0) dialled();
     } else if (now_in_ == Stage::exchanging && !ended_) {
-        request_written(error, bytes, time_.now());
+        request_written(error, bytes, setup_->time.now());
     } else if (ended_ && rest_ && !error) {
         end_.wrote = true; // it was on its way when the exchange was ended
         std::move(end_.error).with_maybe_processed(true);
@@ -167,9 +160,9 @@ KHIVE_DECL TimePoint Connection::on_time(TimePoint now) noexcept
         }
         if (due.at > now) {
             again = next_time();
-        } else if (now_in_ == Stage::connecting && total_.at > now) {
+        } else if (now_in_ == Stage::connecting && total().at > now) {
             stage_ = {};
-            again = total_.at;
+            again = total().at;
             share_over_ = true;
             wire_->close(); // `on_connected` goes on with the next address
         } else {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <khive/async/post.hpp>
 #include <khive/core/yield_point.hpp>
 #include <khive/net/connection.hpp>
 #include <khive/net/impl/connection_step.ipp>
@@ -33,36 +34,44 @@ KHIVE_DECL void Connection::dial(const DialTimeouts& timeouts)
     KHIVE_YIELD_POINT();
     Step step(*this);
     dialling_ = true;
-    dial_timeouts_ = timeouts;
     now_in_ = Stage::resolving;
-    stage_began_ = time_.now();
-    total_ = {};
-    stage_deadline(Timer::resolve, timeouts.resolve, stage_began_);
+    dial_->timeouts = timeouts;
+    dial_->began = setup_->time.now();
+    stage_deadline(Timer::resolve, timeouts.resolve, dial_->began);
+    const Origin& origin = setup_->origin;
     step.act([&] {
         if (closed_by_owner_) return end(Error{ErrorKind::closed}); // between its making and now, by another thread
-        if (const auto endpoint = network_->literal(origin_.host, origin_.port))
-            resolved({*endpoint}, stage_began_);
-        else
-            network_->resolve(executor_, origin_.host, origin_.port, self());
+        if (const auto endpoint = setup_->network->literal(origin.host, origin.port)) {
+            dial_->literal = *endpoint;
+            resolved({&dial_->literal, 1}, dial_->began);
+        } else {
+            setup_->network->resolve(setup_->executor, origin.host, origin.port, self());
+        }
     });
-    if (ended_)
-        dial_end_.post(*this);
-    else
-        step.finish(false);
+    if (!ended_) return step.finish(false);
+    dial_ends_ = true;
+    intrusive_ptr_add_ref(this);
+    async::post(setup_->executor, *this);
 }
 
-KHIVE_DECL void Connection::DialEnd::post(Connection& connection)
+KHIVE_DECL void Connection::run()
 {
-    const asio::any_io_executor executor = connection.executor_;
-    connection_ = &connection;
-    async::post(executor, *this);
+    KHIVE_YIELD_POINT();
+    if (dial_ends_) {
+        const ConnectionPtr self(this, false);
+        Step step(*this);
+        dial_ends_ = false;
+        step.finish(true);
+    } else {
+        async::Continuation rest = std::move(rest_);
+        std::move(rest).run();
+    }
 }
 
-KHIVE_DECL void Connection::DialEnd::run()
+KHIVE_DECL void Connection::abandon() noexcept
 {
-    const ConnectionPtr connection = std::move(connection_);
-    Step step(*connection);
-    step.finish(true);
+    const ConnectionPtr self(dial_ends_ ? this : nullptr, false);
+    const async::Continuation rest = std::move(rest_); // what it destroys may hold the last of this connection
 }
 
 KHIVE_DECL void Connection::on_resolved(boost::system::error_code error, Endpoints endpoints)
@@ -70,43 +79,46 @@ KHIVE_DECL void Connection::on_resolved(boost::system::error_code error, Endpoin
     Step step(*this);
     step.act([&] {
         if (now_in_ != Stage::resolving || ended_) return;
-        const TimePoint now = time_.now();
-        dial_times_.resolve = now - stage_began_;
+        const TimePoint now = setup_->time.now();
+        dial_->times.resolve = now - dial_->began;
         if (error || endpoints.empty()) {
             end(Error{ErrorKind::resolve}
-                    .with_message("cannot resolve '" + origin_.host + "'")
+                    .with_message("cannot resolve '" + setup_->origin.host + "'")
                     .with_cause(error)
                     .with_retryable(true));
         } else {
-            resolved(std::move(endpoints), now);
+            dial_->looked_up = std::move(endpoints);
+            resolved(dial_->looked_up, now);
         }
     });
     step.finish(true);
 }
 
-KHIVE_DECL void Connection::resolved(Endpoints endpoints, TimePoint now)
+KHIVE_DECL void Connection::resolved(std::span<const Endpoint> endpoints, TimePoint now)
 {
-    endpoints_ = std::move(endpoints);
+    const Duration limit = dial_->timeouts.connect;
     now_in_ = Stage::connecting;
-    stage_began_ = now;
-    total_ = {saturating_add(now, dial_timeouts_.connect), Timer::connect, dial_timeouts_.connect};
+    dial_->left = endpoints;
+    dial_->began = now;
+    dial_->total = {saturating_add(now, limit), Timer::connect, limit};
     connect_next();
 }
 
 KHIVE_DECL void Connection::connect_next()
 {
-    if (next_endpoint_ == endpoints_.size())
+    if (dial_->left.empty())
         return end(Error{ErrorKind::connect}
-                       .with_message("cannot connect to " + origin_.to_string() + ": " + connect_failures_)
-                       .with_cause(last_failure_)
+                       .with_message("cannot connect to " + setup_->origin.to_string() + ": " + dial_->failures)
+                       .with_cause(dial_->last_failure)
                        .with_retryable(true));
     // Every address gets its share of what is left, so that one black hole does not use up all of it.
-    const TimePoint now = time_.now();
-    const auto left = static_cast<Duration::rep>(endpoints_.size() - next_endpoint_);
-    const Duration share = time_left(total_.at, now) / left;
-    stage_ = {saturating_add(now, share), Timer::connect, dial_timeouts_.connect};
-    peer_ = detail::to_peer(endpoints_[next_endpoint_]);
-    wire_->connect(endpoints_[next_endpoint_++], self());
+    const TimePoint now = setup_->time.now();
+    const Duration share = time_left(dial_->total.at, now) / static_cast<Duration::rep>(dial_->left.size());
+    stage_ = {saturating_add(now, share), Timer::connect, dial_->timeouts.connect};
+    const Endpoint& next = dial_->left.front();
+    dial_->left = dial_->left.subspan(1);
+    peer_ = detail::to_peer(next);
+    wire_->connect(next, self());
     ++pending_;
 }
 
@@ -118,18 +130,20 @@ KHIVE_DECL void Connection::on_connected(boost::system::error_code error)
     if (std::exchange(share_over_, false) && !error) error = asio::error::timed_out;
     step.act([&] {
         if (now_in_ != Stage::connecting || ended_) return;
-        const TimePoint now = time_.now();
-        dial_times_.connect = now - stage_began_;
+        const TimePoint now = setup_->time.now();
+        const Origin& origin = setup_->origin;
+        dial_->times.connect = now - dial_->began;
         if (error) {
-            last_failure_ = error == asio::error::operation_aborted ? asio::error::timed_out : error;
-            connect_failures_ += (connect_failures_.empty() ? "" : "; ") + peer_.to_string() + ": " + last_failure_.message();
+            dial_->last_failure = error == asio::error::operation_aborted ? asio::error::timed_out : error;
+            dial_->failures +=
+                (dial_->failures.empty() ? "" : "; ") + peer_.to_string() + ": " + dial_->last_failure.message();
             connect_next();
-        } else if (origin_.tls) {
-            tls_ = std::make_unique<TlsSession>(tls_context_, origin_.host, origin_.to_string());
+        } else if (origin.tls) {
+            tls_ = std::make_unique<TlsSession>(setup_->tls, origin.host, origin.to_string());
             now_in_ = Stage::handshaking;
-            stage_began_ = now;
-            total_ = {};
-            stage_deadline(Timer::tls_handshake, dial_timeouts_.tls_handshake, now);
+            dial_->began = now;
+            dial_->total = {};
+            stage_deadline(Timer::tls_handshake, dial_->timeouts.tls_handshake, now);
             handshake();
         } else {
             dialled();
@@ -154,7 +168,7 @@ KHIVE_DECL void Connection::handshake()
 
 KHIVE_DECL void Connection::dialled()
 {
-    if (tls_) dial_times_.tls = time_.now() - stage_began_;
+    if (tls_) dial_->times.tls = setup_->time.now() - dial_->began;
     now_in_ = Stage::idle;
     reusable_ = true;
     ended_ = true;

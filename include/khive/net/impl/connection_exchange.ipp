@@ -43,16 +43,16 @@ KHIVE_DECL void Connection::exchange(const Exchange& what, async::Completion& re
     // With several threads the exchange may be over, and its caller gone, before this function has returned.
     const ConnectionPtr alive(this);
     Step step(*this);
+    if (!resumes_here && !elsewhere_) elsewhere_ = std::make_unique<asio::any_io_executor>();
+    dial_.reset();
     exchange_ = &what;
     rest_ = std::move(rest);
     resumes_here_ = resumes_here;
-    if (!resumes_here) elsewhere_ = rest.take_executor();
-    unsent_head_ = what.outgoing().head;
-    unsent_body_ = what.outgoing().body;
+    if (!resumes_here) *elsewhere_ = rest.take_executor();
+    taken_ = 0;
     closes_ = what.outgoing().closes;
     sent_ = false;
     stage_ = {};
-    total_ = what.deadline();
     write_failure_ = {};
     look_again_at_ = no_deadline;
     reusable_ = false;
@@ -133,20 +133,31 @@ KHIVE_DECL void Connection::pump_write()
     ++pending_;
 }
 
+KHIVE_DECL bool Connection::request_sent() const noexcept
+{
+    return taken_ == exchange_->outgoing().size();
+}
+
 KHIVE_DECL WriteBuffers Connection::unsent() const noexcept
 {
-    if (tls_) return {tls_->output(), {}};
-    return {detail::bytes_of(unsent_head_), detail::bytes_of(unsent_body_)};
+    return tls_ ? WriteBuffers{tls_->output(), {}} : plain_rest();
+}
+
+KHIVE_DECL WriteBuffers Connection::plain_rest() const noexcept
+{
+    const Outgoing& all = exchange_->outgoing();
+    const std::size_t of_head = std::min(taken_, all.head.size());
+    return {detail::bytes_of(all.head.substr(of_head)), detail::bytes_of(all.body.substr(taken_ - of_head))};
 }
 
 KHIVE_DECL Error Connection::encrypt()
 {
     while (!request_sent() && tls_->output_size() < detail::enough_output) {
-        std::string_view& part = unsent_head_.empty() ? unsent_body_ : unsent_head_;
+        const WriteBuffers parts = plain_rest();
         std::size_t taken = 0;
-        if (const auto step = tls_->write(detail::bytes_of(part), taken); step != TlsStep::done)
+        if (const auto step = tls_->write(parts[parts[0].empty() ? 1 : 0], taken); step != TlsStep::done)
             return step == TlsStep::failed ? tls_->error() : Error{ErrorKind::tls}.with_message("TLS failed: cannot write");
-        part.remove_prefix(taken);
+        taken_ += taken;
     }
     return Error{};
 }
@@ -163,11 +174,7 @@ KHIVE_DECL void Connection::request_written(boost::system::error_code error, std
     } else {
         end_.wrote = true;
         exchange_->attempt().bytes_sent += bytes;
-        if (!tls_) {
-            const std::size_t of_head = std::min(bytes, unsent_head_.size());
-            unsent_head_.remove_prefix(of_head);
-            unsent_body_.remove_prefix(bytes - of_head);
-        }
+        if (!tls_) taken_ += bytes;
         sent_some(now);
     }
 }
@@ -232,7 +239,7 @@ KHIVE_DECL void Connection::read_failed(boost::system::error_code error)
 
 KHIVE_DECL void Connection::received(std::size_t bytes)
 {
-    last_byte_ = time_.now();
+    last_byte_ = setup_->time.now();
     Attempt& attempt = exchange_->attempt();
     attempt.bytes_received += bytes;
     if (!std::exchange(end_.any_answer, true)) attempt.first_byte = last_byte_ - exchange_->began() - attempt.write;

@@ -15,8 +15,8 @@ KHIVE_DECL ConnectionPtr ConnectionPool::new_connection(async::WaitRequest& requ
 {
     auto& entry = entry_of(request);
     if (entry.idle.capacity() <= entry.counts.open()) entry.idle.reserve(2 * entry.counts.open() + 1);
-    ConnectionSetup setup{entry.origin, executor_, network_, tls_, limits_, time_};
-    ConnectionPtr connection(new Connection(setup, self()));
+    if (!entry.setup) entry.setup.reset(new ConnectionSetup(entry.origin, executor_, network_, tls_, limits_, self()));
+    ConnectionPtr connection(new Connection(entry.setup));
     connection->reader().use_known_head(std::move(entry.known_head));
     connection->pool_entry = &entry;
     connection->made_for = &request;

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <khive/async/post.hpp>
 #include <khive/core/yield_point.hpp>
+#include <khive/net/async_exchange.hpp>
 #include <khive/net/connection.hpp>
 
 #include <utility>
@@ -36,10 +38,10 @@ public:
         if (c_.ended_ && c_.pending_ == 0) return finish_end(on_own_executor);
         const bool active = c_.now_in_ != Stage::idle && c_.now_in_ != Stage::closed && !c_.ended_;
         const TimePoint deadline = active ? c_.next_time() : no_deadline;
-        const auto keeper = tell_keeper_ ? c_.keeper_.lock() : nullptr;
+        const auto keeper = tell_keeper_ ? c_.setup_->keeper.lock() : nullptr;
         unlock();
         KHIVE_YIELD_POINT();
-        if (deadline != no_deadline) c_.time_.arm(c_, deadline);
+        if (deadline != no_deadline) c_.setup_->time.arm(c_, deadline);
         KHIVE_YIELD_POINT();
         if (keeper) keeper->on_idle_ended(c_);
     }
@@ -51,19 +53,21 @@ private:
     void finish_end(bool on_own_executor)
     {
         c_.ended_ = false;
-        auto rest = std::move(c_.rest_);
+        const bool resumes = static_cast<bool>(c_.rest_);
         const bool resumes_here = on_own_executor && c_.resumes_here_;
         const bool dialled = std::exchange(c_.dialling_, false);
-        const auto keeper = tell_keeper_ || dialled ? c_.keeper_.lock() : nullptr;
+        auto rest = resumes_here ? std::move(c_.rest_) : async::Continuation{};
+        const auto keeper = tell_keeper_ || dialled ? c_.setup_->keeper.lock() : nullptr;
         unlock();
         KHIVE_YIELD_POINT();
         if (keeper && tell_keeper_) keeper->on_idle_ended(c_);
         if (keeper && dialled) keeper->on_dialled(c_, std::move(c_.end_.error));
-        if (!rest) return;
-        if (resumes_here)
-            std::move(rest).run();
-        else
-            c_.resumption_.post({c_.resumes_here_ ? c_.executor_ : std::move(c_.elsewhere_), std::move(rest)}, nullptr);
+        if (!resumes) return;
+        if (resumes_here) return std::move(rest).run();
+        // Whoever is resumed has the connection, which may be gone once this is posted.
+        const asio::any_io_executor executor = c_.resumes_here_ ? c_.executor() : std::move(*c_.elsewhere_);
+        KHIVE_YIELD_POINT();
+        async::post(executor, c_);
     }
 
     void unlock() noexcept
@@ -76,5 +80,10 @@ private:
     bool locked_ = true;
     bool tell_keeper_ = false;
 };
+
+KHIVE_DECL const Deadline& Connection::total() const noexcept
+{
+    return now_in_ == Stage::exchanging ? exchange_->deadline() : dial_->total;
+}
 
 } // namespace khive::inline KHIVE_ABI::net
