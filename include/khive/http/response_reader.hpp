@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -37,12 +38,29 @@ enum class ReadStep : std::uint8_t {
     failed, ///< `error()` says why; the connection is of no more use
 };
 
-/// A final head as it came, and what it says: the next answer of a server often has the same.
-struct KnownHead {
-    std::string text;       ///< with its empty line
-    std::size_t fields = 0; ///< where its fields begin
-    detail::ResponseHead head;
+/// What reading heads takes, from the first byte on.
+struct HeadMemory {
+    /// A final head as it came, and what it says: the next answer of a server often has the same.
+    struct Known {
+        std::string text;       ///< with its empty line
+        std::size_t fields = 0; ///< where its fields begin
+        detail::ResponseHead head;
+    };
+
+    /// Ready for another head; what is known stays.
+    void clear() noexcept
+    {
+        head = {};
+        scanned = line = fields = 0;
+    }
+
+    detail::ResponseHead head; ///< of the present answer
+    std::size_t scanned = 0;   ///< of its text: searched for the end of a line
+    std::size_t line = 0;      ///< of its text: read
+    std::size_t fields = 0;    ///< of its text: where they begin
+    Known known;
 };
+using HeadMemoryPtr = std::unique_ptr<HeadMemory>;
 
 /// Reads one answer after another from the bytes of a connection: interim answers skipped, framing checked, body put
 /// straight into its place. It knows no socket.
@@ -60,10 +78,12 @@ struct KnownHead {
 /// - Complexity: linear in the bytes; no allocation where memory of earlier answers is large enough. A head of the same bytes as
 ///   the one before, as many are within a second, is compared, not parsed. An announced length
 ///   reserves at most 1 MiB before its bytes come.
+/// - Lifetime: its limits outlive it. It is small until an answer comes: a client may have thousands that wait for one.
 /// - Source: RFC 9112.
 class ResponseReader {
 public:
-    explicit ResponseReader(ReaderLimits limits = {}) noexcept : limits_(limits) {}
+    explicit ResponseReader(const ReaderLimits& limits = default_limits) noexcept : limits_(&limits) {}
+    explicit ResponseReader(ReaderLimits&& limits) = delete;
 
     /// \name Reading
     /// @{
@@ -91,7 +111,7 @@ public:
     [[nodiscard]] Headers&& take_headers() noexcept { return std::move(headers_); }
     [[nodiscard]] ByteBuffer&& take_body() noexcept { return std::move(body_); }
     /// What came after a chunked body, kept apart from the headers.
-    [[nodiscard]] Headers trailers() const { return Headers::from_lines(chunks_.trailers()); }
+    [[nodiscard]] Headers trailers() const { return chunks_ ? Headers::from_lines(chunks_->trailers()) : Headers{}; }
     [[nodiscard]] KHIVE_DECL Error error() const;
     /// @}
 
@@ -101,17 +121,24 @@ public:
     /// May the next request use the connection: complete, framed, kept alive by both sides, nothing left over?
     [[nodiscard]] bool reusable() const noexcept { return state_ == State::done && keep_alive_ && !left_over_; }
     /// How long the server keeps an idle connection, from `Keep-Alive: timeout=`.
-    [[nodiscard]] std::optional<Duration> keep_alive_timeout() const noexcept { return head_.keep_alive_timeout; }
+    [[nodiscard]] std::optional<Duration> keep_alive_timeout() const noexcept
+    {
+        return memory_ ? memory_->head.keep_alive_timeout : std::nullopt;
+    }
     /// How many requests more it serves, from `Keep-Alive: max=`.
-    [[nodiscard]] std::optional<unsigned> keep_alive_max() const noexcept { return head_.keep_alive_max; }
-    /// The head that it compares the next one with, for another connection to the same server; of no use here any more.
-    [[nodiscard]] KnownHead take_known_head() noexcept { return std::move(known_); }
-    void use_known_head(KnownHead known) noexcept { known_ = std::move(known); }
-    /// Gives the read buffer's memory back, for a connection that idles.
-    void release_buffer() noexcept;
+    [[nodiscard]] std::optional<unsigned> keep_alive_max() const noexcept
+    {
+        return memory_ ? memory_->head.keep_alive_max : std::nullopt;
+    }
+    /// With the head that it compares the next one with, for another connection to the same server.
+    [[nodiscard]] HeadMemoryPtr take_head_memory() noexcept { return std::move(memory_); }
+    void use_head_memory(HeadMemoryPtr memory) noexcept;
+    /// Gives all memory back, for a connection that idles.
+    void release_memory() noexcept;
     /// @}
 
 private:
+    static constexpr ReaderLimits default_limits{};
     enum class State : std::uint8_t { idle, head, length, chunked, until_close, done, failed };
 
     [[nodiscard]] KHIVE_DECL std::span<char> prepare_input();
@@ -122,7 +149,7 @@ private:
     KHIVE_DECL void parse_head(std::string_view text);
     KHIVE_DECL void remember_head(std::string_view text);
     KHIVE_DECL void use_head(std::string_view lines);
-    KHIVE_DECL void begin_body();
+    KHIVE_DECL void begin_body(const detail::ResponseHead& head);
     KHIVE_DECL void begin_length(std::uint64_t length);
     KHIVE_DECL void took_length(std::size_t count);
     KHIVE_DECL void read_chunks();
@@ -131,24 +158,20 @@ private:
     KHIVE_DECL void fail(ErrorKind kind, std::string_view problem) noexcept;
     [[nodiscard]] KHIVE_DECL ReadStep step() const noexcept;
 
-    ReaderLimits limits_;
+    const ReaderLimits* limits_;
     ByteBuffer input_;         // bytes of head and chunks
-    bool fits_more_ = false;   // an answer would have come with one read less, had the first been offered more
     std::size_t consumed_ = 0; // of them: belongs to earlier heads
-    std::size_t scanned_ = 0;  // of the head: searched for the end of a line
-    std::size_t line_ = 0;     // of the head: read
-    std::size_t fields_ = 0;   // of the head: where they begin
-    detail::ResponseHead head_;
-    KnownHead known_;
+    HeadMemoryPtr memory_;     // from the first byte of a head on
     std::uint64_t left_ = 0;   // of a body of known length
     ByteBuffer body_;
     Headers headers_;
-    ChunkDecoder chunks_;
+    std::unique_ptr<ChunkDecoder> chunks_; // once a body was chunked
     std::string_view problem_;
     int status_ = 0;
     unsigned interim_ = 0;
     State state_ = State::idle;
     ErrorKind problem_kind_{};
+    bool fits_more_ = false; // an answer would have come with one read less, had the first been offered more
     bool head_request_ = false;
     bool any_byte_ = false;
     bool keep_alive_ = false;
@@ -161,10 +184,18 @@ inline void ResponseReader::use_memory(ByteBuffer&& body, Headers&& headers) noe
     headers_ = std::move(headers);
 }
 
-inline void ResponseReader::release_buffer() noexcept
+inline void ResponseReader::use_head_memory(HeadMemoryPtr memory) noexcept
+{
+    memory_ = std::move(memory);
+    if (memory_) memory_->clear();
+}
+
+inline void ResponseReader::release_memory() noexcept
 {
     input_.release();
     consumed_ = 0;
+    memory_.reset();
+    chunks_.reset();
 }
 
 } // namespace khive::inline KHIVE_ABI::http

@@ -179,7 +179,7 @@ struct ConnectionPool::OriginEntry {
     PoolCounts counts;
     std::size_t holders = 0;         ///< who may name it in a call
     std::vector<ConnectionPtr> idle; ///< the one used last at the back; has room for all that are open
-    http::KnownHead known_head;      ///< what a connection that is gone has left for the next one
+    http::HeadMemoryPtr head_memory; ///< what a connection that is gone has left for the next one
 };
 
 } // namespace khive::inline KHIVE_ABI::net

@@ -72,7 +72,7 @@ TEST_CASE("ResponseReader: with the head that another has learnt it reads what i
     ResponseReader first;
     REQUIRE(read_next(first, plain) == ReadStep::done);
     ResponseReader second;
-    second.use_known_head(first.take_known_head());
+    second.use_head_memory(first.take_head_memory());
 
     for (ResponseReader* const reader : {&first, &second}) {
         for (int i = 0; i < 2; ++i) {
@@ -345,7 +345,7 @@ TEST_CASE("ResponseReader: gives the memory of its buffer back and reads on", "[
 {
     ResponseReader reader;
     REQUIRE(read_next(reader, plain) == ReadStep::done);
-    reader.release_buffer();
+    reader.release_memory();
 
     CHECK(reader.reusable());
     CHECK(read_next(reader, plain) == ReadStep::done);
@@ -356,7 +356,7 @@ TEST_CASE("ResponseReader: bytes left over stay left over when the buffer is giv
 {
     ResponseReader reader;
     REQUIRE(read_next(reader, plain + "HTTP/1.1 200 poison") == ReadStep::done);
-    reader.release_buffer();
+    reader.release_memory();
 
     CHECK_FALSE(reader.reusable());
 }

@@ -44,8 +44,8 @@ KHIVE_DECL void ResponseReader::start(bool head_request) noexcept
     input_.clear();
     body_.clear();
     headers_.clear();
-    consumed_ = scanned_ = line_ = fields_ = 0;
-    head_ = {};
+    consumed_ = 0;
+    if (memory_) memory_->clear();
     left_ = 0;
     problem_ = {};
     problem_kind_ = {};
@@ -54,7 +54,7 @@ KHIVE_DECL void ResponseReader::start(bool head_request) noexcept
     state_ = State::head;
     head_request_ = head_request;
     any_byte_ = keep_alive_ = left_over_ = false;
-    chunks_.start({});
+    if (chunks_) chunks_->start({});
 }
 
 KHIVE_DECL std::span<char> ResponseReader::prepare()
@@ -89,7 +89,7 @@ KHIVE_DECL std::span<char> ResponseReader::prepare_body()
     }
     const auto room = body_.prepare(detail::least_room_bytes);
     // One byte more than allowed, to tell a body that ends at the limit from one that goes on.
-    const std::uint64_t allowed = limits_.max_body_bytes - body_.size();
+    const std::uint64_t allowed = limits_->max_body_bytes - body_.size();
     return allowed < room.size() ? room.first(static_cast<std::size_t>(allowed) + 1) : room;
 }
 
@@ -143,81 +143,88 @@ KHIVE_DECL void ResponseReader::advance()
 
 KHIVE_DECL void ResponseReader::read_head()
 {
+    if (!memory_) memory_ = std::make_unique<HeadMemory>();
     const auto text = input();
-    const std::string& known = known_.text;
-    if (scanned_ != 0 || known.empty() || text.size() < known.size() ||
+    const std::string& known = memory_->known.text;
+    if (memory_->scanned != 0 || known.empty() || text.size() < known.size() ||
         std::memcmp(text.data(), known.data(), known.size()) != 0)
         return parse_head(text);
-    head_ = known_.head;
-    line_ = known.size();
-    use_head({text.data() + known_.fields, line_ - 2 - known_.fields});
+    const std::size_t fields = memory_->known.fields;
+    memory_->head = memory_->known.head;
+    memory_->line = known.size();
+    use_head({text.data() + fields, known.size() - 2 - fields});
 }
 
 KHIVE_DECL void ResponseReader::parse_head(std::string_view text)
 {
-    const auto window = text.substr(0, limits_.max_header_bytes);
+    detail::ResponseHead& head = memory_->head;
+    std::size_t& scanned = memory_->scanned;
+    std::size_t& read = memory_->line;
+    const auto window = text.substr(0, limits_->max_header_bytes);
     const char* const begin = window.data();
-    if (line_ == 0 && !detail::starts_like_http(window)) return fail(ErrorKind::protocol, "this is not an HTTP/1 answer");
-    detail::HeadParser parser(head_, limits_.max_header_count);
-    while (const void* found = std::memchr(begin + scanned_, '\n', window.size() - scanned_)) {
+    if (read == 0 && !detail::starts_like_http(window)) return fail(ErrorKind::protocol, "this is not an HTTP/1 answer");
+    detail::HeadParser parser(head, limits_->max_header_count);
+    while (const void* found = std::memchr(begin + scanned, '\n', window.size() - scanned)) {
         const auto end = static_cast<std::size_t>(static_cast<const char*>(found) - begin);
-        if (end == line_ || begin[end - 1] != '\r') return fail(ErrorKind::protocol, "a line ends in a bare LF");
-        const std::string_view line(begin + line_, end - 1 - line_);
-        const bool first = line_ == 0;
-        line_ = scanned_ = end + 1;
+        if (end == read || begin[end - 1] != '\r') return fail(ErrorKind::protocol, "a line ends in a bare LF");
+        const std::string_view line(begin + read, end - 1 - read);
+        const bool first = read == 0;
+        read = scanned = end + 1;
         if (first) {
             parser.read_status_line(line);
-            fields_ = line_;
+            memory_->fields = read;
         } else if (!line.empty()) {
             parser.read_field(line);
         } else {
             parser.check_whole();
-            if (head_.problem.empty()) {
-                remember_head(window.substr(0, line_));
-                return use_head(window.substr(fields_, end - 1 - fields_));
+            if (head.problem.empty()) {
+                remember_head(window.substr(0, read));
+                return use_head(window.substr(memory_->fields, end - 1 - memory_->fields));
             }
         }
-        if (!head_.problem.empty())
-            return fail(head_.fields > limits_.max_header_count ? ErrorKind::header_too_large : ErrorKind::protocol, head_.problem);
+        if (!head.problem.empty())
+            return fail(head.fields > limits_->max_header_count ? ErrorKind::header_too_large : ErrorKind::protocol, head.problem);
     }
-    scanned_ = window.size();
+    scanned = window.size();
     if (window.size() != text.size()) fail(ErrorKind::header_too_large, "the head of the answer is over the limit");
 }
 
 KHIVE_DECL void ResponseReader::remember_head(std::string_view text)
 {
-    if (head_.status < 200 || text.size() > detail::max_known_bytes) return;
-    known_.text = text;
-    known_.fields = fields_;
-    known_.head = head_;
+    if (memory_->head.status < 200 || text.size() > detail::max_known_bytes) return;
+    HeadMemory::Known& known = memory_->known;
+    known.text = text;
+    known.fields = memory_->fields;
+    known.head = memory_->head;
 }
 
 KHIVE_DECL void ResponseReader::use_head(std::string_view lines)
 {
-    consumed_ += std::exchange(line_, 0);
-    scanned_ = 0;
-    if (head_.status == 101) return fail(ErrorKind::protocol, "the server switches protocols unasked");
-    if (head_.status < 200) {
-        if (++interim_ > limits_.max_interim) fail(ErrorKind::protocol, "too many interim answers");
-        head_ = {};
-        return;
+    const detail::ResponseHead& head = memory_->head;
+    consumed_ += std::exchange(memory_->line, 0);
+    memory_->scanned = 0;
+    if (head.status == 101) return fail(ErrorKind::protocol, "the server switches protocols unasked");
+    if (head.status < 200) {
+        if (++interim_ > limits_->max_interim) fail(ErrorKind::protocol, "too many interim answers");
+        return memory_->clear();
     }
-    status_ = head_.status;
+    status_ = head.status;
     headers_.assign_lines(lines);
-    keep_alive_ = !head_.says_close && (head_.version == 11 || head_.says_keep_alive);
-    begin_body();
+    keep_alive_ = !head.says_close && (head.version == 11 || head.says_keep_alive);
+    begin_body(head);
 }
 
-KHIVE_DECL void ResponseReader::begin_body()
+KHIVE_DECL void ResponseReader::begin_body(const detail::ResponseHead& head)
 {
     // Some servers that announce a body where there is none send it all the same: the next answer would begin with it.
-    if (status_ == 204 && (head_.chunked || head_.length.value_or(0) != 0)) keep_alive_ = false;
+    if (status_ == 204 && (head.chunked || head.length.value_or(0) != 0)) keep_alive_ = false;
     if (head_request_ || detail::is_bodiless(status_)) return finish();
-    if (head_.length) return begin_length(*head_.length);
-    if (head_.chunked) {
+    if (head.length) return begin_length(*head.length);
+    if (head.chunked) {
         state_ = State::chunked;
-        return chunks_.start(
-            {limits_.max_body_bytes, limits_.max_chunk_line_bytes, limits_.max_extension_bytes, limits_.max_trailer_bytes});
+        if (!chunks_) chunks_ = std::make_unique<ChunkDecoder>();
+        return chunks_->start(
+            {limits_->max_body_bytes, limits_->max_chunk_line_bytes, limits_->max_extension_bytes, limits_->max_trailer_bytes});
     }
     state_ = State::until_close;
     keep_alive_ = false;
@@ -229,7 +236,7 @@ KHIVE_DECL void ResponseReader::begin_body()
 
 KHIVE_DECL void ResponseReader::begin_length(std::uint64_t length)
 {
-    if (length > limits_.max_body_bytes) return fail(ErrorKind::body_too_large, "Content-Length is over the limit");
+    if (length > limits_->max_body_bytes) return fail(ErrorKind::body_too_large, "Content-Length is over the limit");
     state_ = State::length;
     const auto here = static_cast<std::size_t>(std::min<std::uint64_t>(length, input().size()));
     left_ = length - here;
@@ -255,14 +262,14 @@ KHIVE_DECL void ResponseReader::read_chunks()
 {
     auto rest = input();
     const bool filled = input_.size() == input_.capacity();
-    const auto result = chunks_.decode(rest, body_);
+    const auto result = chunks_->decode(rest, body_);
     consumed_ = input_.size() - rest.size();
     switch (result) {
     case ChunkStep::more: break;
     case ChunkStep::done: return finish();
-    case ChunkStep::malformed: return fail(ErrorKind::protocol, chunks_.problem());
-    case ChunkStep::body_too_large: return fail(ErrorKind::body_too_large, chunks_.problem());
-    case ChunkStep::trailers_too_large: return fail(ErrorKind::header_too_large, chunks_.problem());
+    case ChunkStep::malformed: return fail(ErrorKind::protocol, chunks_->problem());
+    case ChunkStep::body_too_large: return fail(ErrorKind::body_too_large, chunks_->problem());
+    case ChunkStep::trailers_too_large: return fail(ErrorKind::header_too_large, chunks_->problem());
     }
     // A server that fills the buffer gets a larger one: fewer reads.
     input_.consume(std::exchange(consumed_, 0));
@@ -272,7 +279,7 @@ KHIVE_DECL void ResponseReader::read_chunks()
 
 KHIVE_DECL void ResponseReader::took_body()
 {
-    if (body_.size() > limits_.max_body_bytes) fail(ErrorKind::body_too_large, "body is over the limit");
+    if (body_.size() > limits_->max_body_bytes) fail(ErrorKind::body_too_large, "body is over the limit");
 }
 
 KHIVE_DECL void ResponseReader::finish() noexcept

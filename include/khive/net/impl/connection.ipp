@@ -211,7 +211,7 @@ KHIVE_DECL void Connection::watch()
     if (now_in_ == Stage::idle && !waiting_ && !reading_) {
         try {
             wait_readable();
-            reader_.release_buffer();
+            reader_.release_memory();
             if (tls_) tls_->release_buffers();
         } catch (const std::bad_alloc&) { // NOLINT: unwatched, it is looked at when it is used
         }

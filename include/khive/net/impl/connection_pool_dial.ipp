@@ -17,7 +17,7 @@ KHIVE_DECL ConnectionPtr ConnectionPool::new_connection(async::WaitRequest& requ
     if (entry.idle.capacity() <= entry.counts.open()) entry.idle.reserve(2 * entry.counts.open() + 1);
     if (!entry.setup) entry.setup.reset(new ConnectionSetup(entry.origin, executor_, network_, tls_, limits_, self()));
     ConnectionPtr connection(new Connection(entry.setup));
-    connection->reader().use_known_head(std::move(entry.known_head));
+    connection->reader().use_head_memory(std::move(entry.head_memory));
     connection->pool_entry = &entry;
     connection->made_for = &request;
     connection->kept = connection;

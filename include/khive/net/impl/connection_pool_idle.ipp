@@ -100,7 +100,7 @@ KHIVE_DECL void ConnectionPool::forget_idle(OriginEntry& entry, std::size_t inde
 KHIVE_DECL void ConnectionPool::forget(Connection& connection) noexcept
 {
     live_.erase(live_.iterator_to(connection));
-    if (connection.uses() != 0) entry_of(connection).known_head = connection.reader().take_known_head();
+    if (auto memory = connection.reader().take_head_memory()) entry_of(connection).head_memory = std::move(memory);
     connection.pool_entry = nullptr; // the record may go, and the idle watch may still have something to say
 }
 
