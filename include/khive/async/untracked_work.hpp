@@ -17,15 +17,18 @@ namespace khive::inline KHIVE_ABI::async {
 /// - Thread safety: safe.
 class UntrackedWork {
 public:
+    /// How many units of work an operation of Asio's holds whose handler has that executor.
+    [[nodiscard]] KHIVE_DECL static int units_of(const asio::any_io_executor& executor) noexcept;
+    /// Gives back so many units, or takes them again, of an operation on that executor.
+    KHIVE_DECL static void release(const asio::any_io_executor& executor, int units) noexcept;
+    KHIVE_DECL static void retake(const asio::any_io_executor& executor, int units) noexcept;
+
     UntrackedWork() = default;
     /// Of an operation of Asio's, whose handler has that executor.
     KHIVE_DECL explicit UntrackedWork(asio::any_io_executor executor);
-    /// Of one that holds so many units of work.
-    UntrackedWork(asio::any_io_executor executor, int units) : executor_(std::move(executor)), units_(units) {}
 
-    [[nodiscard]] const asio::any_io_executor& executor() const noexcept { return executor_; }
-    KHIVE_DECL void release() const noexcept;
-    KHIVE_DECL void retake() const noexcept;
+    void release() const noexcept { release(executor_, units_); }
+    void retake() const noexcept { retake(executor_, units_); }
 
 private:
     asio::any_io_executor executor_;

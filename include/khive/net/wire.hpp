@@ -100,7 +100,7 @@ protected:
 class Network {
 public:
     virtual ~Network() = default;
-    /// A wire that is not connected yet, whose listeners run on `executor`.
+    /// A wire that is not connected yet, whose listeners run on `executor`, which outlives it.
     virtual std::unique_ptr<Wire> open(const asio::any_io_executor& executor) = 0;
     /// The address that `host` is, where that takes no look-up.
     [[nodiscard]] virtual std::optional<Endpoint> literal(const std::string& host, std::uint16_t port) const

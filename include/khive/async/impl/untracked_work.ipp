@@ -7,30 +7,27 @@
 #include <boost/asio/io_context.hpp>
 
 namespace khive::inline KHIVE_ABI::async {
-namespace detail {
 
 /// An operation holds a unit of work for itself, and unless its executor is plainly an `io_context`'s one more for that.
-inline int units_held(const asio::any_io_executor& executor) noexcept
+KHIVE_DECL int UntrackedWork::units_of(const asio::any_io_executor& executor) noexcept
 {
     return executor.target<asio::io_context::executor_type>() != nullptr ? 1 : 2;
 }
 
-} // namespace detail
-
 KHIVE_DECL UntrackedWork::UntrackedWork(asio::any_io_executor executor)
-    : executor_(std::move(executor)), units_(detail::units_held(executor_))
+    : executor_(std::move(executor)), units_(units_of(executor_))
 {}
 
-KHIVE_DECL void UntrackedWork::release() const noexcept
+KHIVE_DECL void UntrackedWork::release(const asio::any_io_executor& executor, int units) noexcept
 {
-    detail::home_of(executor_).visit([units = units_](const auto& known) {
+    detail::home_of(executor).visit([units](const auto& known) {
         for (int i = 0; i < units; ++i) known.on_work_finished();
     });
 }
 
-KHIVE_DECL void UntrackedWork::retake() const noexcept
+KHIVE_DECL void UntrackedWork::retake(const asio::any_io_executor& executor, int units) noexcept
 {
-    detail::home_of(executor_).visit([units = units_](const auto& known) {
+    detail::home_of(executor).visit([units](const auto& known) {
         for (int i = 0; i < units; ++i) known.on_work_started();
     });
 }

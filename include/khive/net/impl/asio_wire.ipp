@@ -112,7 +112,8 @@ public:
 /// A wire over Asio's own sockets: wherever Asio runs.
 class AsioWire final : public Wire {
 public:
-    AsioWire(const asio::any_io_executor& executor, void*) : socket_(executor), background_(async::UntrackedWork(executor))
+    AsioWire(const asio::any_io_executor& executor, void*)
+        : socket_(executor), background_(executor, async::UntrackedWork::units_of(executor))
     {}
 
     /// Its sockets find what they need themselves.

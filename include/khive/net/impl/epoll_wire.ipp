@@ -75,7 +75,7 @@ class EpollWire final : public Wire {
 public:
     /// `reactor` as of `reactor_of`.
     EpollWire(const asio::any_io_executor& executor, void* reactor)
-        : reactor_(*static_cast<Reactor*>(reactor)), background_(async::UntrackedWork(executor, 1))
+        : reactor_(*static_cast<Reactor*>(reactor)), background_(executor, 1)
     {
         if (!async::posts_surely(executor)) told_ = std::make_unique<std::array<ToldByPost, 4>>();
     }
@@ -92,42 +92,44 @@ public:
     {
         close();
         const int error = open_and_connect(endpoint); // throws before the listener is taken
-        write_.take(std::move(listener), WireEvent::connected);
-        if (error == EINPROGRESS) return reactor_.start_op(Reactor::connect_op, socket_, state_, &write_, false, false);
+        first_.take(std::move(listener), WireEvent::connected);
+        if (error == EINPROGRESS) return reactor_.start_op(Reactor::connect_op, socket_, state_, &first_, false, false);
         if (error == 0) // as the first that looks for something to read: nothing can be there yet
-            return reactor_.start_op(Reactor::read_op, socket_, state_, &write_, false, true);
-        write_.fail(error);
-        reactor_.post_immediate_completion(&write_, false);
+            return reactor_.start_op(Reactor::read_op, socket_, state_, &first_, false, true);
+        first_.fail(error);
+        reactor_.post_immediate_completion(&first_, false);
     }
 
     void read_some(ListenerPtr listener, Look look) override
     {
-        read_.take(std::move(listener), WireEvent::read);
-        if (look == Look::now && socket_ >= 0 && perform_read(&read_) != Operation::not_done)
-            return reactor_.post_immediate_completion(&read_, false);
-        reactor_.start_op(Reactor::read_op, socket_, state_, &read_, false, true);
+        first_.take(std::move(listener), WireEvent::read);
+        if (look == Look::now && socket_ >= 0 && perform_read(&first_) != Operation::not_done)
+            return reactor_.post_immediate_completion(&first_, false);
+        reactor_.start_op(Reactor::read_op, socket_, state_, &first_, false, true);
     }
 
     void look_again() noexcept override
     {
         keep_alive_once();
-        if (readable_now()) reactor_.cancel_ops_by_key(socket_, state_, Reactor::read_op, &read_);
+        if (readable_now()) reactor_.cancel_ops_by_key(socket_, state_, Reactor::read_op, &first_);
     }
 
     void write_some(const WriteBuffers& from, ListenerPtr listener) override
     {
-        from_ = from;
-        write_.take(std::move(listener), WireEvent::written);
-        reactor_.start_op(Reactor::write_op, socket_, state_, &write_, false, true);
+        if (!write_) write_ = std::make_unique<Writing>(*this);
+        write_->from = from;
+        write_->take(std::move(listener), WireEvent::written);
+        reactor_.start_op(Reactor::write_op, socket_, state_, write_.get(), false, true);
     }
 
     void wait_readable(ListenerPtr listener) override
     {
+        wait_ = std::make_unique<Operation>(*this);
         keep_alive_once();
-        wait_.take(std::move(listener), WireEvent::readable);
+        wait_->take(std::move(listener), WireEvent::readable);
         background_.begin();
         // Not without asking epoll again, which may have told already of what is there.
-        reactor_.start_op(Reactor::read_op, socket_, state_, &wait_, false, false);
+        reactor_.start_op(Reactor::read_op, socket_, state_, wait_.get(), false, false);
         KHIVE_YIELD_POINT();
         background_.release();
     }
@@ -167,10 +169,10 @@ private:
     using Reactor = asio::detail::epoll_reactor;
 
     /// Waits in the reactor, one at a time.
-    class Operation final : public asio::detail::reactor_op {
+    class Operation : public asio::detail::reactor_op {
     public:
-        Operation(EpollWire& wire, perform_func_type function)
-            : reactor_op(boost::system::error_code{}, function, &EpollWire::complete), wire_(wire)
+        explicit Operation(EpollWire& wire)
+            : reactor_op(boost::system::error_code{}, &EpollWire::perform, &EpollWire::complete), wire_(wire)
         {
             cancellation_key_ = this;
         }
@@ -187,6 +189,10 @@ private:
         ListenerPtr listener_; ///< keeps the wire
         WireEvent event_{};
     };
+    struct Writing final : Operation {
+        using Operation::Operation;
+        WriteBuffers from;
+    };
     using Status = Operation::status;
 
     static void complete(void* owner, asio::detail::scheduler_operation* base, const boost::system::error_code&, std::size_t)
@@ -196,10 +202,27 @@ private:
         if (owner == nullptr) return listener->on_abandoned();
         EpollWire& wire = operation.wire_;
         const WireEvent event = operation.event_;
-        if (event == WireEvent::readable) wire.background_.end();
-        if (!wire.told_) return tell(*listener, event, operation.ec_, operation.bytes_transferred_);
+        const boost::system::error_code error = operation.ec_;
+        const std::size_t bytes = operation.bytes_transferred_;
+        if (event == WireEvent::readable) {
+            wire.background_.end();
+            wire.wait_.reset();
+        }
+        if (!wire.told_) return tell(*listener, event, error, bytes);
         auto& told = (*wire.told_)[static_cast<std::size_t>(event)];
-        told.post(wire.background_.executor(), std::move(listener), event, operation.ec_, operation.bytes_transferred_);
+        told.post(wire.background_.executor(), std::move(listener), event, error, bytes);
+    }
+
+    static Status perform(asio::detail::reactor_op* base)
+    {
+        EpollWire& wire = static_cast<Operation*>(base)->wire_;
+        switch (static_cast<Operation*>(base)->event_) {
+        case WireEvent::connected: return wire.connected_ ? Operation::done_and_exhausted : wire.perform_connect();
+        case WireEvent::written: return perform_write(base);
+        case WireEvent::readable: return wire.readable_now() ? Operation::done : Operation::not_done;
+        case WireEvent::read: break;
+        }
+        return perform_read(base);
     }
 
     static Status perform_read(asio::detail::reactor_op* base)
@@ -225,14 +248,10 @@ private:
         return operation.bytes_transferred_ < into.size() ? Operation::done_and_exhausted : Operation::done;
     }
 
-    /// Of the write, or of the connecting that comes before any.
     static Status perform_write(asio::detail::reactor_op* base)
     {
-        auto& operation = *static_cast<Operation*>(base);
-        EpollWire& wire = operation.wire_;
-        if (operation.event_ == WireEvent::connected)
-            return wire.connected_ ? Operation::done_and_exhausted : wire.perform_connect();
-        operation.bytes_transferred_ = wire.try_write(wire.from_, operation.ec_);
+        auto& operation = *static_cast<Writing*>(base);
+        operation.bytes_transferred_ = operation.wire_.try_write(operation.from, operation.ec_);
         return operation.bytes_transferred_ == 0 && !operation.ec_ ? Operation::not_done : Operation::done;
     }
 
@@ -244,14 +263,8 @@ private:
         int error = 0;
         ::socklen_t size = sizeof error;
         if (::getsockopt(socket_, SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
-        if (error != 0) write_.fail(error);
+        if (error != 0) first_.fail(error);
         return Operation::done;
-    }
-
-    /// The same.
-    static Status perform_wait(asio::detail::reactor_op* base)
-    {
-        return static_cast<Operation*>(base)->wire_.readable_now() ? Operation::done : Operation::not_done;
     }
 
     ::ssize_t send_both(const WriteBuffers& from) noexcept
@@ -304,10 +317,9 @@ private:
     bool connected_ = false; ///< at once
     bool keeps_alive_ = false;
     std::unique_ptr<std::array<ToldByPost, 4>> told_; ///< where the executor is not plainly that of the context
-    Operation read_{*this, &EpollWire::perform_read};
-    Operation write_{*this, &EpollWire::perform_write};
-    Operation wait_{*this, &EpollWire::perform_wait};
-    WriteBuffers from_;
+    Operation first_{*this}; ///< connects, and then reads
+    std::unique_ptr<Writing> write_;  ///< from the first write on that had to wait: most requests go out at once
+    std::unique_ptr<Operation> wait_; ///< only as long as it waits
     BackgroundWait background_;
 };
 
