@@ -55,7 +55,7 @@ class Waiter : public TimerNode,
                private BeforeResume,
                public std::enable_shared_from_this<Waiter> {
 public:
-    KHIVE_DECL Waiter(std::shared_ptr<WaitQueue> queue, const WaitRequest& request, const asio::any_io_executor& executor);
+    KHIVE_DECL Waiter(std::shared_ptr<WaitQueue> queue, const WaitRequest& request);
     KHIVE_DECL virtual ~Waiter();
 
     [[nodiscard]] const WaitRequest& request() const noexcept { return request_; }
@@ -103,8 +103,8 @@ private:
     std::shared_ptr<WaitQueue> queue_;
     WaitRequest request_;
     Completion rest_;
-    TimeService* time_;
-    TimePoint since_;
+    TimeService* time_ = nullptr; ///< from its beginning on
+    TimePoint since_{};
     std::optional<Error> refusal_;
     std::exception_ptr failure_;
     Resumption resumption_;
@@ -217,9 +217,7 @@ private:
 template <class Owner, class Grant>
 class GrantWaiter final : public Waiter {
 public:
-    GrantWaiter(const std::shared_ptr<Owner>& owner, const WaitRequest& request, const asio::any_io_executor& executor)
-        : Waiter(owner, request, executor), owner_(*owner)
-    {}
+    GrantWaiter(const std::shared_ptr<Owner>& owner, const WaitRequest& request) : Waiter(owner, request), owner_(*owner) {}
     [[nodiscard]] std::optional<Grant>& grant() noexcept { return grant_; }
 
 private:
@@ -233,7 +231,10 @@ private:
 template <class Owner, class Grant>
 class GrantWait final : public Suspension {
 public:
-    GrantWait(std::shared_ptr<Owner> owner, const WaitRequest& request) : owner_(std::move(owner)), request_(request) {}
+    GrantWait(const std::shared_ptr<Owner>& owner, const WaitRequest& request)
+        : waiter_(new GrantWaiter<Owner, Grant>(owner, request)), kept_(static_cast<Waiter*>(waiter_))
+    // by its base, so that there is one type of reference count
+    {}
 
     /// \name Once it has ended. They throw `std::bad_alloc` where there was no memory for the wait.
     /// @{
@@ -259,8 +260,6 @@ public:
 private:
     void start(Completion& rest, asio::cancellation_slot slot) override
     {
-        waiter_ = new GrantWaiter<Owner, Grant>(owner_, request_, rest.executor());
-        kept_.reset(static_cast<Waiter*>(waiter_)); // by its base, so that there is one type of reference count
         WaitQueue::start(kept_, rest, slot);
     }
     void failed(std::exception_ptr why) noexcept override { failure_ = std::move(why); }
@@ -270,11 +269,9 @@ private:
         if (waiter_->failure()) std::rethrow_exception(waiter_->failure());
     }
 
-    std::shared_ptr<Owner> owner_;
-    WaitRequest request_;
-    std::exception_ptr failure_;
+    GrantWaiter<Owner, Grant>* waiter_;
     std::shared_ptr<Waiter> kept_;
-    GrantWaiter<Owner, Grant>* waiter_ = nullptr;
+    std::exception_ptr failure_;
 };
 
 /// Waits in `owner`'s queue until `Owner::make_grant` has something to give. See `WaitQueue`.

@@ -37,16 +37,11 @@ void drain(List& list, End end) noexcept
 
 } // namespace detail
 
-KHIVE_DECL Waiter::Waiter(std::shared_ptr<WaitQueue> queue, const WaitRequest& request,
-                          const asio::any_io_executor& executor)
+KHIVE_DECL Waiter::Waiter(std::shared_ptr<WaitQueue> queue, const WaitRequest& request)
     : ScopedWait(request.scope != nullptr ? request.scope->shared_from_this() : nullptr),
       queue_(std::move(queue)),
-      request_(request),
-      time_(&time_service(executor)),
-      since_(time_->now())
-{
-    if (request_.arrived == no_deadline) request_.arrived = since_;
-}
+      request_(request)
+{}
 
 KHIVE_DECL Waiter::~Waiter()
 {
@@ -176,6 +171,9 @@ KHIVE_DECL std::optional<Error> WaitQueue::refusal(const WaitRequest& request, T
 
 KHIVE_DECL void WaitQueue::start(std::shared_ptr<Waiter> waiter, Completion& rest, asio::cancellation_slot slot)
 {
+    waiter->time_ = &time_service(rest.executor()); // which keeps the first executor that it is shown: before it is tracked
+    waiter->since_ = waiter->time_->now();
+    if (waiter->request_.arrived == no_deadline) waiter->request_.arrived = waiter->since_;
     rest.track();
     on_cancellation(slot, waiter, [](Waiter& waiting, asio::cancellation_type) { waiting.cancel(); });
     waiter->rest_ = std::move(rest);
