@@ -105,13 +105,14 @@ std::string describe(const Lines& lines)
 
 void check_request(khive::detail::RequestFields fields, const khive::Url& base)
 {
-    if (fields.mistake) {
-        require_loggable(fields.mistake->message());
+    const khive::detail::RequestExtras& extras = fields.extras();
+    if (extras.mistake) {
+        require_loggable(extras.mistake->message());
         return;
     }
-    for (const auto field : fields.headers)
+    for (const auto field : extras.headers)
         require(khive::is_token(field.name) && khive::is_field_value(field.value), "a header is malformed", field.name);
-    khive::insert_query(fields.reference, fields.query);
+    khive::insert_query(fields.reference, extras.query);
     const auto url = join(base, fields.reference);
     if (!url) return require_loggable(url.error().message());
     require(is_visible(url->target()), "a target has a space, control or non-ASCII byte", url->target());

@@ -11,6 +11,7 @@
 #include <array>
 #include <concepts>
 #include <cstddef>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -24,12 +25,29 @@ namespace detail {
 template <class T>
 concept UrlValue = std::convertible_to<const T&, std::string_view> || std::integral<T> || std::floating_point<T>;
 
-/// What a request has collected. Mistakes are kept and reported when it is sent, before any byte is.
-struct RequestFields {
-    std::string method;
-    std::string reference; ///< path or absolute URL, encoded
-    bool in_head = false;  ///< the client has made a head of the two, which is still there
-    bool only_line = false; ///< nothing but the two has been said
+/// The shortest text that reads back as this number in its type. Of one that is not finite it makes a mistake.
+[[nodiscard]] KHIVE_DECL std::string text_of_number(float value, std::optional<Error>& mistake);
+[[nodiscard]] KHIVE_DECL std::string text_of_number(double value, std::optional<Error>& mistake);
+
+template <UrlValue T>
+std::string text_of(const T& value, std::optional<Error>& mistake)
+{
+    if constexpr (std::convertible_to<const T&, std::string_view>)
+        return std::string(std::string_view(value));
+    else if constexpr (std::same_as<T, bool>)
+        return value ? "true" : "false";
+    else if constexpr (std::same_as<T, char>)
+        return std::string(1, value);
+    else if constexpr (std::same_as<T, long double>)
+        return text_of_number(static_cast<double>(value), mistake);
+    else if constexpr (std::floating_point<T>)
+        return text_of_number(value, mistake);
+    else
+        return std::to_string(value);
+}
+
+/// What a request says besides its method and path. Mistakes are kept and reported when it is sent, before any byte is.
+struct RequestExtras {
     std::string query;
     Headers headers;
     std::string body;
@@ -40,59 +58,78 @@ struct RequestFields {
     std::optional<Duration> attempt;
     std::optional<bool> raise_for_status;
     std::optional<bool> replay_safe;
-    double cost = 1;
     std::optional<Error> mistake;
+    Timeouts in_force; ///< the client's: those of the call, where it has some of its own
 
-    /// Does the request have a limit of its own that beats a policy's?
-    [[nodiscard]] bool sets_total() const noexcept { return total || (timeouts && timeouts->total != Timeouts{}.total); }
-    [[nodiscard]] bool sets_attempt() const noexcept { return attempt || (timeouts && timeouts->attempt != Timeouts{}.attempt); }
-
-    template <UrlValue T>
-    [[nodiscard]] std::string text_of(const T& value);
-    /// The shortest text that reads back as this number in its type.
-    [[nodiscard]] KHIVE_DECL std::string text_of_number(float value);
-    [[nodiscard]] KHIVE_DECL std::string text_of_number(double value);
-    KHIVE_DECL void check_finite(double value);
     KHIVE_DECL void set_header(std::string_view name, std::string_view value);
     KHIVE_DECL void set_basic_auth(std::string_view user, const Secret& password);
-    /// Method and path, its `{}` replaced by the arguments.
-    KHIVE_DECL void set_line(std::string_view new_method, std::string_view pattern, const std::string* arguments,
-                             std::size_t count);
     KHIVE_DECL void set_body(std::string bytes, std::string_view content_type);
     KHIVE_DECL void add_form_field(std::string_view name, std::string_view value);
     /// A form and another body do not go together, whichever comes first.
     KHIVE_DECL void check_one_body(bool is_form);
-    KHIVE_DECL void replace_line(std::string_view new_method, std::string_view pattern, const std::string* arguments,
-                                 std::size_t count);
+    /// Ready for another request; memory stays.
+    KHIVE_DECL void clear() noexcept;
+    /// Those of a request that says nothing more.
+    [[nodiscard]] KHIVE_DECL static const RequestExtras& none() noexcept;
+};
+
+/// What a request has collected. Most say no more than a line, and there may be thousands that wait.
+class RequestFields {
+public:
+    std::string method;
+    std::string reference;  ///< path or absolute URL, encoded
+    bool in_head = false;   ///< the client has made a head of the two, which is still there
+    bool only_line = false; ///< nothing but the two has been said
+    double cost = 1;
+
+    RequestFields() = default;
+    RequestFields(RequestFields&&) noexcept = default;
+    RequestFields& operator=(RequestFields&&) noexcept = default;
+    KHIVE_DECL RequestFields(const RequestFields& other);
+    RequestFields& operator=(const RequestFields& other) { return *this = RequestFields(other); }
+    ~RequestFields() = default;
+
+    /// The rest, to be read.
+    [[nodiscard]] const RequestExtras& extras() const noexcept { return extras_ ? *extras_ : RequestExtras::none(); }
+    /// The rest, to be written.
+    [[nodiscard]] RequestExtras& more()
+    {
+        if (!extras_) extras_ = std::make_unique<RequestExtras>();
+        return *extras_;
+    }
+    [[nodiscard]] std::string_view body() const noexcept { return extras_ ? extras_->body : std::string_view{}; }
+    /// Does the request have a limit of its own that beats a policy's?
+    [[nodiscard]] bool sets_total() const noexcept
+    {
+        return extras_ && (extras_->total || (extras_->timeouts && extras_->timeouts->total != Timeouts{}.total));
+    }
+    [[nodiscard]] bool sets_attempt() const noexcept
+    {
+        return extras_ && (extras_->attempt || (extras_->timeouts && extras_->timeouts->attempt != Timeouts{}.attempt));
+    }
+
+    /// Method and path, its `{}` replaced by the arguments.
+    KHIVE_DECL void set_line(std::string_view new_method, std::string_view pattern, const std::string* arguments,
+                             std::size_t count, std::optional<Error> mistake);
     /// Those of a request that was made elsewhere.
     KHIVE_DECL void take(RequestFields other) noexcept;
     /// Ready for another request; memory stays, and so does the line, for the next to be compared with.
     KHIVE_DECL void clear() noexcept;
-};
 
-template <UrlValue T>
-std::string RequestFields::text_of(const T& value)
-{
-    if constexpr (std::convertible_to<const T&, std::string_view>)
-        return std::string(std::string_view(value));
-    else if constexpr (std::same_as<T, bool>)
-        return value ? "true" : "false";
-    else if constexpr (std::same_as<T, char>)
-        return std::string(1, value);
-    else if constexpr (std::same_as<T, long double>)
-        return text_of_number(static_cast<double>(value));
-    else if constexpr (std::floating_point<T>)
-        return text_of_number(value);
-    else
-        return std::to_string(value);
-}
+private:
+    KHIVE_DECL void replace_line(std::string_view new_method, std::string_view pattern, const std::string* arguments,
+                                 std::size_t count);
+
+    std::unique_ptr<RequestExtras> extras_; ///< from the first setter on
+};
 
 /// Method and path, its `{}` replaced by the arguments.
 template <UrlValue... Args>
 void set_line(RequestFields& fields, std::string_view method, std::string_view path, const Args&... args)
 {
-    const std::array<std::string, sizeof...(Args)> texts{fields.text_of(args)...};
-    fields.set_line(method, path, texts.data(), texts.size());
+    std::optional<Error> mistake;
+    const std::array<std::string, sizeof...(Args)> texts{text_of(args, mistake)...};
+    fields.set_line(method, path, texts.data(), texts.size(), std::move(mistake));
 }
 
 } // namespace detail
@@ -110,7 +147,7 @@ public:
     template <detail::UrlValue T>
     Self& query(std::string_view key, const T& value)
     {
-        append_query(fields().query, key, fields().text_of(value));
+        append_query(more().query, key, text_of(value));
         return self();
     }
     /// Adds it only if there is a value.
@@ -122,7 +159,7 @@ public:
     /// Sets a header; replaces the client's default of that name.
     Self& header(std::string_view name, std::string_view value)
     {
-        fields().set_header(name, value);
+        more().set_header(name, value);
         return self();
     }
     /// `Authorization: Bearer` for this request, wherever it goes.
@@ -130,13 +167,13 @@ public:
     /// `Authorization: Basic` for this request, wherever it goes (RFC 7617).
     Self& basic_auth(std::string_view user, const Secret& password)
     {
-        fields().set_basic_auth(user, password);
+        more().set_basic_auth(user, password);
         return self();
     }
     /// A body of raw bytes.
     Self& body(std::string bytes, std::string_view content_type = "application/octet-stream")
     {
-        fields().set_body(std::move(bytes), content_type);
+        more().set_body(std::move(bytes), content_type);
         return self();
     }
     /// A body of JSON made from `value`. Needs `#include <khive/client/json.hpp>`. For GCC 12 and 13 name a braced
@@ -147,16 +184,16 @@ public:
         static_assert(detail::HasJsonCodec<T>, "json(value) needs #include <khive/client/json.hpp>");
         auto text = JsonCodec<T>::encode(value);
         if (text)
-            fields().set_body(std::move(*text), "application/json");
+            more().set_body(std::move(*text), "application/json");
         else
-            fields().mistake = text.error();
+            more().mistake = text.error();
         return self();
     }
     /// Adds a field to an urlencoded form, which becomes the body. Beside another body it is a mistake.
     template <detail::UrlValue T>
     Self& form(std::string_view name, const T& value)
     {
-        fields().add_form_field(name, fields().text_of(value));
+        more().add_form_field(name, text_of(value));
         return self();
     }
     /// Adds it only if there is a value.
@@ -168,20 +205,20 @@ public:
     /// The whole call may take that long; `unlimited` for no limit. Overrides the client's `Timeouts::total`.
     Self& timeout(Duration total)
     {
-        fields().total = total;
+        more().total = total;
         return self();
     }
     /// One attempt may take that long. Overrides `Timeouts::attempt`.
     Self& attempt_timeout(Duration attempt)
     {
-        fields().attempt = attempt;
+        more().attempt = attempt;
         return self();
     }
     /// Replaces all of the client's timeouts: what is not named gets khive's default, not the client's. Those of dialling apply
     /// to a connection that is made for this call; it may get another that comes first.
     Self& timeouts(const Timeouts& timeouts)
     {
-        fields().timeouts = timeouts;
+        more().timeouts = timeouts;
         return self();
     }
     /// What the rate limiter charges; 1 by default.
@@ -195,13 +232,13 @@ public:
     /// Says whether acting on this request twice is harmless, whatever its method.
     Self& replay_safe(bool safe)
     {
-        fields().replay_safe = safe;
+        more().replay_safe = safe;
         return self();
     }
     /// Is a status of 400 or more an error?
     Self& raise_for_status(bool raise)
     {
-        fields().raise_for_status = raise;
+        more().raise_for_status = raise;
         return self();
     }
 
@@ -220,6 +257,12 @@ private:
         detail::RequestFields& fields = self().collected();
         fields.only_line = false;
         return fields;
+    }
+    detail::RequestExtras& more() { return fields().more(); }
+    template <detail::UrlValue T>
+    std::string text_of(const T& value)
+    {
+        return detail::text_of(value, more().mistake);
     }
 };
 

@@ -34,7 +34,7 @@ void request_get(benchmark::State& state)
     micro::repeat(state, [&] {
         const auto call = detail::ClientCore::new_call(core);
         detail::set_line(call->fields, "GET", "/users/{}", 42);
-        append_query(call->fields.query, "expand", "teams");
+        append_query(call->fields.more().query, "expand", "teams");
         benchmark::DoNotOptimize(core->prepare(*call));
     });
 }
@@ -47,8 +47,8 @@ void request_post_with_header(benchmark::State& state)
     micro::repeat(state, [&] {
         const auto call = detail::ClientCore::new_call(core);
         detail::set_line(call->fields, "POST", "/users/{}/notes", 42);
-        call->fields.set_header("Idempotency-Key", "7f3c2a90-5b1e-4c7e-9a55");
-        call->fields.set_body(R"({"text":"hello"})", "application/json");
+        call->fields.more().set_header("Idempotency-Key", "7f3c2a90-5b1e-4c7e-9a55");
+        call->fields.more().set_body(R"({"text":"hello"})", "application/json");
         benchmark::DoNotOptimize(core->prepare(*call));
     });
 }

@@ -12,9 +12,9 @@
 #include <khive/net/exchange.hpp>
 
 #include <memory>
-#include <optional>
 #include <string>
 #include <utility>
+#include <variant>
 
 namespace khive::inline KHIVE_ABI::detail {
 
@@ -38,15 +38,13 @@ struct CallState {
     bool plainly_replay_safe = false; ///< where `fields.in_head`: unless the caller says otherwise
     net::ConnectionPool::OriginEntry* entry = nullptr;
     std::shared_ptr<net::ConnectionPool::OriginEntry> other_origin; ///< keeps `entry` where it is not that of the base
-    Timeouts timeouts;
+    const Timeouts* timeouts = nullptr;
     bool replay_safe = false;
     bool closes = false;        ///< the head says `Connection: close`
     bool raise_for_status = true;
 
-    // What is happening.
-    std::optional<net::Checkout> checkout;
-    std::optional<net::Exchange> exchange;
-    std::optional<async::Sleep> backoff;
+    /// What it waits for, or has waited for last.
+    std::variant<std::monostate, net::Checkout, net::Exchange, async::Sleep> waiting;
 
     // What has happened.
     Response response; ///< and the ledger, which is written in its place
@@ -56,7 +54,7 @@ struct CallState {
     [[nodiscard]] const Ledger& ledger() const noexcept { return response.ledger(); }
     /// Is all as it was for the call before?
     [[nodiscard]] bool is_prepared() const noexcept { return only_line && fields.only_line && fields.in_head; }
-    [[nodiscard]] net::Outgoing outgoing() const noexcept { return {head, fields.body, head_method, closes, idempotent}; }
+    [[nodiscard]] net::Outgoing outgoing() const noexcept { return {head, fields.body(), head_method, closes, idempotent}; }
     /// The URL without userinfo and query values.
     [[nodiscard]] KHIVE_DECL std::string redacted_url() const;
     /// Ready for another call; memory stays.

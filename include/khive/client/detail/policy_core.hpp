@@ -112,7 +112,7 @@ public:
                     if (decision.delay > Duration::zero()) {
                         auto sleep = async::suspend(state.backoff(decision.delay));
                         co_await std::move(sleep);
-                        if (!call.backoff->slept()) co_return state.interrupted();
+                        if (!state.slept()) co_return state.interrupted();
                     }
                 }
             }

@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <optional>
 #include <utility>
+#include <variant>
 
 namespace khive::inline KHIVE_ABI::detail {
 
@@ -29,7 +30,7 @@ public:
           schedule_(core.retry_.begin()),
           handed_over_(handed_over)
     {
-        Duration limit = call.timeouts.total;
+        Duration limit = call.timeouts->total;
         if (!call.fields.sets_total()) limit = std::min(limit, core.retry_.total_timeout());
         total = {saturating_add(now, limit), Timer::total, limit};
     }
@@ -73,8 +74,8 @@ public:
 
     [[nodiscard]] net::Checkout& checkout(bool fresh)
     {
-        return call_.checkout.emplace(core_.shared_pool(),
-                                      core_.pool().checkout(*call_.entry, deadline(), call_.timeouts.checkout(), fresh));
+        return call_.waiting.template emplace<net::Checkout>(
+            core_.shared_pool(), core_.pool().checkout(*call_.entry, deadline(), call_.timeouts->checkout(), fresh));
     }
 
     /// A ticket if there is one, for an attempt that has failed by now.
@@ -97,7 +98,7 @@ public:
     }
 
     [[nodiscard]] double cost() const noexcept { return call_.fields.cost; }
-    [[nodiscard]] Result<net::Lease> checked_out() { return call_.checkout->result(); }
+    [[nodiscard]] Result<net::Lease> checked_out() { return std::get<net::Checkout>(call_.waiting).result(); }
 
     /// After waiting for a connection: is there one?
     [[nodiscard]] bool opened(std::optional<net::Lease>& lease)
@@ -126,10 +127,11 @@ public:
             record.resolve = part(dial.resolve);
         }
         record.pool_wait += waited;
-        if (lease) return call_.checkout.reset(); // a kilobyte that is not kept while the answer takes its time
+        if (lease) return;
         call_.error = lease.error();
         // Our own deadline, run out in our own queue, says nothing about the server.
-        only_queued_ = call_.error.kind() == ErrorKind::timeout && call_.checkout->request().under_way == nullptr &&
+        only_queued_ = call_.error.kind() == ErrorKind::timeout &&
+                       std::get<net::Checkout>(call_.waiting).request().under_way == nullptr &&
                        (call_.error.timer() == Timer::total || call_.error.timer() == Timer::attempt);
         if (call_.error.timer() == Timer::attempt) std::move(call_.error).with_retryable(true);
     }
@@ -141,12 +143,13 @@ public:
         record.peer = connection.peer();
         record.reused = connection.uses() != 0;
         if (!record.replayed) { // a replay belongs to its attempt
-            Duration limit = call_.timeouts.attempt;
+            Duration limit = call_.timeouts->attempt;
             if (!call_.fields.sets_attempt()) limit = std::min(limit, core_.retry_.attempt_timeout());
             attempt_deadline_ = {saturating_add(now, limit), Timer::attempt, limit};
         }
         connection.reader().use_memory(call_.response.take_body(), call_.response.take_headers());
-        return call_.exchange.emplace(connection, call_.outgoing(), call_.timeouts.exchange(), deadline(), record, now);
+        return call_.waiting.template emplace<net::Exchange>(connection, call_.outgoing(), call_.timeouts->exchange(),
+                                                             deadline(), record, now);
     }
 
     /// Cancelled or closed while nothing was suspended, between a grant and here say?
@@ -205,8 +208,9 @@ public:
     }
     [[nodiscard]] async::Sleep& backoff(Duration delay)
     {
-        return call_.backoff.emplace(saturating_add(now, delay), core_.scope());
+        return call_.waiting.template emplace<async::Sleep>(saturating_add(now, delay), core_.scope());
     }
+    [[nodiscard]] bool slept() const { return std::get<async::Sleep>(call_.waiting).slept(); }
 
     /// The call's end: the answer, or the last real error.
     CallEnd finish(StopReason reason)

@@ -94,8 +94,7 @@ KHIVE_DECL void CallState::clear() noexcept
     fields.clear();
     response.clear();
     response.release_body();
-    checkout.reset();
-    backoff.reset();
+    waiting.emplace<std::monostate>();
     if (error.kind() != ErrorKind{}) error = Error{};
     other_origin.reset();
 }
@@ -166,7 +165,7 @@ KHIVE_DECL void ClientCore::keep(CallState* call) noexcept
     constexpr std::size_t enough = 128;
     constexpr std::size_t large = 16 * 1024;
     call->clear();
-    if (call->head.capacity() > large || call->fields.body.capacity() > large) return delete call;
+    if (call->head.capacity() > large || call->fields.extras().body.capacity() > large) return delete call;
     KHIVE_YIELD_POINT();
     if (replace<CallState*>(last_spare_, nullptr, call, std::memory_order_acq_rel)) return;
     const std::lock_guard lock(spare_mutex_);
@@ -177,15 +176,18 @@ KHIVE_DECL void ClientCore::keep(CallState* call) noexcept
 
 KHIVE_DECL std::optional<Error> ClientCore::set_timeouts(CallState& call) const
 {
-    const RequestFields& fields = call.fields;
-    Timeouts& timeouts = call.timeouts = fields.timeouts.value_or(settings_.timeouts);
-    if (!fields.timeouts && !fields.total && !fields.attempt) return std::nullopt;
-    if (fields.timeouts)
+    const RequestExtras& extras = call.fields.extras();
+    call.timeouts = &settings_.timeouts;
+    if (!extras.timeouts && !extras.total && !extras.attempt) return std::nullopt;
+    Timeouts& timeouts = call.fields.more().in_force;
+    call.timeouts = &timeouts;
+    timeouts = extras.timeouts.value_or(settings_.timeouts);
+    if (extras.timeouts)
         if (auto contradiction = timeouts.check()) return contradiction;
     // A call's own limit beats the client's longer ones for what is inside of it; it does not contradict them.
-    if (fields.total) timeouts.total = *fields.total;
-    if (fields.attempt)
-        timeouts.attempt = *fields.attempt;
+    if (extras.total) timeouts.total = *extras.total;
+    if (extras.attempt)
+        timeouts.attempt = *extras.attempt;
     else if (timeouts.attempt != unlimited)
         timeouts.attempt = std::min(timeouts.attempt, timeouts.total);
     return timeouts.check_limits();
@@ -220,10 +222,10 @@ KHIVE_DECL std::string ClientCore::redacted_reference(std::string_view reference
 
 KHIVE_DECL std::optional<Error> ClientCore::prepare_or_refuse(CallState& call)
 {
-    RequestFields& fields = call.fields;
-    if (fields.mistake) return std::move(fields.mistake);
+    const RequestExtras& extras = call.fields.extras();
+    if (extras.mistake) return std::exchange(call.fields.more().mistake, std::nullopt);
     if (auto contradiction = set_timeouts(call)) return contradiction;
-    call.raise_for_status = fields.raise_for_status.value_or(settings_.raise_for_status);
+    call.raise_for_status = extras.raise_for_status.value_or(settings_.raise_for_status);
     if (prepare_plain(call)) return std::nullopt;
     return prepare_any(call);
 }
@@ -231,32 +233,32 @@ KHIVE_DECL std::optional<Error> ClientCore::prepare_or_refuse(CallState& call)
 /// Does what is left of an earlier call say just what this one wants?
 KHIVE_DECL bool ClientCore::is_same_as_before(const CallState& call) const
 {
-    const RequestFields& fields = call.fields;
-    return fields.in_head && fields.headers.empty() && !fields.has_body && fields.query.empty();
+    const RequestExtras& extras = call.fields.extras();
+    return call.fields.in_head && extras.headers.empty() && !extras.has_body && extras.query.empty();
 }
 
 /// The way of most requests: a plain path under the base, no headers of its own. Makes the same bytes as the other.
 KHIVE_DECL bool ClientCore::prepare_plain(CallState& call) const
 {
-    const RequestFields& fields = call.fields;
     if (!is_same_as_before(call) && !build_plain(call)) return false;
     call.entry = base_entry_;
     call.closes = base_closes_;
-    call.replay_safe = fields.replay_safe.value_or(call.plainly_replay_safe);
+    call.replay_safe = call.fields.extras().replay_safe.value_or(call.plainly_replay_safe);
     return true;
 }
 
 KHIVE_DECL bool ClientCore::build_plain(CallState& call) const
 {
     RequestFields& fields = call.fields;
+    const RequestExtras& extras = fields.extras();
     fields.in_head = false;
-    const bool tells_length = fields.has_body || http::expects_body(fields.method);
-    if (!fields.headers.empty() || (tells_length && base_tells_of_body_) || !is_plain_path(fields.reference) ||
+    const bool tells_length = extras.has_body || http::expects_body(fields.method);
+    if (!extras.headers.empty() || (tells_length && base_tells_of_body_) || !is_plain_path(fields.reference) ||
         !settings_.base.query().empty() || !is_token(fields.method))
         return false;
     call.head.clear();
     call.target.clear();
-    append_all(call.target, {base_path_, fields.reference, fields.query.empty() ? "" : "?", fields.query});
+    append_all(call.target, {base_path_, fields.reference, extras.query.empty() ? "" : "?", extras.query});
     if (tells_length)
         append_head_with_length(call);
     else
@@ -264,38 +266,39 @@ KHIVE_DECL bool ClientCore::build_plain(CallState& call) const
     call.head_method = fields.method == "HEAD";
     call.idempotent = http::is_idempotent(fields.method);
     call.plainly_replay_safe = call.idempotent || base_has_key_;
-    fields.in_head = fields.query.empty() && !fields.has_body;
+    fields.in_head = extras.query.empty() && !extras.has_body;
     return true;
 }
 
 KHIVE_DECL void ClientCore::append_head_with_length(CallState& call) const
 {
-    const RequestFields& fields = call.fields;
+    const RequestExtras& extras = call.fields.extras();
     char digits[20];
-    const char* const end = std::to_chars(std::begin(digits), std::end(digits), fields.body.size()).ptr;
+    const char* const end = std::to_chars(std::begin(digits), std::end(digits), extras.body.size()).ptr;
     const std::string_view length(digits, static_cast<std::size_t>(end - digits));
     const std::string_view others = std::string_view(head_fields_).substr(0, head_fields_.size() - 2); // but the empty line
-    const bool typed = !fields.content_type.empty();
-    append_all(call.head, {fields.method, " ", call.target, " HTTP/1.1\r\n", others, typed ? "Content-Type: " : "",
-                           trim(fields.content_type), typed ? "\r\n" : "", "Content-Length: ", length, "\r\n\r\n"});
+    const bool typed = !extras.content_type.empty();
+    append_all(call.head, {call.fields.method, " ", call.target, " HTTP/1.1\r\n", others, typed ? "Content-Type: " : "",
+                           trim(extras.content_type), typed ? "\r\n" : "", "Content-Length: ", length, "\r\n\r\n"});
 }
 
 KHIVE_DECL std::optional<Error> ClientCore::prepare_any(CallState& call)
 {
     RequestFields& fields = call.fields;
-    insert_query(fields.reference, fields.query);
+    RequestExtras& extras = fields.more();
+    insert_query(fields.reference, extras.query);
     const auto url = join(settings_.base, fields.reference);
     if (!url) return url.error();
     const bool same_origin = url->origin() == settings_.base.origin();
     if (!same_origin && settings_.only_base_origin)
         return Error{ErrorKind::invalid_url}.with_message("the URL is of another origin than the client's base: " + url->redacted());
-    if (!fields.headers.contains("Authorization") && has_own_user(*url, settings_.base))
-        fields.set_header("Authorization", detail::basic_credentials(url->user().reveal(), url->password()));
-    if (!fields.content_type.empty() && !fields.headers.contains("Content-Type"))
-        fields.set_header("Content-Type", fields.content_type);
-    const Headers headers = overlay(same_origin ? base_headers_ : settings_.headers, fields.headers);
-    std::optional<std::size_t> length = fields.body.size();
-    if (!fields.has_body) length.reset();
+    if (!extras.headers.contains("Authorization") && has_own_user(*url, settings_.base))
+        extras.set_header("Authorization", detail::basic_credentials(url->user().reveal(), url->password()));
+    if (!extras.content_type.empty() && !extras.headers.contains("Content-Type"))
+        extras.set_header("Content-Type", extras.content_type);
+    const Headers headers = overlay(same_origin ? base_headers_ : settings_.headers, extras.headers);
+    std::optional<std::size_t> length = extras.body.size();
+    if (!extras.has_body) length.reset();
     auto head = http::write_request_head(fields.method, url->target(),
                                          same_origin ? base_host_ : url->origin().host_header(), headers, length);
     if (!same_origin) call.other_origin = pool_->hold(url->origin());
@@ -306,7 +309,7 @@ KHIVE_DECL std::optional<Error> ClientCore::prepare_any(CallState& call)
     call.closes = http::says_close(headers);
     call.head_method = fields.method == "HEAD";
     call.idempotent = http::is_idempotent(fields.method);
-    call.replay_safe = fields.replay_safe.value_or(http::is_replay_safe(fields.method, headers));
+    call.replay_safe = extras.replay_safe.value_or(http::is_replay_safe(fields.method, headers));
     return std::nullopt;
 }
 

@@ -19,26 +19,26 @@ std::string shortest_text(Number value)
     return {text, std::to_chars(text, text + sizeof text, value).ptr};
 }
 
-KHIVE_DECL std::string RequestFields::text_of_number(float value)
-{
-    check_finite(value);
-    return shortest_text(value);
-}
-
-KHIVE_DECL std::string RequestFields::text_of_number(double value)
-{
-    check_finite(value);
-    return shortest_text(value);
-}
-
-KHIVE_DECL void RequestFields::check_finite(double value)
+inline void check_finite(double value, std::optional<Error>& mistake)
 {
     if (std::isfinite(value)) return;
     mistake = Error{ErrorKind::invalid_argument}.with_message("a number in a path, query or form must be finite, not " +
                                                               shortest_text(value));
 }
 
-KHIVE_DECL void RequestFields::set_header(std::string_view name, std::string_view value)
+KHIVE_DECL std::string text_of_number(float value, std::optional<Error>& mistake)
+{
+    check_finite(value, mistake);
+    return shortest_text(value);
+}
+
+KHIVE_DECL std::string text_of_number(double value, std::optional<Error>& mistake)
+{
+    check_finite(value, mistake);
+    return shortest_text(value);
+}
+
+KHIVE_DECL void RequestExtras::set_header(std::string_view name, std::string_view value)
 {
     if (is_token(name) && is_field_value(value)) {
         headers.set(name, value);
@@ -49,19 +49,73 @@ KHIVE_DECL void RequestFields::set_header(std::string_view name, std::string_vie
     mistake = Error{ErrorKind::invalid_argument}.with_message(std::string(rule) + ": '" + escape_untrusted(name) + "'");
 }
 
-KHIVE_DECL void RequestFields::set_basic_auth(std::string_view user, const Secret& password)
+KHIVE_DECL void RequestExtras::set_basic_auth(std::string_view user, const Secret& password)
 {
     if (user.find(':') == std::string_view::npos) return set_header("Authorization", basic_credentials(user, password));
     mistake = Error{ErrorKind::invalid_argument}.with_message(no_colon_in_user);
 }
 
+KHIVE_DECL void RequestExtras::set_body(std::string bytes, std::string_view type)
+{
+    if (!is_field_value(type)) return set_header("Content-Type", type);
+    check_one_body(type == form_type);
+    body = std::move(bytes);
+    has_body = true;
+    content_type = type;
+}
+
+KHIVE_DECL void RequestExtras::add_form_field(std::string_view name, std::string_view value)
+{
+    check_one_body(true);
+    append_form(body, name, value);
+    has_body = true;
+    content_type = form_type;
+}
+
+KHIVE_DECL void RequestExtras::check_one_body(bool is_form)
+{
+    if (has_body && is_form != (content_type == form_type))
+        mistake = Error{ErrorKind::invalid_argument}.with_message("a request has one body: a form, or JSON or bytes");
+}
+
+KHIVE_DECL void RequestExtras::clear() noexcept
+{
+    query.clear();
+    headers.clear();
+    body.clear();
+    content_type.clear();
+    has_body = false;
+    timeouts.reset();
+    total.reset();
+    attempt.reset();
+    raise_for_status.reset();
+    replay_safe.reset();
+    mistake.reset();
+}
+
+KHIVE_DECL const RequestExtras& RequestExtras::none() noexcept
+{
+    static const RequestExtras none;
+    return none;
+}
+
+KHIVE_DECL RequestFields::RequestFields(const RequestFields& other)
+    : method(other.method),
+      reference(other.reference),
+      in_head(other.in_head),
+      only_line(other.only_line),
+      cost(other.cost),
+      extras_(other.extras_ ? std::make_unique<RequestExtras>(*other.extras_) : nullptr)
+{}
+
 KHIVE_DECL void RequestFields::set_line(std::string_view new_method, std::string_view pattern, const std::string* arguments,
-                                        std::size_t count)
+                                        std::size_t count, std::optional<Error> mistake)
 {
     only_line = !mistake;
     // There are no braces in a head: what is equal to its path has none either.
     if (!in_head || count != 0 || pattern != reference || new_method != method)
         replace_line(new_method, pattern, arguments, count);
+    if (mistake) more().mistake = std::move(mistake);
 }
 
 KHIVE_DECL void RequestFields::replace_line(std::string_view new_method, std::string_view pattern,
@@ -80,30 +134,7 @@ KHIVE_DECL void RequestFields::replace_line(std::string_view new_method, std::st
     if (expanded)
         reference = std::move(*expanded);
     else
-        mistake = expanded.error();
-}
-
-KHIVE_DECL void RequestFields::set_body(std::string bytes, std::string_view type)
-{
-    if (!is_field_value(type)) return set_header("Content-Type", type);
-    check_one_body(type == form_type);
-    body = std::move(bytes);
-    has_body = true;
-    content_type = type;
-}
-
-KHIVE_DECL void RequestFields::add_form_field(std::string_view name, std::string_view value)
-{
-    check_one_body(true);
-    append_form(body, name, value);
-    has_body = true;
-    content_type = form_type;
-}
-
-KHIVE_DECL void RequestFields::check_one_body(bool is_form)
-{
-    if (has_body && is_form != (content_type == form_type))
-        mistake = Error{ErrorKind::invalid_argument}.with_message("a request has one body: a form, or JSON or bytes");
+        more().mistake = expanded.error();
 }
 
 KHIVE_DECL void RequestFields::take(RequestFields other) noexcept
@@ -115,18 +146,8 @@ KHIVE_DECL void RequestFields::take(RequestFields other) noexcept
 KHIVE_DECL void RequestFields::clear() noexcept
 {
     if (only_line) return;
-    query.clear();
-    headers.clear();
-    body.clear();
-    content_type.clear();
-    has_body = false;
-    timeouts.reset();
-    total.reset();
-    attempt.reset();
-    raise_for_status.reset();
-    replay_safe.reset();
     cost = 1;
-    mistake.reset();
+    if (extras_) extras_->clear();
 }
 
 } // namespace khive::inline KHIVE_ABI::detail
