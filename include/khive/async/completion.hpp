@@ -74,7 +74,7 @@ public:
     }
 
 private:
-    static constexpr std::size_t room = 4 * sizeof(void*);
+    static constexpr std::size_t room = 2 * sizeof(void*); ///< twice what that of an awaitable takes
 
     struct Verbs {
         void (*call)(void*); ///< it is gone from there when it runs

@@ -38,8 +38,8 @@ protected:
 private:
     template <class T>
     friend class detail::PostAllocator;
-    static constexpr std::size_t room = 112;
-    alignas(std::max_align_t) std::byte memory_[room]; // NOLINT: written by the operation that Asio makes in it
+    static constexpr std::size_t room = 96;
+    alignas(void*) std::byte memory_[room]; // NOLINT: written by the operation that Asio makes in it
 };
 
 /// Runs `task` on `executor`, never from inside this call.

@@ -23,7 +23,7 @@ class TimeService;
 ///
 /// It is a node of the time service's tree, so being armed costs no allocation. It must be disarmed before it is destroyed
 /// unless the service has let go of it.
-class TimerNode : public boost::intrusive::set_base_hook<> {
+class TimerNode : public boost::intrusive::set_base_hook<boost::intrusive::optimize_size<true>> {
 public:
     TimerNode(const TimerNode&) = delete;
     TimerNode& operator=(const TimerNode&) = delete;
@@ -40,13 +40,14 @@ protected:
 
 private:
     friend class TimeService;
-    friend bool operator<(const TimerNode& a, const TimerNode& b) noexcept { return a.due_ < b.due_; }
+    friend bool operator<(const TimerNode& a, const TimerNode& b) noexcept { return a.due() < b.due(); }
+    /// While the service holds it.
+    [[nodiscard]] TimePoint due() const noexcept { return TimePoint{Duration{due_rep_.load(std::memory_order_relaxed)}}; }
 
     /// `not_armed` when the service does not hold it, `retired` when it never will again. Read without the lock by `arm`'s fast
     /// path, for which a retired node is one that is armed for the earliest time. Whoever arms has changed what `on_time` looks at
     /// under a lock that it takes: where that has come and gone, the node is seen as not armed; where not, it will see the change.
     std::atomic<TimePoint::rep> due_rep_{not_armed};
-    TimePoint due_{};
     static constexpr TimePoint::rep not_armed = TimePoint::min().time_since_epoch().count();
     static constexpr TimePoint::rep retired = not_armed + 1;
 };

@@ -28,7 +28,7 @@ public:
 
     [[nodiscard]] T* allocate(std::size_t) noexcept
     {
-        static_assert(sizeof(T) <= PostedTask::room && alignof(T) <= alignof(std::max_align_t));
+        static_assert(sizeof(T) <= PostedTask::room && alignof(T) <= alignof(void*));
         return reinterpret_cast<T*>(task_->memory_);
     }
     void deallocate(T*, std::size_t) noexcept {}

@@ -38,7 +38,7 @@ KHIVE_DECL void TimeService::arm_earlier(TimerNode& node, TimePoint due)
 {
     const std::lock_guard lock(mutex_);
     if (shut_down_ || node.due_rep_.load(std::memory_order_relaxed) == TimerNode::retired) return;
-    if (node.is_linked() && node.due_ <= due) return;
+    if (node.is_linked() && node.due() <= due) return;
     erase(node);
     insert(node, due);
     schedule_wakeup();
@@ -67,7 +67,6 @@ KHIVE_DECL std::size_t TimeService::armed() const
 
 KHIVE_DECL void TimeService::insert(TimerNode& node, TimePoint due)
 {
-    node.due_ = due;
     node.due_rep_.store(due.time_since_epoch().count(), std::memory_order_release);
     nodes_.insert(node);
 }
@@ -81,7 +80,7 @@ KHIVE_DECL void TimeService::erase(TimerNode& node) noexcept
 
 KHIVE_DECL void TimeService::run_due(TimePoint now)
 {
-    while (!nodes_.empty() && nodes_.begin()->due_ <= now) {
+    while (!nodes_.empty() && nodes_.begin()->due() <= now) {
         TimerNode& node = *nodes_.begin();
         // Unlinked before the call: who arms it meanwhile sees that, waits for the lock and is not lost.
         erase(node);
@@ -97,7 +96,7 @@ KHIVE_DECL void TimeService::run_due(TimePoint now)
 KHIVE_DECL void TimeService::schedule_wakeup()
 {
     if (virtual_.load(std::memory_order_relaxed) || nodes_.empty()) return;
-    const TimePoint due = nodes_.begin()->due_;
+    const TimePoint due = nodes_.begin()->due();
     if (due == no_deadline || due >= wakeup_) return;
     wakeup_ = due;
     if (!std::exchange(wakeup_posted_, true)) async::post(executor_, *this);
@@ -147,8 +146,8 @@ KHIVE_DECL void TimeService::use_virtual_time(TimePoint start)
 KHIVE_DECL std::optional<TimePoint> TimeService::next_due() const
 {
     const std::lock_guard lock(mutex_);
-    if (nodes_.empty() || nodes_.begin()->due_ == no_deadline) return std::nullopt;
-    return nodes_.begin()->due_;
+    if (nodes_.empty() || nodes_.begin()->due() == no_deadline) return std::nullopt;
+    return nodes_.begin()->due();
 }
 
 KHIVE_DECL void TimeService::advance_to(TimePoint now)
