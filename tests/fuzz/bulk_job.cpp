@@ -112,8 +112,9 @@ void check_request(khive::detail::RequestFields fields, const khive::Url& base)
     }
     for (const auto field : extras.headers)
         require(khive::is_token(field.name) && khive::is_field_value(field.value), "a header is malformed", field.name);
-    khive::insert_query(fields.reference, extras.query);
-    const auto url = join(base, fields.reference);
+    std::string reference = fields.line().reference;
+    khive::insert_query(reference, extras.query);
+    const auto url = join(base, reference);
     if (!url) return require_loggable(url.error().message());
     require(is_visible(url->target()), "a target has a space, control or non-ASCII byte", url->target());
 }

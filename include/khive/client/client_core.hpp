@@ -112,12 +112,14 @@ private:
     [[nodiscard]] KHIVE_DECL bool prepare_anew(CallState& call);
     KHIVE_DECL void keep(CallState* call) noexcept; ///< owns it then
     [[nodiscard]] KHIVE_DECL CallState* take_spare() noexcept;
+    KHIVE_DECL void use_last_line(CallState& call) noexcept;
+    KHIVE_DECL void remember_line(const CallState& call) noexcept;
     [[nodiscard]] KHIVE_DECL std::optional<Error> prepare_or_refuse(CallState& call);
     [[nodiscard]] KHIVE_DECL std::optional<Error> set_timeouts(CallState& call) const;
     [[nodiscard]] KHIVE_DECL std::string redacted_reference(std::string_view reference) const;
     [[nodiscard]] KHIVE_DECL bool prepare_plain(CallState& call) const;
     [[nodiscard]] KHIVE_DECL bool build_plain(CallState& call) const;
-    KHIVE_DECL void append_head_with_length(CallState& call) const;
+    KHIVE_DECL void append_head_with_length(RequestLine& line, const RequestExtras& extras) const;
     [[nodiscard]] KHIVE_DECL bool is_same_as_before(const CallState& call) const;
     [[nodiscard]] KHIVE_DECL std::optional<Error> prepare_any(CallState& call);
 
@@ -139,6 +141,7 @@ private:
     std::mutex spare_mutex_;
     CallState* spare_ = nullptr; ///< owned, and what follows it
     std::size_t spare_count_ = 0;
+    RequestLinePtr last_new_line_; ///< of a call with a new state, for the next such call: thousands may wait for the same
     std::shared_ptr<async::WaitScope> scope_ = make_once<async::WaitScope>();
     std::shared_ptr<CallDrain> drain_;
     Error closed_error_; ///< made in advance, since closing must not fail

@@ -6,7 +6,11 @@
 #include <khive/core/headers.hpp>
 #include <khive/core/result.hpp>
 #include <khive/core/secret.hpp>
+#include <khive/core/single_threaded.hpp>
 #include <khive/core/url.hpp>
+
+#include <boost/smart_ptr/intrusive_ptr.hpp>
+#include <boost/smart_ptr/intrusive_ref_counter.hpp>
 
 #include <array>
 #include <concepts>
@@ -73,13 +77,24 @@ struct RequestExtras {
     [[nodiscard]] KHIVE_DECL static const RequestExtras& none() noexcept;
 };
 
+/// Method and path, and what the client has made of them. Not changed while several share it.
+struct RequestLine : boost::intrusive_ref_counter<RequestLine, ThreadSafeCount> {
+    std::string method;
+    std::string reference; ///< path or absolute URL, encoded
+
+    std::string head; ///< as it is sent
+    std::string target;
+    bool head_method = false;
+    bool idempotent = false;          ///< by its method
+    bool plainly_replay_safe = false; ///< where the head is of method and path alone: unless the caller says otherwise
+};
+using RequestLinePtr = boost::intrusive_ptr<RequestLine>;
+
 /// What a request has collected. Most say no more than a line, and there may be thousands that wait.
 class RequestFields {
 public:
-    std::string method;
-    std::string reference;  ///< path or absolute URL, encoded
-    bool in_head = false;   ///< the client has made a head of the two, which is still there
-    bool only_line = false; ///< nothing but the two has been said
+    bool in_head = false;   ///< the client has made a head of the line alone, which is still there
+    bool only_line = false; ///< nothing but the line has been said
     double cost = 1;
 
     RequestFields() = default;
@@ -89,6 +104,16 @@ public:
     RequestFields& operator=(const RequestFields& other) { return *this = RequestFields(other); }
     ~RequestFields() = default;
 
+    [[nodiscard]] const RequestLine& line() const noexcept { return line_ ? *line_ : no_line(); }
+    /// To be written: not what others share.
+    [[nodiscard]] KHIVE_DECL RequestLine& own_line();
+    [[nodiscard]] const RequestLinePtr& shared_line() const noexcept { return line_; }
+    /// A line that others have, of which the client has made a head, to be compared with what is said.
+    void share_line(RequestLinePtr line) noexcept
+    {
+        line_ = std::move(line);
+        in_head = line_ != nullptr;
+    }
     /// The rest, to be read.
     [[nodiscard]] const RequestExtras& extras() const noexcept { return extras_ ? *extras_ : RequestExtras::none(); }
     /// The rest, to be written.
@@ -120,6 +145,9 @@ private:
     KHIVE_DECL void replace_line(std::string_view new_method, std::string_view pattern, const std::string* arguments,
                                  std::size_t count);
 
+    [[nodiscard]] KHIVE_DECL static const RequestLine& no_line() noexcept;
+
+    RequestLinePtr line_;
     std::unique_ptr<RequestExtras> extras_; ///< from the first setter on
 };
 

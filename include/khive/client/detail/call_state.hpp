@@ -29,13 +29,9 @@ struct CallState {
     // What the caller wants.
     RequestFields fields;
 
-    // What is sent, the same for every attempt.
-    std::string head;
-    std::string target;
+    // How it is sent, the same for every attempt.
+    bool is_new = true;     ///< it has not been prepared yet
     bool only_line = false; ///< all that was prepared is of method and path alone, and good for the next call of the same
-    bool head_method = false;
-    bool idempotent = false; ///< by its method
-    bool plainly_replay_safe = false; ///< where `fields.in_head`: unless the caller says otherwise
     net::ConnectionPool::OriginEntry* entry = nullptr;
     std::shared_ptr<net::ConnectionPool::OriginEntry> other_origin; ///< keeps `entry` where it is not that of the base
     const Timeouts* timeouts = nullptr;
@@ -54,7 +50,11 @@ struct CallState {
     [[nodiscard]] const Ledger& ledger() const noexcept { return response.ledger(); }
     /// Is all as it was for the call before?
     [[nodiscard]] bool is_prepared() const noexcept { return only_line && fields.only_line && fields.in_head; }
-    [[nodiscard]] net::Outgoing outgoing() const noexcept { return {head, fields.body(), head_method, closes, idempotent}; }
+    [[nodiscard]] net::Outgoing outgoing() const noexcept
+    {
+        const RequestLine& line = fields.line();
+        return {line.head, fields.body(), line.head_method, closes, line.idempotent};
+    }
     /// The URL without userinfo and query values.
     [[nodiscard]] KHIVE_DECL std::string redacted_url() const;
     /// Ready for another call; memory stays.

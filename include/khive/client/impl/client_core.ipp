@@ -85,7 +85,7 @@ inline std::string without_request_line(const std::string& head)
 
 KHIVE_DECL std::string CallState::redacted_url() const
 {
-    return entry != nullptr ? redact_url(entry->origin, target) : std::string{};
+    return entry != nullptr ? redact_url(entry->origin, fields.line().target) : std::string{};
 }
 
 KHIVE_DECL void CallState::clear() noexcept
@@ -145,7 +145,10 @@ KHIVE_DECL CallPtr ClientCore::new_call(const std::shared_ptr<ClientCore>& core)
     CallState* call = exchange<CallState*>(core->last_spare_, nullptr, std::memory_order_acq_rel);
     KHIVE_YIELD_POINT();
     if (call == nullptr) call = core->take_spare();
-    if (call == nullptr) call = new CallState;
+    if (call == nullptr) {
+        call = new CallState;
+        core->use_last_line(*call);
+    }
     call->core = core;
     CallPtr owned(call);
     call->response.prepare();
@@ -160,12 +163,24 @@ KHIVE_DECL CallState* ClientCore::take_spare() noexcept
     return std::exchange(spare_, spare_->next_spare);
 }
 
+KHIVE_DECL void ClientCore::use_last_line(CallState& call) noexcept
+{
+    const std::lock_guard lock(spare_mutex_);
+    call.fields.share_line(last_new_line_);
+}
+
+KHIVE_DECL void ClientCore::remember_line(const CallState& call) noexcept
+{
+    const std::lock_guard lock(spare_mutex_);
+    last_new_line_ = call.fields.shared_line();
+}
+
 KHIVE_DECL void ClientCore::keep(CallState* call) noexcept
 {
     constexpr std::size_t enough = 128;
     constexpr std::size_t large = 16 * 1024;
     call->clear();
-    if (call->head.capacity() > large || call->fields.extras().body.capacity() > large) return delete call;
+    if (call->fields.line().head.capacity() > large || call->fields.extras().body.capacity() > large) return delete call;
     KHIVE_YIELD_POINT();
     if (replace<CallState*>(last_spare_, nullptr, call, std::memory_order_acq_rel)) return;
     const std::lock_guard lock(spare_mutex_);
@@ -201,10 +216,11 @@ KHIVE_DECL bool ClientCore::prepare_anew(CallState& call)
     auto mistake = prepare_or_refuse(call);
     if (!mistake) {
         call.only_line = fields.only_line && fields.in_head;
+        if (std::exchange(call.is_new, false) && call.only_line) remember_line(call);
         return true;
     }
-    const std::string url = call.entry != nullptr ? call.redacted_url() : redacted_reference(fields.reference);
-    call.error = (*std::move(mistake)).with_request(escape_untrusted(fields.method), url);
+    const std::string url = call.entry != nullptr ? call.redacted_url() : redacted_reference(fields.line().reference);
+    call.error = (*std::move(mistake)).with_request(escape_untrusted(fields.line().method), url);
     tell_failed(call.error);
     return false;
 }
@@ -243,7 +259,7 @@ KHIVE_DECL bool ClientCore::prepare_plain(CallState& call) const
     if (!is_same_as_before(call) && !build_plain(call)) return false;
     call.entry = base_entry_;
     call.closes = base_closes_;
-    call.replay_safe = call.fields.extras().replay_safe.value_or(call.plainly_replay_safe);
+    call.replay_safe = call.fields.extras().replay_safe.value_or(call.fields.line().plainly_replay_safe);
     return true;
 }
 
@@ -252,42 +268,43 @@ KHIVE_DECL bool ClientCore::build_plain(CallState& call) const
     RequestFields& fields = call.fields;
     const RequestExtras& extras = fields.extras();
     fields.in_head = false;
-    const bool tells_length = extras.has_body || http::expects_body(fields.method);
-    if (!extras.headers.empty() || (tells_length && base_tells_of_body_) || !is_plain_path(fields.reference) ||
-        !settings_.base.query().empty() || !is_token(fields.method))
+    RequestLine& line = fields.own_line();
+    const bool tells_length = extras.has_body || http::expects_body(line.method);
+    if (!extras.headers.empty() || (tells_length && base_tells_of_body_) || !is_plain_path(line.reference) ||
+        !settings_.base.query().empty() || !is_token(line.method))
         return false;
-    call.head.clear();
-    call.target.clear();
-    append_all(call.target, {base_path_, fields.reference, extras.query.empty() ? "" : "?", extras.query});
+    line.head.clear();
+    line.target.clear();
+    append_all(line.target, {base_path_, line.reference, extras.query.empty() ? "" : "?", extras.query});
     if (tells_length)
-        append_head_with_length(call);
+        append_head_with_length(line, extras);
     else
-        append_all(call.head, {fields.method, " ", call.target, " HTTP/1.1\r\n", head_fields_});
-    call.head_method = fields.method == "HEAD";
-    call.idempotent = http::is_idempotent(fields.method);
-    call.plainly_replay_safe = call.idempotent || base_has_key_;
+        append_all(line.head, {line.method, " ", line.target, " HTTP/1.1\r\n", head_fields_});
+    line.head_method = line.method == "HEAD";
+    line.idempotent = http::is_idempotent(line.method);
+    line.plainly_replay_safe = line.idempotent || base_has_key_;
     fields.in_head = extras.query.empty() && !extras.has_body;
     return true;
 }
 
-KHIVE_DECL void ClientCore::append_head_with_length(CallState& call) const
+KHIVE_DECL void ClientCore::append_head_with_length(RequestLine& line, const RequestExtras& extras) const
 {
-    const RequestExtras& extras = call.fields.extras();
     char digits[20];
     const char* const end = std::to_chars(std::begin(digits), std::end(digits), extras.body.size()).ptr;
     const std::string_view length(digits, static_cast<std::size_t>(end - digits));
     const std::string_view others = std::string_view(head_fields_).substr(0, head_fields_.size() - 2); // but the empty line
     const bool typed = !extras.content_type.empty();
-    append_all(call.head, {call.fields.method, " ", call.target, " HTTP/1.1\r\n", others, typed ? "Content-Type: " : "",
+    append_all(line.head, {line.method, " ", line.target, " HTTP/1.1\r\n", others, typed ? "Content-Type: " : "",
                            trim(extras.content_type), typed ? "\r\n" : "", "Content-Length: ", length, "\r\n\r\n"});
 }
 
 KHIVE_DECL std::optional<Error> ClientCore::prepare_any(CallState& call)
 {
     RequestFields& fields = call.fields;
+    RequestLine& line = fields.own_line();
     RequestExtras& extras = fields.more();
-    insert_query(fields.reference, extras.query);
-    const auto url = join(settings_.base, fields.reference);
+    insert_query(line.reference, extras.query);
+    const auto url = join(settings_.base, line.reference);
     if (!url) return url.error();
     const bool same_origin = url->origin() == settings_.base.origin();
     if (!same_origin && settings_.only_base_origin)
@@ -299,17 +316,17 @@ KHIVE_DECL std::optional<Error> ClientCore::prepare_any(CallState& call)
     const Headers headers = overlay(same_origin ? base_headers_ : settings_.headers, extras.headers);
     std::optional<std::size_t> length = extras.body.size();
     if (!extras.has_body) length.reset();
-    auto head = http::write_request_head(fields.method, url->target(),
+    auto head = http::write_request_head(line.method, url->target(),
                                          same_origin ? base_host_ : url->origin().host_header(), headers, length);
     if (!same_origin) call.other_origin = pool_->hold(url->origin());
     call.entry = same_origin ? base_entry_ : call.other_origin.get();
-    call.target = url->target();
+    line.target = url->target();
     if (!head) return head.error();
-    call.head = std::move(*head);
+    line.head = std::move(*head);
     call.closes = http::says_close(headers);
-    call.head_method = fields.method == "HEAD";
-    call.idempotent = http::is_idempotent(fields.method);
-    call.replay_safe = extras.replay_safe.value_or(http::is_replay_safe(fields.method, headers));
+    line.head_method = line.method == "HEAD";
+    line.idempotent = http::is_idempotent(line.method);
+    call.replay_safe = extras.replay_safe.value_or(http::is_replay_safe(line.method, headers));
     return std::nullopt;
 }
 
@@ -359,7 +376,7 @@ KHIVE_DECL void ClientCore::failed(CallState& call, TimePoint started)
 {
     const bool refused = call.ledger().stop_reason() == StopReason::refused;
     call.error = std::move(call.error)
-                     .with_request(call.fields.method, call.redacted_url())
+                     .with_request(call.fields.line().method, call.redacted_url())
                      .with_ledger(std::move(call.ledger()))
                      .with_elapsed(now() - started);
     tell(settings_.observer, [&](CallObserver& observer) {
@@ -372,7 +389,7 @@ KHIVE_DECL void ClientCore::tell_observer(const CallState& call) const noexcept
 {
     tell(settings_.observer, [&](CallObserver& observer) {
         const std::string url = call.redacted_url();
-        observer.on_call({call.fields.method, url, call.response.status(), nullptr, &call.response.ledger(), call.response.elapsed()});
+        observer.on_call({call.fields.line().method, url, call.response.status(), nullptr, &call.response.ledger(), call.response.elapsed()});
     });
 }
 
@@ -386,7 +403,7 @@ KHIVE_DECL void ClientCore::tell_retry(const CallState& call, Duration delay) no
     tell(settings_.observer, [&](CallObserver& observer) {
         const std::string url = call.redacted_url();
         const Error* error = call.error.kind() == ErrorKind{} ? nullptr : &call.error;
-        observer.on_retry({call.fields.method, url, call.ledger().back().status, error, &call.ledger(), {}}, delay);
+        observer.on_retry({call.fields.line().method, url, call.ledger().back().status, error, &call.ledger(), {}}, delay);
     });
 }
 

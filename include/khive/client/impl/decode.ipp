@@ -13,7 +13,7 @@ KHIVE_DECL Error sent_error()
 KHIVE_DECL Error decode_failed(const CallState& call, Error error)
 {
     Error whole = call.response.with_answer(std::move(error), call.core->settings().max_error_body)
-                      .with_request(call.fields.method, call.redacted_url());
+                      .with_request(call.fields.line().method, call.redacted_url());
     call.core->tell_failed(whole);
     return whole;
 }

@@ -100,20 +100,35 @@ KHIVE_DECL const RequestExtras& RequestExtras::none() noexcept
 }
 
 KHIVE_DECL RequestFields::RequestFields(const RequestFields& other)
-    : method(other.method),
-      reference(other.reference),
-      in_head(other.in_head),
+    : in_head(other.in_head),
       only_line(other.only_line),
       cost(other.cost),
+      line_(other.line_),
       extras_(other.extras_ ? std::make_unique<RequestExtras>(*other.extras_) : nullptr)
 {}
+
+KHIVE_DECL const RequestLine& RequestFields::no_line() noexcept
+{
+    static const RequestLine none;
+    return none;
+}
+
+KHIVE_DECL RequestLine& RequestFields::own_line()
+{
+    if (line_ && line_->use_count() == 1) return *line_;
+    RequestLinePtr own(new RequestLine);
+    own->method = line().method;
+    own->reference = line().reference;
+    line_ = std::move(own);
+    return *line_;
+}
 
 KHIVE_DECL void RequestFields::set_line(std::string_view new_method, std::string_view pattern, const std::string* arguments,
                                         std::size_t count, std::optional<Error> mistake)
 {
     only_line = !mistake;
     // There are no braces in a head: what is equal to its path has none either.
-    if (!in_head || count != 0 || pattern != reference || new_method != method)
+    if (!in_head || count != 0 || pattern != line_->reference || new_method != line_->method)
         replace_line(new_method, pattern, arguments, count);
     if (mistake) more().mistake = std::move(mistake);
 }
@@ -122,24 +137,26 @@ KHIVE_DECL void RequestFields::replace_line(std::string_view new_method, std::st
                                             const std::string* arguments, std::size_t count)
 {
     in_head = false;
-    method.clear();
-    method.append(new_method); // which costs a third of assigning
+    if (!line_ || line_->use_count() != 1) line_.reset(new RequestLine);
+    line_->method.clear();
+    line_->method.append(new_method); // which costs a third of assigning
     if (count == 0 && pattern.find("{}") == std::string_view::npos) {
-        reference.clear();
-        reference.append(pattern);
+        line_->reference.clear();
+        line_->reference.append(pattern);
         return;
     }
     auto expanded = expand_path(pattern, std::span<const std::string>(arguments, count));
     only_line = only_line && expanded.has_value();
     if (expanded)
-        reference = std::move(*expanded);
+        line_->reference = std::move(*expanded);
     else
         more().mistake = expanded.error();
 }
 
 KHIVE_DECL void RequestFields::take(RequestFields other) noexcept
 {
-    other.in_head = in_head && other.reference == reference && other.method == method;
+    other.in_head = in_head && other.line().reference == line_->reference && other.line().method == line_->method;
+    if (other.in_head) other.line_ = std::move(line_);
     *this = std::move(other);
 }
 
