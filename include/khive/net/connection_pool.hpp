@@ -142,6 +142,7 @@ private:
     void forget_idle(OriginEntry& entry, std::size_t index) noexcept;
     [[nodiscard]] OriginEntry* oldest_idle_but(const OriginEntry& entry) noexcept;
     void dial_for_waiters() noexcept;
+    void dial_what_lacks() noexcept;
     void serve_those_held_up() noexcept;
     KHIVE_DECL void on_dialled(Connection& connection, Error error) noexcept override;
     void give_back(ConnectionPtr connection) noexcept;

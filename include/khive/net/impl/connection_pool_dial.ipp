@@ -62,10 +62,18 @@ KHIVE_DECL ConnectionPtr ConnectionPool::plan_dial(async::WaitRequest& request)
 
 KHIVE_DECL void ConnectionPool::dial_for_waiters() noexcept
 {
+    bool lacking = false;
     {
         const std::lock_guard lock(mutex_);
         if (!has_waiters()) return;
+        lacking = machine_.lacking() != 0;
     }
+    lacking ? dial_what_lacks() : bury();
+    serve_those_held_up();
+}
+
+KHIVE_DECL void ConnectionPool::dial_what_lacks() noexcept
+{
     std::array<std::pair<ConnectionPtr, DialTimeouts>, 16> dials;
     for (bool more = true; more;) {
         std::size_t planned = 0;
@@ -88,7 +96,6 @@ KHIVE_DECL void ConnectionPool::dial_for_waiters() noexcept
         bury();
         for (std::size_t i = 0; i < planned; ++i) std::exchange(dials[i].first, nullptr)->dial(dials[i].second);
     }
-    serve_those_held_up();
 }
 
 /// Whoever had to let an older caller of another origin go first.
