@@ -4,6 +4,7 @@
 #include <khive/async/completion.hpp>
 #include <khive/async/time_service.hpp>
 #include <khive/async/wait_scope.hpp>
+#include <khive/core/cache_line.hpp>
 #include <khive/core/dial_timeouts.hpp>
 #include <khive/core/mutex.hpp>
 #include <khive/core/result.hpp>
@@ -181,7 +182,7 @@ protected:
     /// The same at the present time of the head's context.
     KHIVE_DECL void pump(MutexLock lock) noexcept;
     [[nodiscard]] bool has_waiters() const noexcept { return !waiters_.empty(); }
-    [[nodiscard]] std::size_t waiting_locked() const noexcept { return waiters_.size(); }
+    [[nodiscard]] std::size_t waiting_locked() const noexcept { return waiting_; }
     [[nodiscard]] std::size_t max_waiting() const noexcept { return max_waiting_; }
     /// The sum of the costs of all who wait. Under `mutex_`.
     [[nodiscard]] double waiting_cost() const noexcept { return waiters_.empty() ? 0.0 : waiting_cost_; }
@@ -189,11 +190,9 @@ protected:
     [[nodiscard]] KHIVE_DECL double cost_ahead_of(const WaitRequest& newcomer) const noexcept;
     [[nodiscard]] bool is_closed() const noexcept { return closed_; }
 
-    mutable Mutex mutex_;
-
 private:
     friend class Waiter;
-    using WaiterList = boost::intrusive::list<Waiter>;
+    using WaiterList = boost::intrusive::list<Waiter, boost::intrusive::constant_time_size<false>>;
 
     KHIVE_DECL void admit(const std::shared_ptr<Waiter>& waiter, bool& joined);
     KHIVE_DECL std::optional<Error> refusal(const WaitRequest& request, TimePoint now);
@@ -206,10 +205,17 @@ private:
     KHIVE_DECL std::shared_ptr<Waiter> leave(Waiter& waiter, TimePoint now, TimeService* held) noexcept;
     KHIVE_DECL void finish(MutexLock lock, TimePoint now, TimeService* held) noexcept;
 
-    WaiterList waiters_;
     double waiting_cost_ = 0;
+    std::size_t waiting_ = 0;
     std::size_t max_waiting_;
+
+protected:
+    // What every caller touches, who waits or not, in a cache line that has room for as much of the owner's.
+    alignas(cache_line) mutable Mutex mutex_;
+
+private:
     bool closed_ = false;
+    WaiterList waiters_;
 };
 
 /// A waiter whose caller gets a `Grant`, a move-only value made by `Owner::make_grant(request)` that gives back what it

@@ -153,7 +153,7 @@ concept DecidesRetries =
     requires(S& schedule, const Outcome& outcome, unsigned attempts_made, TimePoint now, TimePoint deadline) {
         { schedule.next(outcome, attempts_made, now, deadline) } -> std::same_as<RetryDecision>;
     };
-/// `begin()`: the schedule of one call.
+/// `begin()`: the schedule of one call, which the policy outlives.
 template <class P>
 concept BeginsSchedules =
     std::movable<typename P::Schedule> && DecidesRetries<typename P::Schedule> && requires(const P& p) {

@@ -76,7 +76,8 @@ public:
 
     /// \name Protocol
     /// @{
-    [[nodiscard]] Schedule begin() const;
+    [[nodiscard]] Schedule begin() const&;
+    Schedule begin() const&& = delete; // it would outlive the policy
     [[nodiscard]] Duration attempt_timeout() const noexcept { return options().attempt_timeout; }
     [[nodiscard]] Duration total_timeout() const noexcept { return options().total_timeout; }
     /// @}
@@ -87,7 +88,9 @@ private:
     std::shared_ptr<const ErrorPredicate> retry_if_;
 };
 
-/// The state of one call: how it backs off.
+/// The state of one call: how it backs off. The policy that it is of outlives it.
+///
+/// A call that succeeds at once takes nothing from the policy, whose random numbers are one cache line for all threads.
 class RetryWithBackoff::Schedule {
 public:
     /// What to do after the `attempts_made`-th attempt ended with `outcome`.
@@ -96,10 +99,12 @@ public:
 
 private:
     friend class RetryWithBackoff;
-    Schedule(const machine::Backoff& backoff, std::uint64_t seed) noexcept : backoff_(backoff), seed_(seed) {}
+    explicit Schedule(const RetryWithBackoff& policy) noexcept : policy_(&policy), last_(policy.backoff_.last()) {}
 
-    machine::Backoff backoff_;
-    std::uint64_t seed_;
+    const RetryWithBackoff* policy_;
+    Duration last_;
+    std::uint64_t seed_ = 0;
+    bool seeded_ = false;
 };
 
 static_assert(RetryPolicy<RetryWithBackoff>);
@@ -129,9 +134,9 @@ private:
 template <class Fn>
 [[nodiscard]] auto retry_with_backoff(Fn fn, const RetryOptions& options = {}) -> detail::RetriedAwaitable<Fn>;
 
-inline RetryWithBackoff::Schedule RetryWithBackoff::begin() const
+inline RetryWithBackoff::Schedule RetryWithBackoff::begin() const&
 {
-    return {backoff_, random_->next()};
+    return Schedule(*this);
 }
 
 } // namespace khive::inline KHIVE_ABI

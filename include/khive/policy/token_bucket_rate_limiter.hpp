@@ -7,7 +7,6 @@
 #include <khive/core/yield_point.hpp>
 #include <khive/policy/concepts.hpp>
 #include <khive/policy/detail/awaitable_value.hpp>
-#include <khive/policy/detail/cache_line.hpp>
 #include <khive/policy/detail/check_cost.hpp>
 #include <khive/policy/machine/token_bucket.hpp>
 
@@ -80,7 +79,7 @@ private:
 };
 
 /// What the copies of a limiter share: a bucket behind a queue.
-class alignas(cache_line) TokenBucketState final : public async::WaitQueue {
+class TokenBucketState final : public async::WaitQueue {
 public:
     /// It lives as long as a handle or a token of it.
     [[nodiscard]] KHIVE_DECL static std::shared_ptr<TokenBucketState> make(const TokenBucketOptions& options);
@@ -105,9 +104,9 @@ private:
 
     /// Tokens keep the state alive without a count that both sides of the lock write: those issued are counted under `mutex_`,
     /// those let go atomically. When the last handle goes it subtracts the one from the other, and the last token finds -1.
-    alignas(cache_line) std::int64_t issued_ = 0;
+    std::int64_t issued_ = 0;
     std::atomic<std::int64_t> let_go_{0};
-    machine::TokenBucket bucket_; ///< under `mutex_`
+    machine::TokenBucket bucket_; ///< under `mutex_`; what taking writes of it ends the cache line
     std::atomic<double> burst_;   ///< a copy for `check_cost`; what is granted is decided under `mutex_`
 };
 

@@ -513,7 +513,8 @@ TEST_CASE("RetryWithBackoff: attempts race their timeouts on a context of severa
 TEST_CASE("RetryWithBackoff: the same seed gives the same delays", "[retry]")
 {
     const auto delays = [](std::uint64_t seed) {
-        auto schedule = RetryWithBackoff{{.max_attempts = 5}, khive::Random{seed}}.begin();
+        const RetryWithBackoff retry{{.max_attempts = 5}, khive::Random{seed}};
+        auto schedule = retry.begin();
         std::vector<Duration> all;
         for (unsigned i = 1; i < 5; ++i)
             all.push_back(

@@ -140,7 +140,7 @@ KHIVE_DECL bool WaitQueue::has_to_queue(const WaitRequest&) const noexcept
 
 KHIVE_DECL bool WaitQueue::is_full(const WaitRequest&) const noexcept
 {
-    return waiters_.size() >= max_waiting_;
+    return waiting_ >= max_waiting_;
 }
 
 KHIVE_DECL void WaitQueue::end_wait(MutexLock lock, const WaitRequest& request, Error why) noexcept
@@ -156,7 +156,7 @@ KHIVE_DECL void WaitQueue::end_wait(MutexLock lock, const WaitRequest& request, 
 KHIVE_DECL std::size_t WaitQueue::waiting() const
 {
     const std::lock_guard lock(mutex_);
-    return waiters_.size();
+    return waiting_;
 }
 
 KHIVE_DECL std::optional<Error> WaitQueue::refusal(const WaitRequest& request, TimePoint now)
@@ -232,12 +232,14 @@ KHIVE_DECL void WaitQueue::join(std::shared_ptr<Waiter> waiter) noexcept
     node.self_ = std::move(waiter);
     node.queued_ = true;
     waiters_.insert(place, node);
+    ++waiting_;
     on_join(node.request());
 }
 
 KHIVE_DECL void WaitQueue::unlink(Waiter& waiter, WaiterList& into) noexcept
 {
     waiters_.erase(waiters_.iterator_to(waiter));
+    --waiting_;
     waiting_cost_ -= waiter.request().cost;
     waiter.queued_ = false;
     on_leave(waiter.request());

@@ -20,6 +20,8 @@ namespace detail {
 class RetryCall {
 public:
     KHIVE_DECL RetryCall(RetryWithBackoff retry, TimePoint now);
+    RetryCall(const RetryCall&) = delete; // the schedule is of its own copy of the policy
+    RetryCall& operator=(const RetryCall&) = delete;
 
     /// Starts the next attempt, which is `attempts()`.
     KHIVE_DECL void begin_attempt(TimePoint now);

@@ -3,7 +3,6 @@
 
 #include <khive/async/owned_task.hpp>
 #include <khive/async/wait_queue.hpp>
-#include <khive/policy/detail/cache_line.hpp>
 #include <khive/policy/machine/token_bucket.hpp>
 
 #include <boost/intrusive/list.hpp>
@@ -140,7 +139,7 @@ private:
 };
 
 /// What the copies of an executor share: its slots, its bucket if it has one, the queue in front of them, and every task.
-class alignas(cache_line) WorkState final : public async::WaitQueue {
+class WorkState final : public async::WaitQueue {
 public:
     struct Options {
         std::size_t max_concurrency = 0;

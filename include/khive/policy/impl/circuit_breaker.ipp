@@ -4,7 +4,7 @@
 #include <khive/core/mutex.hpp>
 #include <khive/core/yield_point.hpp>
 #include <khive/policy/circuit_breaker.hpp>
-#include <khive/policy/detail/cache_line.hpp>
+#include <khive/core/cache_line.hpp>
 
 #include <algorithm>
 #include <atomic>

@@ -3,6 +3,8 @@
 
 #include <khive/policy/retry_with_backoff.hpp>
 
+#include <utility>
+
 namespace khive::inline KHIVE_ABI {
 
 namespace detail {
@@ -45,8 +47,12 @@ KHIVE_DECL Outcome RetryWithBackoff::judge(const Failure& failure) const
 KHIVE_DECL RetryDecision RetryWithBackoff::Schedule::next(const Outcome& outcome, unsigned attempts_made, TimePoint now,
                                                           TimePoint deadline) noexcept
 {
+    if (!std::exchange(seeded_, true)) seed_ = policy_->random_->next();
     Random random{seed_};
-    const RetryDecision decision = backoff_.next(outcome, attempts_made, now, deadline, random.uniform());
+    machine::Backoff backoff = policy_->backoff_;
+    backoff.go_on_after(last_);
+    const RetryDecision decision = backoff.next(outcome, attempts_made, now, deadline, random.uniform());
+    last_ = backoff.last();
     seed_ = random.next();
     return decision;
 }

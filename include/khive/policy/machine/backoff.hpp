@@ -59,6 +59,9 @@ public:
     /// The delay after the `attempts_made`-th attempt, if nobody asks for another.
     [[nodiscard]] KHIVE_DECL Duration delay(unsigned attempts_made, double random) const noexcept;
     [[nodiscard]] const RetryOptions& options() const noexcept { return options_; }
+    /// The delay before, for who keeps only that between two attempts.
+    [[nodiscard]] Duration last() const noexcept { return last_; }
+    void go_on_after(Duration last) noexcept { last_ = last; }
 
 private:
     [[nodiscard]] KHIVE_DECL StopReason obstacle(const Outcome& outcome, unsigned attempts_made) const noexcept;
