@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// CircuitBreaker under several threads: verdicts of all kinds, isolation and reset, callbacks, the last handle let go.
+// CircuitBreaker under several threads, by one share or several: verdicts of all kinds, isolation and reset, callbacks, the last
+// handle let go.
 #include "stress/stress.hpp"
 
 #include <khive/policy/circuit_breaker.hpp>
@@ -72,8 +73,9 @@ TEST_CASE("Stress: a breaker's books balance and its callbacks come in order", "
         constexpr int times = 200;
         on_threads(callers, [&](unsigned who) {
             Dice dice = rounds.dice(who);
+            const CircuitBreaker mine = dice.chance(0.5) ? breaker.own_share() : breaker;
             for (int i = 0; i < times; ++i) {
-                use(breaker, dice);
+                use(mine, dice);
                 if (dice.chance(0.01)) breaker.isolate();
                 if (dice.chance(0.02)) breaker.reset();
                 if (dice.chance(0.05)) (void)breaker.describe();
@@ -132,6 +134,33 @@ TEST_CASE("Stress: a breaker goes with the last of its handles and tickets, once
             tickets[who].reset();
         });
         rounds.count(callers, 0);
+    }
+}
+
+TEST_CASE("Stress: failures in a row open a breaker whichever of its shares they come by", "[stress][breaker]")
+{
+    Rounds rounds("breaker, shares");
+    while (rounds.more()) {
+        const CircuitBreaker breaker{{.consecutive_failures = 3}};
+        std::atomic<unsigned> succeeded{0};
+        on_threads(callers, [&](unsigned who) {
+            const CircuitBreaker mine = breaker.own_share();
+            for (int i = 0; i < 20; ++i)
+                if (auto ticket = mine.try_admit(Clock::now())) {
+                    ticket->record(Outcome{}, Clock::now());
+                    ++succeeded;
+                }
+            if (who == 0) return;
+            auto ticket = mine.try_admit(Clock::now());
+            if (ticket) ticket->record(Outcome{.verdict = Verdict::failure}, Clock::now());
+        });
+        rounds.count(callers, 0);
+
+        const BreakerStats stats = breaker.stats();
+        CHECK(stats.succeeded + stats.late == succeeded);
+        CHECK(stats.failed == 3);
+        CHECK(stats.admitted == stats.succeeded + stats.failed + stats.late);
+        CHECK((stats.state == BreakerState::open) == (stats.consecutive_failures == 0 && stats.history.count() == 1));
     }
 }
 

@@ -21,7 +21,7 @@
 namespace khive::inline KHIVE_ABI {
 
 namespace detail {
-class BreakerCore;
+class BreakerShare;
 }
 
 /// Stops calls to something that does not work, lets a few through after a while, and closes again when those succeed.
@@ -82,22 +82,25 @@ public:
     [[nodiscard]] KHIVE_DECL std::optional<Error> refusal(TimePoint now) const;
     /// The right to one attempt.
     [[nodiscard]] KHIVE_DECL Result<Ticket> try_admit(TimePoint now) const;
+    /// A handle to the same breaker whose admissions get in nobody's way as long as nothing fails. A client takes one, so that
+    /// clients of several threads can share a breaker at no cost.
+    [[nodiscard]] KHIVE_DECL CircuitBreaker own_share() const;
     /// @}
 
 private:
-    std::shared_ptr<detail::BreakerCore> core_;
+    std::shared_ptr<detail::BreakerShare> share_;
 };
 
 /// The right to one attempt. Destroyed without a record it says nothing, and frees the probe's place.
 class CircuitBreaker::Ticket {
 public:
     Ticket(Ticket&& other) noexcept
-        : core_(std::exchange(other.core_, nullptr)), ticket_(other.ticket_), admitted_(other.admitted_)
+        : share_(std::exchange(other.share_, nullptr)), ticket_(other.ticket_), admitted_(other.admitted_)
     {}
     KHIVE_DECL Ticket& operator=(Ticket&& other) noexcept;
     ~Ticket()
     {
-        if (core_ != nullptr) drop();
+        if (share_ != nullptr) drop();
     }
 
     /// How the attempt ended. Only the first call counts.
@@ -107,12 +110,12 @@ public:
 
 private:
     friend class CircuitBreaker;
-    Ticket(detail::BreakerCore& core, machine::BreakerMachine::Ticket ticket, TimePoint admitted) noexcept
-        : core_(&core), ticket_(ticket), admitted_(admitted)
+    Ticket(detail::BreakerShare& share, machine::BreakerMachine::Ticket ticket, TimePoint admitted) noexcept
+        : share_(&share), ticket_(ticket), admitted_(admitted)
     {}
     KHIVE_DECL void drop() noexcept;
 
-    detail::BreakerCore* core_; ///< which lives as long as it has tickets; null once recorded
+    detail::BreakerShare* share_; ///< which lives as long as it has tickets; null once recorded
     machine::BreakerMachine::Ticket ticket_;
     TimePoint admitted_;
 };

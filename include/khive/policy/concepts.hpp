@@ -170,6 +170,13 @@ template <class P>
 concept RetryPolicy = std::copyable<P> && BeginsSchedules<P> && BoundsTime<P>;
 /// @}
 
+/// Not required, of any policy. `own_share()`: a handle to the same policy that shares with others as little memory as it can. A
+/// client takes one.
+template <class P>
+concept GivesShares = requires(const P& p) {
+    { p.own_share() } -> std::same_as<P>;
+};
+
 /// \name Client
 /// @{
 /// `call(request)`: awaitable answer to a `C::Request`.

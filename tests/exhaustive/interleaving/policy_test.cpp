@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// TokenBucketState's `issued_` and `let_go_`, CircuitBreaker's `passing_`.
+// TokenBucketState's `issued_` and `let_go_`, CircuitBreaker's `passing_`, BreakerShare's `calm_`.
 #include "exhaustive/interleaving/interleaving.hpp"
 
 #include "support/catch.hpp"
@@ -144,6 +144,97 @@ struct Passing {
     static std::string check_end(const State& s) { return s.passing == s.closed ? "" : "the peek is wrong for ever"; }
 };
 
+/// Two calls come by a share of a breaker, and a failure elsewhere opens it.
+struct Sharing {
+    enum class Variant {
+        as_written,
+        counts_by_the_peek,      ///< who was let through by the peek does not look again with the share's lock
+        takes_back_without_lock, ///< reads what the share has counted, then forgets it
+    };
+    static constexpr unsigned threads = 3;
+
+    struct Thread {
+        int at = 0;
+        bool calm = false;
+        auto operator<=>(const Thread&) const = default;
+    };
+    struct State {
+        bool core_locked = false;
+        bool open = false;
+        bool calm = true;
+        int counted = 0; ///< by the share
+        int read = 0;
+        int admitted = 0; ///< in the core's books
+        int passed = 0;
+        bool passed_wrongly = false;
+        std::array<Thread, 3> threads;
+        auto operator<=>(const State&) const = default;
+    };
+
+    Variant variant = Variant::as_written;
+
+    Step step(State& s, unsigned thread) const
+    {
+        Thread& t = s.threads[thread];
+        return thread == 2 ? open(s, t) : call(s, t);
+    }
+    Step call(State& s, Thread& t) const
+    {
+        switch (t.at) {
+        case 0: t.calm = s.calm; break;
+        case 1: // `pass`, under the share's lock
+            if (variant != Variant::counts_by_the_peek) t.calm = s.calm;
+            if (t.calm) {
+                ++s.counted;
+                ++s.passed;
+                s.passed_wrongly = s.passed_wrongly || (s.open && !s.core_locked);
+            }
+            break;
+        case 2: // under the core's lock
+            if (t.calm) break;
+            if (s.core_locked) return Step::blocked;
+            if (!s.open) {
+                ++s.admitted;
+                ++s.passed;
+            }
+            break;
+        default: return Step::done;
+        }
+        ++t.at;
+        return Step::ran;
+    }
+    Step open(State& s, Thread& t) const
+    {
+        switch (t.at++) {
+        case 0: s.core_locked = true; break;
+        case 1: // `take_back`, under both locks
+            s.read = s.counted;
+            if (variant != Variant::takes_back_without_lock) forget(s);
+            break;
+        case 2:
+            if (variant == Variant::takes_back_without_lock) forget(s);
+            break;
+        case 3:
+            s.admitted += s.read;
+            s.open = true;
+            break;
+        case 4: s.core_locked = false; break;
+        default: return t.at = 5, Step::done;
+        }
+        return Step::ran;
+    }
+    static void forget(State& s)
+    {
+        s.calm = false;
+        s.counted = 0;
+    }
+    static std::string check(const State& s) { return s.passed_wrongly ? "a call passes an open breaker" : ""; }
+    static std::string check_end(const State& s)
+    {
+        return s.admitted + s.counted == s.passed ? "" : "a call is in nobody's books";
+    }
+};
+
 } // namespace
 
 TEST_CASE("Interleaving: a limiter is deleted once, by the last that uses it", "[exhaustive][interleaving]")
@@ -168,6 +259,19 @@ TEST_CASE("Interleaving: the model of a breaker's peek finds each step out of or
     using enum Passing::Variant;
     CHECK_THAT(Explorer(Passing{stores_after_the_lock}).run().fault, contains("for ever"));
     CHECK_THAT(Explorer(Passing{admits_by_the_peek}).run().fault, contains("open breaker"));
+}
+
+TEST_CASE("Interleaving: a breaker takes back all that its shares have counted, and they let nobody past it",
+          "[exhaustive][interleaving]")
+{
+    CHECK(explore(Sharing{}).fault == "");
+}
+
+TEST_CASE("Interleaving: the model of a breaker's shares finds each step out of order", "[exhaustive][interleaving]")
+{
+    using enum Sharing::Variant;
+    CHECK_THAT(Explorer(Sharing{counts_by_the_peek}).run().fault, contains("open breaker"));
+    CHECK_THAT(Explorer(Sharing{takes_back_without_lock}).run().fault, contains("nobody's books"));
 }
 
 } // namespace khive_tests::policy_test

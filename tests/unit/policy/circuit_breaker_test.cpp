@@ -297,6 +297,68 @@ TEST_CASE("CircuitBreaker: copies share the breaker", "[breaker]")
     CHECK(breaker.refusal(start));
 }
 
+TEST_CASE("CircuitBreaker: a share opens and closes with the others", "[breaker]")
+{
+    const CircuitBreaker one{{.consecutive_failures = 2, .open_for = 10s, .open_jitter = 0}};
+    const CircuitBreaker other = one.own_share();
+
+    one.try_admit(start)->record(failure, start);
+    other.try_admit(start)->record(failure, start);
+    CHECK(one.refusal(start));
+    CHECK(other.refusal(start));
+    CHECK_FALSE(other.try_admit(start).has_value());
+    other.try_admit(start + 10s)->record(success, start + 10s);
+
+    CHECK(one.state(start + 10s) == BreakerState::closed);
+    CHECK_FALSE(one.refusal(start + 10s));
+    CHECK(one.try_admit(start + 10s).has_value());
+}
+
+TEST_CASE("CircuitBreaker: a success by one share ends a row of failures by another", "[breaker]")
+{
+    const CircuitBreaker one{{.consecutive_failures = 2}};
+    const CircuitBreaker other = one.own_share();
+
+    one.try_admit(start)->record(failure, start);
+    other.try_admit(start)->record(success, start);
+    one.try_admit(start)->record(failure, start);
+
+    CHECK(one.state(start) == BreakerState::closed);
+    CHECK(one.stats(start).consecutive_failures == 1);
+}
+
+TEST_CASE("CircuitBreaker: what shares have counted is in the books, also of those that are gone", "[breaker]")
+{
+    const CircuitBreaker breaker;
+    std::optional<CircuitBreaker> share = breaker.own_share();
+
+    share->try_admit(start)->record(success, start);
+    breaker.try_admit(start)->record(success, start);
+    CHECK(breaker.stats(start).succeeded == 2);
+    auto ticket = share->try_admit(start);
+    share->try_admit(start)->record({.verdict = Verdict::neutral}, start);
+    share.reset();
+    ticket->record(success, start);
+
+    CHECK(breaker.stats(start).admitted == 4);
+    CHECK(breaker.stats(start).succeeded == 3);
+    CHECK(breaker.stats(start).neutral == 1);
+}
+
+TEST_CASE("CircuitBreaker: a ticket that a share gave before a change of state counts for nothing", "[breaker]")
+{
+    const CircuitBreaker breaker{{.consecutive_failures = 1}};
+    const CircuitBreaker share = breaker.own_share();
+
+    auto ticket = share.try_admit(start);
+    breaker.try_admit(start)->record(failure, start);
+    breaker.reset(start);
+    ticket->record(failure, start);
+
+    CHECK(breaker.state(start) == BreakerState::closed);
+    CHECK(breaker.stats(start).late == 1);
+}
+
 TEST_CASE("CircuitBreaker: refusals name the breaker and why it is open", "[breaker]")
 {
     const CircuitBreaker breaker = CircuitBreaker{touchy}.named("billing");

@@ -65,11 +65,13 @@ struct Find<Role, Default, P, Ps...> {
 template <template <class> class Role, class Default, class... Ps>
 using FindRole = typename Find<Role, Default, Ps...>::type;
 
-/// The policy of a role out of a pack of policies, or a null policy.
+/// The policy of a role out of a pack of policies, in a share of its own if it gives any, or a null policy.
 template <class Wanted, class... Ps>
 Wanted pick(const std::tuple<Ps...>& policies)
 {
-    if constexpr ((std::is_same_v<Wanted, Ps> || ...))
+    if constexpr ((std::is_same_v<Wanted, Ps> || ...) && GivesShares<Wanted>)
+        return std::get<Wanted>(policies).own_share();
+    else if constexpr ((std::is_same_v<Wanted, Ps> || ...))
         return std::get<Wanted>(policies);
     else
         return Wanted{};

@@ -103,6 +103,14 @@ struct BreakerStats {
 
 namespace machine {
 
+/// What has been counted for a breaker that was calm.
+struct CalmCounts {
+    TimePoint latest = TimePoint::min();
+    std::uint64_t admitted = 0;
+    std::uint64_t succeeded = 0;
+    std::uint64_t neutral = 0;
+};
+
 /// Decides who may pass: closed, open for a time, half open for a few probes, isolated.
 ///
 /// Every admission is marked with the epoch in which it was given. A result counts only in its own epoch, so a call that
@@ -130,8 +138,6 @@ public:
 
     /// How long until it may admit again, at the latest; nothing if it would now; `unlimited` while isolated.
     [[nodiscard]] KHIVE_DECL std::optional<Duration> refusal(TimePoint now) noexcept;
-    /// A ticket where it is closed, which stays as it is; nothing where it is not.
-    [[nodiscard]] std::optional<Ticket> pass(TimePoint now) noexcept;
     /// A ticket unless `refusal(now)`.
     [[nodiscard]] KHIVE_DECL Admission try_admit(TimePoint now) noexcept;
     /// How the attempt ended. `Verdict::neutral` and `throttled` only give the probe's slot back.
@@ -142,6 +148,14 @@ public:
     KHIVE_DECL void reset(TimePoint now) noexcept;
 
     [[nodiscard]] KHIVE_DECL BreakerState state(TimePoint now) noexcept;
+    /// It admits whoever comes, and remembers no failure: successes and what says nothing are only counted, by whomever, with the
+    /// ticket `{epoch(), 0}` and to be told with `add` before any other verb.
+    [[nodiscard]] bool is_calm() const noexcept
+    {
+        return stats_.state == BreakerState::closed && stats_.consecutive_failures == 0 && options_.failure_ratio == 0;
+    }
+    [[nodiscard]] std::uint64_t epoch() const noexcept { return epoch_; }
+    KHIVE_DECL void add(const CalmCounts& counts) noexcept;
     /// The state as of the last verb.
     [[nodiscard]] BreakerState last_state() const noexcept { return stats_.state; }
     [[nodiscard]] const BreakerStats& stats() const noexcept { return stats_; }
@@ -180,14 +194,6 @@ private:
     unsigned probes_succeeded_ = 0;
     unsigned probes_failed_ = 0;
 };
-
-inline auto BreakerMachine::pass(TimePoint now) noexcept -> std::optional<Ticket>
-{
-    if (stats_.state != BreakerState::closed) return std::nullopt;
-    if (now > latest_) latest_ = now;
-    ++stats_.admitted;
-    return Ticket{epoch_, 0};
-}
 
 inline bool BreakerMachine::free_at(const Probe& probe, TimePoint now) const noexcept
 {

@@ -80,21 +80,46 @@ TEST_CASE("BreakerMachine: opens at the threshold of failures in a row and not b
     CHECK(bench.text() == "open for 30s");
 }
 
-TEST_CASE("BreakerMachine: gives tickets without a question only while it is closed", "[machine][breaker]")
+TEST_CASE("BreakerMachine: is calm only while it is closed and remembers no failure", "[machine][breaker]")
+{
+    Bench bench{{.consecutive_failures = 2, .open_for = 10s, .open_jitter = 0}};
+
+    CHECK(bench.machine.is_calm());
+    bench.call(Verdict::failure);
+    CHECK_FALSE(bench.machine.is_calm());
+    bench.call(Verdict::success);
+    CHECK(bench.machine.is_calm());
+    bench.calls(2, Verdict::failure);
+    CHECK_FALSE(bench.machine.is_calm());
+    bench.now += 10s;
+    bench.call(Verdict::success);
+    CHECK(bench.machine.is_calm());
+    bench.machine.isolate(bench.now);
+    CHECK_FALSE(bench.machine.is_calm());
+    bench.machine.reset(bench.now);
+    CHECK(bench.machine.is_calm());
+}
+
+TEST_CASE("BreakerMachine: with a window it is never calm, since it has to know when each call ended", "[machine][breaker]")
+{
+    const Bench bench{{.failure_ratio = 0.5}};
+
+    CHECK_FALSE(bench.machine.is_calm());
+}
+
+TEST_CASE("BreakerMachine: counts what it is told of a calm time, its tickets and its time", "[machine][breaker]")
 {
     Bench bench{touchy()};
+    const khive::machine::BreakerMachine::Ticket ticket{bench.machine.epoch(), 0};
 
-    const auto passed = bench.machine.pass(bench.now);
-    REQUIRE(passed);
-    CHECK(bench.machine.stats().admitted == 1);
-    bench.record(*passed, Verdict::failure);
-    CHECK_FALSE(bench.machine.pass(bench.now));
-    bench.now += 10s;
-    CHECK_FALSE(bench.machine.pass(bench.now)); // that its time is over is for `try_admit` to see
-    bench.call(Verdict::success);
-    CHECK(bench.machine.pass(bench.now));
-    bench.machine.isolate(bench.now);
-    CHECK_FALSE(bench.machine.pass(bench.now));
+    bench.machine.add({.latest = bench.now + 5s, .admitted = 4, .succeeded = 2, .neutral = 1});
+    bench.record(ticket, Verdict::failure);
+
+    CHECK(bench.machine.stats().admitted == 4);
+    CHECK(bench.machine.stats().succeeded == 2);
+    CHECK(bench.machine.stats().neutral == 1);
+    CHECK(bench.machine.stats().failed == 1);
+    CHECK(bench.machine.stats().history[1].at == bench.now + 5s);
 }
 
 TEST_CASE("BreakerMachine: a success ends a row of failures, a neutral or throttled call does not", "[machine][breaker]")

@@ -158,9 +158,9 @@ KHIVE_DECL std::optional<Duration> BreakerMachine::refusal(TimePoint now) noexce
 
 KHIVE_DECL auto BreakerMachine::try_admit(TimePoint now) noexcept -> Admission
 {
-    if (const auto ticket = pass(now)) return {ticket};
     if (const auto wait = refusal(now)) return {std::nullopt, *wait};
     ++stats_.admitted;
+    if (stats_.state == BreakerState::closed) return {Ticket{epoch_, 0}};
     Probe& probe = *free_probe(latest_);
     probe = {++last_probe_, latest_};
     return {Ticket{epoch_, probe.id}};
@@ -205,6 +205,14 @@ KHIVE_DECL void BreakerMachine::record(const Ticket& ticket, Verdict verdict, Ti
     const bool failure = verdict == Verdict::failure;
     ++(failure ? stats_.failed : stats_.succeeded);
     ticket.probe == 0 ? record_closed(failure, now, random) : record_probe(failure, now, random);
+}
+
+KHIVE_DECL void BreakerMachine::add(const CalmCounts& counts) noexcept
+{
+    latest_ = std::max(latest_, counts.latest);
+    stats_.admitted += counts.admitted;
+    stats_.succeeded += counts.succeeded;
+    stats_.neutral += counts.neutral;
 }
 
 KHIVE_DECL void BreakerMachine::record_closed(bool failure, TimePoint now, Random& random) noexcept
