@@ -105,8 +105,9 @@ public:
 
     /// \name Life
     /// @{
-    /// Resolves, connects and shakes hands; the keeper is told of the end.
-    KHIVE_DECL void dial(const DialTimeouts& timeouts);
+    /// Resolves, connects and shakes hands; the keeper is told of the end, unless it is up at once, which gives true. An idempotent
+    /// request that follows at once, as one that follows another within moments does, goes out without a look at the socket.
+    [[nodiscard]] KHIVE_DECL bool dial(const DialTimeouts& timeouts);
     /// Says goodbye if that takes no waiting, and closes. Ends a running dial or exchange with `why`.
     KHIVE_DECL void close(const Error& why = Error{ErrorKind::closed});
     /// Watches for an end of the stream or unasked bytes while idle; the keeper is told once.
@@ -197,6 +198,7 @@ private:
 
     void resolved(std::span<const Endpoint> endpoints, TimePoint now);
     void connect_next();
+    void connected(TimePoint now);
     void handshake();
     void dialled();
     void begin_exchange();
@@ -247,6 +249,7 @@ private:
     bool watching_ = false;
     bool waiting_ = false; ///< the watch's wait is with the wire, though it may have been cancelled
     bool probed_ = false;  ///< by `wake`, for the exchange that follows
+    bool just_up_ = false; ///< and given to a caller at once
     bool ended_ = false;   ///< the exchange or dial has a result, which waits for `pending_` to be zero
     bool reusable_ = false;
     bool closed_by_owner_ = false;

@@ -86,6 +86,10 @@ public:
     [[nodiscard]] KHIVE_DECL std::shared_ptr<OriginEntry> hold(const Origin& origin);
     /// A connection that is idle and alive, without waiting. Nothing if others wait already.
     [[nodiscard]] KHIVE_DECL std::optional<Lease> try_checkout(OriginEntry& entry, TimePoint now);
+    /// For a caller that found none: one that is dialled now and up at once, as to a server on the same machine. Nothing if that
+    /// takes its time, which goes on then, for the first who waits, or if it is not to be.
+    [[nodiscard]] KHIVE_DECL std::optional<Lease> try_dial(OriginEntry& entry, const DialTimeouts& timeouts,
+                                                            TimePoint now) noexcept;
     /// Would a caller that comes now have to wait for somebody to give a connection back?
     [[nodiscard]] KHIVE_DECL bool is_exhausted(const OriginEntry& entry) const;
     /// A connection, dialled or waited for until `deadline`; `fresh` insists on one that nobody has used. `timeouts` are all > 0.
@@ -134,7 +138,10 @@ private:
     KHIVE_DECL void on_idle_ended(Connection& connection) noexcept override;
 
     [[nodiscard]] ConnectionPtr pop_idle(OriginEntry& entry, bool fresh, TimePoint now) noexcept;
-    [[nodiscard]] ConnectionPtr new_connection(async::WaitRequest& request);
+    [[nodiscard]] ConnectionPtr new_connection(OriginEntry& entry);
+    void promise(Connection& connection, async::WaitRequest& request) noexcept;
+    void settle_dial(Connection& connection, Error error, TimePoint now) noexcept;
+    [[nodiscard]] TimePoint retirement(TimePoint now) noexcept;
     [[nodiscard]] ConnectionPtr plan_dial(async::WaitRequest& request);
     void let_go(OriginEntry& entry) noexcept;
     void drop_if_unused(OriginEntry& entry) noexcept;
@@ -180,6 +187,7 @@ struct ConnectionPool::OriginEntry {
     PoolCounts counts;
     std::size_t holders = 0;         ///< who may name it in a call
     std::vector<ConnectionPtr> idle; ///< the one used last at the back; has room for all that are open
+    Connection* unpromised = nullptr; ///< dialled by `try_dial`, for the first who waits
     http::HeadMemoryPtr head_memory; ///< what a connection that is gone has left for the next one
 };
 

@@ -54,6 +54,12 @@ public:
         ++origin.waiting;
         return origin.lacking() != 0 && plan(origin) == DialPlan::wait;
     }
+    /// Would one that joins now have one dialled, with nobody else's connection closed for it?
+    [[nodiscard]] bool newcomer_dials(PoolCounts origin) const noexcept
+    {
+        ++origin.waiting;
+        return plan(origin) == DialPlan::dial;
+    }
     /// Callers of all origins that no dial is under way for.
     [[nodiscard]] std::size_t lacking() const noexcept { return lacking_; }
     /// Is there room for one more connection of some origin, free or to be made?

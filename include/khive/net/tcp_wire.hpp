@@ -3,10 +3,12 @@
 
 #include <khive/net/wire.hpp>
 
+#include <memory>
+
 namespace khive::inline KHIVE_ABI::net {
 
-/// Wires over TCP sockets, addresses from the system's resolver. TCP_NODELAY is set (Nagle's algorithm is off), and so is
-/// TCP keep-alive.
+/// Wires over TCP sockets, addresses from the system's resolver. TCP_NODELAY is set before a write that Nagle's algorithm
+/// could hold back, TCP keep-alive before a wait that may be long.
 class TcpNetwork final : public Network {
 public:
     /// For executors of that context.
@@ -17,7 +19,7 @@ public:
                             ListenerPtr listener) override;
 
 private:
-    void* reactor_; ///< of the context, for who makes wires in it
+    std::shared_ptr<const void> home_; ///< what wires find in their context
 };
 
 } // namespace khive::inline KHIVE_ABI::net

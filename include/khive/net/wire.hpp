@@ -57,7 +57,7 @@ enum class Look : std::uint8_t {
 /// One stream of bytes to one address: TCP, or a simulation of it. Knows nothing of TLS and HTTP.
 ///
 /// Every started operation ends with exactly one call of its listener, on the wire's executor and never from inside the call
-/// that started it; after `cancel` or `close` with `operation_aborted`, unless it had been done before. An end of stream is
+/// that started it, but for a `connect` that says itself how it ended; after `cancel` or `close` with `operation_aborted`, unless it had been done before. An end of stream is
 /// `asio::error::eof`. One read, one write and one wait at a time.
 ///
 /// Where the system tells only once that something has come, as with edge-triggered epoll, an end of stream that came together with
@@ -73,7 +73,8 @@ public:
     Wire(const Wire&) = delete;
     Wire& operator=(const Wire&) = delete;
 
-    virtual void connect(const Endpoint& endpoint, ListenerPtr listener) = 0;
+    /// True where it is connected by then, as to a server on the same machine: the listener is not told.
+    [[nodiscard]] virtual bool connect(const Endpoint& endpoint, ListenerPtr listener) = 0;
     virtual void read_some(ListenerPtr listener, Look look) = 0;
     /// If there is something to read although the pending read was not told of it, ends that with `operation_aborted`: the next
     /// with `Look::now` gets it.

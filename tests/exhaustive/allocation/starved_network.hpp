@@ -126,11 +126,11 @@ private:
             const memory::Aside aside;
             wire_.reset();
         }
-        void connect(const khive::net::Endpoint& endpoint, khive::net::ListenerPtr listener) override
+        bool connect(const khive::net::Endpoint& endpoint, khive::net::ListenerPtr listener) override
         {
             memory::charge();
             const memory::Aside aside;
-            wire_->connect(endpoint, new Listener(std::move(listener)));
+            return wire_->connect(endpoint, new Listener(std::move(listener)));
         }
         void read_some(khive::net::ListenerPtr listener, khive::net::Look look) override
         {

@@ -69,7 +69,7 @@ public:
                 if (!state.admit(ticket)) co_return state.end();
 
                 // A connection; then one exchange, or two where the first met one that had died while idle.
-                auto lease = pool().try_checkout(*call.entry, state.now);
+                auto lease = state.try_checkout();
                 bool fresh = false;
                 for (;;) {
                     if (!lease) {

@@ -72,6 +72,19 @@ public:
         return request;
     }
 
+    /// A connection without waiting: one that is idle, or that is dialled and up at once.
+    [[nodiscard]] std::optional<net::Lease> try_checkout()
+    {
+        auto lease = core_.pool().try_checkout(*call_.entry, now);
+        if (lease) return lease;
+        lease = core_.pool().try_dial(*call_.entry, call_.timeouts.checkout().dial, now);
+        if (lease) {
+            attempt().connect = (**lease).dial_times().connect;
+            read_clock();
+        }
+        return lease;
+    }
+
     [[nodiscard]] net::Checkout& checkout(bool fresh)
     {
         return call_.waiting.template emplace<net::Checkout>(

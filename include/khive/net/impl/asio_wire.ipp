@@ -112,20 +112,23 @@ public:
 /// A wire over Asio's own sockets: wherever Asio runs.
 class AsioWire final : public Wire {
 public:
-    AsioWire(const asio::any_io_executor& executor, void*)
+    /// Its sockets find what they need themselves.
+    struct Home {
+        explicit Home(asio::execution_context&) noexcept {}
+    };
+
+    AsioWire(const asio::any_io_executor& executor, const Home&)
         : socket_(executor), background_(executor, async::UntrackedWork::units_of(executor))
     {}
 
-    /// Its sockets find what they need themselves.
-    static void* reactor_of(asio::execution_context&) noexcept { return nullptr; }
-
-    void connect(const Endpoint& endpoint, ListenerPtr listener) override
+    bool connect(const Endpoint& endpoint, ListenerPtr listener) override
     {
         boost::system::error_code ignored;
         socket_.close(ignored);
         open_for_this_process_only(endpoint);
         WireHandler handler(WireEvent::connected, std::move(listener));
         handler.start_with([&](WireHandler& h) { socket_.async_connect(endpoint, std::move(h)); });
+        return false;
     }
 
     void read_some(ListenerPtr listener, Look) override

@@ -236,6 +236,7 @@ KHIVE_DECL bool Connection::wake(bool probe)
         probe = true;
         if (tls_ && uses() != 0) alive = tls_->at_rest(); // part of what nobody asked for may have come
     }
+    just_up_ = false;
     // An unused TLS connection has session tickets to read.
     probed_ = alive && probe && !(tls_ && uses() == 0);
     if (probed_) alive = !wire_->readable_now();

@@ -29,7 +29,7 @@ inline PeerAddress to_peer(const Endpoint& endpoint)
 
 } // namespace detail
 
-KHIVE_DECL void Connection::dial(const DialTimeouts& timeouts)
+KHIVE_DECL bool Connection::dial(const DialTimeouts& timeouts)
 {
     KHIVE_YIELD_POINT();
     Step step(*this);
@@ -48,10 +48,19 @@ KHIVE_DECL void Connection::dial(const DialTimeouts& timeouts)
             setup_->network->resolve(setup_->executor, origin.host, origin.port, self());
         }
     });
-    if (!ended_) return step.finish(false);
-    dial_ends_ = true;
-    intrusive_ptr_add_ref(this);
-    async::post(setup_->executor, *this);
+    if (ended_ && reusable_) {
+        ended_ = dialling_ = false;
+        just_up_ = true;
+        return true;
+    }
+    if (ended_) {
+        dial_ends_ = true;
+        intrusive_ptr_add_ref(this);
+        async::post(setup_->executor, *this);
+    } else {
+        step.finish(false);
+    }
+    return false;
 }
 
 KHIVE_DECL void Connection::run()
@@ -118,8 +127,10 @@ KHIVE_DECL void Connection::connect_next()
     const Endpoint& next = dial_->left.front();
     dial_->left = dial_->left.subspan(1);
     peer_ = detail::to_peer(next);
-    wire_->connect(next, self());
-    ++pending_;
+    if (wire_->connect(next, self()))
+        connected(setup_->time.now());
+    else
+        ++pending_;
 }
 
 KHIVE_DECL void Connection::on_connected(boost::system::error_code error)
@@ -130,26 +141,29 @@ KHIVE_DECL void Connection::on_connected(boost::system::error_code error)
     if (std::exchange(share_over_, false) && !error) error = asio::error::timed_out;
     step.act([&] {
         if (now_in_ != Stage::connecting || ended_) return;
-        const TimePoint now = setup_->time.now();
-        const Origin& origin = setup_->origin;
-        dial_->times.connect = now - dial_->began;
         if (error) {
             dial_->last_failure = error == asio::error::operation_aborted ? asio::error::timed_out : error;
             dial_->failures +=
                 (dial_->failures.empty() ? "" : "; ") + peer_.to_string() + ": " + dial_->last_failure.message();
             connect_next();
-        } else if (origin.tls) {
-            tls_ = std::make_unique<TlsSession>(setup_->tls, origin.host, origin.to_string());
-            now_in_ = Stage::handshaking;
-            dial_->began = now;
-            dial_->total = {};
-            stage_deadline(Timer::tls_handshake, dial_->timeouts.tls_handshake, now);
-            handshake();
         } else {
-            dialled();
+            connected(setup_->time.now());
         }
     });
     step.finish(true);
+}
+
+KHIVE_DECL void Connection::connected(TimePoint now)
+{
+    dial_->times.connect = now - dial_->began;
+    const Origin& origin = setup_->origin;
+    if (!origin.tls) return dialled();
+    tls_ = std::make_unique<TlsSession>(setup_->tls, origin.host, origin.to_string());
+    now_in_ = Stage::handshaking;
+    dial_->began = now;
+    dial_->total = {};
+    stage_deadline(Timer::tls_handshake, dial_->timeouts.tls_handshake, now);
+    handshake();
 }
 
 KHIVE_DECL void Connection::handshake()

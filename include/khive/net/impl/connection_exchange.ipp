@@ -100,7 +100,7 @@ KHIVE_DECL void Connection::begin_first()
         }
         early_ = there == TlsStep::done ? Early::in_session : Early::none;
         if (!tls_->at_rest()) closes_ = true;
-    } else if (wire_->readable_now()) {
+    } else if (!(std::exchange(just_up_, false) && exchange_->outgoing().idempotent) && wire_->readable_now()) {
         closes_ = true;
     }
     begin_write();

@@ -177,7 +177,7 @@ KHIVE_DECL void ConnectionPool::after_join(async::Waiter& newcomer)
         throw;
     }
     bury();
-    if (dial) dial->dial(newcomer.request().dial);
+    if (dial && dial->dial(newcomer.request().dial)) settle_dial(*dial, Error{}, time_.now());
     serve_those_held_up();
 }
 

@@ -7,29 +7,34 @@
 
 #include <array>
 #include <mutex>
+#include <new>
+#include <optional>
 #include <utility>
 
 namespace khive::inline KHIVE_ABI::net {
 
-KHIVE_DECL ConnectionPtr ConnectionPool::new_connection(async::WaitRequest& request)
+KHIVE_DECL ConnectionPtr ConnectionPool::new_connection(OriginEntry& entry)
 {
-    auto& entry = entry_of(request);
     if (entry.idle.capacity() <= entry.counts.open()) entry.idle.reserve(2 * entry.counts.open() + 1);
     if (!entry.setup) entry.setup.reset(new ConnectionSetup(entry.origin, executor_, network_, tls_, limits_, self()));
     ConnectionPtr connection(new Connection(entry.setup));
     connection->reader().use_head_memory(std::move(entry.head_memory));
     connection->pool_entry = &entry;
-    connection->made_for = &request;
     connection->kept = connection;
-    request.under_way = connection.get();
-    if (std::exchange(request.timeout_kind, ErrorKind::timeout) == ErrorKind::pool_timeout) {
-        request.deadline = request.once_made.deadline;
-        request.timer = request.once_made.timer;
-        request.timer_value = request.once_made.timer_value;
-    }
     live_.push_back(*connection);
     machine_.dialling(entry.counts);
     return connection;
+}
+
+/// The caller gets it when it is up, and hears of it when it fails.
+KHIVE_DECL void ConnectionPool::promise(Connection& connection, async::WaitRequest& request) noexcept
+{
+    connection.made_for = &request;
+    request.under_way = &connection;
+    if (std::exchange(request.timeout_kind, ErrorKind::timeout) != ErrorKind::pool_timeout) return;
+    request.deadline = request.once_made.deadline;
+    request.timer = request.once_made.timer;
+    request.timer_value = request.once_made.timer_value;
 }
 
 KHIVE_DECL ConnectionPool::OriginEntry* ConnectionPool::oldest_idle_but(const OriginEntry& entry) noexcept
@@ -47,6 +52,10 @@ KHIVE_DECL ConnectionPtr ConnectionPool::plan_dial(async::WaitRequest& request)
 {
     if (request.under_way != nullptr || is_closed()) return nullptr;
     auto& entry = entry_of(request);
+    if (Connection* const dialled = std::exchange(entry.unpromised, nullptr)) {
+        promise(*dialled, request);
+        return nullptr;
+    }
     DialPlan plan = machine_.plan(entry.counts);
     if (plan == DialPlan::wait && request.fresh && !entry.idle.empty() && entry.counts.lacking() != 0) {
         forget_idle(entry, 0); // a used one does not help, and is in the way
@@ -57,7 +66,10 @@ KHIVE_DECL ConnectionPtr ConnectionPool::plan_dial(async::WaitRequest& request)
         forget_idle(other, 0);
         drop_if_unused(other);
     }
-    return plan == DialPlan::wait ? nullptr : new_connection(request);
+    if (plan == DialPlan::wait) return nullptr;
+    ConnectionPtr connection = new_connection(entry);
+    promise(*connection, request);
+    return connection;
 }
 
 KHIVE_DECL void ConnectionPool::dial_for_waiters() noexcept
@@ -94,7 +106,10 @@ KHIVE_DECL void ConnectionPool::dial_what_lacks() noexcept
         else
             lock.unlock();
         bury();
-        for (std::size_t i = 0; i < planned; ++i) std::exchange(dials[i].first, nullptr)->dial(dials[i].second);
+        for (std::size_t i = 0; i < planned; ++i) {
+            const ConnectionPtr dial = std::move(dials[i].first);
+            if (dial->dial(dials[i].second)) settle_dial(*dial, Error{}, time_.now());
+        }
     }
 }
 
@@ -106,23 +121,28 @@ KHIVE_DECL void ConnectionPool::serve_those_held_up() noexcept
     if (has_waiters() && machine_.total().idle != 0) pump(std::move(lock), time_.now());
 }
 
-KHIVE_DECL void ConnectionPool::on_dialled(Connection& dialled, Error error) noexcept
+KHIVE_DECL void ConnectionPool::on_dialled(Connection& connection, Error error) noexcept
+{
+    settle_dial(connection, std::move(error), time_.now());
+    dial_for_waiters();
+}
+
+KHIVE_DECL void ConnectionPool::settle_dial(Connection& dialled, Error error, TimePoint now) noexcept
 {
     const ConnectionPtr connection(&dialled);
-    const TimePoint now = time_.now();
     std::unique_lock lock(mutex_);
     auto& entry = entry_of(*connection);
     if (!std::exchange(connection->kept, nullptr)) return;
+    if (entry.unpromised == connection) entry.unpromised = nullptr;
     async::WaitRequest* const made_for = std::exchange(connection->made_for, nullptr);
     if (made_for != nullptr) made_for->under_way = nullptr;
     if (error.kind() == ErrorKind{} && !is_closed()) {
         machine_.dialled(entry.counts);
-        const double jitter = 1.0 - 0.1 * random_.uniform();
-        connection->retires = saturating_add(now, from_seconds(to_seconds(options_.max_lifetime) * jitter));
+        connection->retires = retirement(now);
         make_idle(entry, connection, now);
         pump(std::move(lock), now);
         sweeper_->arm(now + detail::watch_after);
-        return dial_for_waiters();
+        return;
     }
     machine_.dial_failed(entry.counts);
     forget(*connection);
@@ -132,7 +152,42 @@ KHIVE_DECL void ConnectionPool::on_dialled(Connection& dialled, Error error) noe
     else
         lock.unlock();
     connection->close();
-    dial_for_waiters();
+}
+
+KHIVE_DECL std::optional<Lease> ConnectionPool::try_dial(OriginEntry& entry, const DialTimeouts& timeouts,
+                                                         TimePoint now) noexcept
+{
+    ConnectionPtr connection;
+    try {
+        const std::lock_guard lock(mutex_);
+        if (is_closed() || entry.origin.tls || entry.unpromised != nullptr || entry.counts.waiting != 0) return std::nullopt;
+        if (!machine_.newcomer_dials(entry.counts)) return std::nullopt;
+        connection = new_connection(entry);
+        entry.unpromised = connection.get();
+    } catch (const std::bad_alloc&) { // NOLINT: as without it, the caller waits, and hears of it then
+        return std::nullopt;
+    }
+    if (!connection->dial(timeouts)) return std::nullopt;
+    {
+        const std::lock_guard lock(mutex_);
+        const bool still_mine = entry.unpromised == connection.get() && !is_closed();
+        if (still_mine) {
+            entry.unpromised = nullptr;
+            connection->kept.reset();
+            connection->retires = retirement(now);
+            machine_.dialled(entry.counts);
+            machine_.leased(entry.counts);
+            return Lease(*this, std::move(connection));
+        }
+    }
+    on_dialled(*connection, Error{});
+    return std::nullopt;
+}
+
+KHIVE_DECL TimePoint ConnectionPool::retirement(TimePoint now) noexcept
+{
+    const double jitter = 1.0 - 0.1 * random_.uniform();
+    return saturating_add(now, from_seconds(to_seconds(options_.max_lifetime) * jitter));
 }
 
 } // namespace khive::inline KHIVE_ABI::net

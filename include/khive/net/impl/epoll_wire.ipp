@@ -8,6 +8,7 @@
 
 #include <boost/asio/detail/epoll_reactor.hpp>
 #include <boost/asio/detail/reactor_op.hpp>
+#include <boost/asio/detail/scheduler.hpp>
 #include <boost/asio/error.hpp>
 
 #include <netinet/in.h>
@@ -73,35 +74,43 @@ private:
 /// there is `AsioWire`.
 class EpollWire final : public Wire {
 public:
-    /// `reactor` as of `reactor_of`.
-    EpollWire(const asio::any_io_executor& executor, void* reactor)
-        : reactor_(*static_cast<Reactor*>(reactor)), background_(executor, 1)
+    /// What wires find in their context.
+    struct Home {
+        explicit Home(asio::execution_context& context)
+            : reactor(asio::use_service<asio::detail::epoll_reactor>(context)),
+              scheduler(asio::use_service<asio::detail::scheduler>(context))
+        {
+            reactor.init_task();
+        }
+        asio::detail::epoll_reactor& reactor;
+        asio::detail::scheduler& scheduler;
+    };
+
+    EpollWire(const asio::any_io_executor& executor, const Home& home)
+        : reactor_(home.reactor), scheduler_(home.scheduler), background_(executor, 1)
     {
         if (!async::posts_surely(executor)) told_ = std::make_unique<std::array<ToldByPost, 4>>();
     }
     ~EpollWire() override { EpollWire::close(); }
 
-    static void* reactor_of(asio::execution_context& context)
-    {
-        auto& reactor = asio::use_service<Reactor>(context);
-        reactor.init_task();
-        return &reactor;
-    }
-
-    void connect(const Endpoint& endpoint, ListenerPtr listener) override
+    bool connect(const Endpoint& endpoint, ListenerPtr listener) override
     {
         close();
         const int error = open_and_connect(endpoint); // throws before the listener is taken
+        if (error == 0) return true;
         first_.take(std::move(listener), WireEvent::connected);
-        if (error == EINPROGRESS) return reactor_.start_op(Reactor::connect_op, socket_, state_, &first_, false, false);
-        if (error == 0) // as the first that looks for something to read: nothing can be there yet
-            return reactor_.start_op(Reactor::read_op, socket_, state_, &first_, false, true);
-        first_.fail(error);
-        reactor_.post_immediate_completion(&first_, false);
+        if (error == EINPROGRESS) {
+            reactor_.start_op(Reactor::connect_op, socket_, state_, &first_, false, false);
+        } else {
+            first_.fail(error);
+            reactor_.post_immediate_completion(&first_, false);
+        }
+        return false;
     }
 
     void read_some(ListenerPtr listener, Look look) override
     {
+        if (state_ == nullptr) return begin_reading(std::move(listener));
         first_.take(std::move(listener), WireEvent::read);
         if (look == Look::now && socket_ >= 0 && perform_read(&first_) != Operation::not_done)
             return reactor_.post_immediate_completion(&first_, false);
@@ -116,6 +125,7 @@ public:
 
     void write_some(const WriteBuffers& from, ListenerPtr listener) override
     {
+        if (state_ == nullptr) register_now();
         if (!write_) write_ = std::make_unique<Writing>(*this);
         write_->from = from;
         write_->take(std::move(listener), WireEvent::written);
@@ -126,6 +136,7 @@ public:
     {
         wait_ = std::make_unique<Operation>(*this);
         keep_alive_once();
+        if (state_ == nullptr) register_now();
         wait_->take(std::move(listener), WireEvent::readable);
         background_.begin();
         // Not without asking epoll again, which may have told already of what is there.
@@ -136,6 +147,7 @@ public:
 
     std::size_t try_write(const WriteBuffers& from, boost::system::error_code& error) noexcept override
     {
+        no_delay_unless_alone(from);
         const ::ssize_t sent = from[1].empty() ? ::send(socket_, from[0].data(), from[0].size(), MSG_DONTWAIT | MSG_NOSIGNAL)
                                                : send_both(from);
         if (sent >= 0) return static_cast<std::size_t>(sent);
@@ -161,7 +173,7 @@ public:
         background_.end();
         reactor_.deregister_descriptor(socket_, state_, true);
         ::close(std::exchange(socket_, -1));
-        keeps_alive_ = false;
+        keeps_alive_ = no_delay_ = wrote_ = false;
         reactor_.cleanup_descriptor_data(state_);
     }
 
@@ -201,6 +213,7 @@ private:
         ListenerPtr listener = std::move(operation.listener_);
         if (owner == nullptr) return listener->on_abandoned();
         EpollWire& wire = operation.wire_;
+        if (wire.broken_ != 0) operation.fail(wire.broken_);
         const WireEvent event = operation.event_;
         const boost::system::error_code error = operation.ec_;
         const std::size_t bytes = operation.bytes_transferred_;
@@ -217,7 +230,7 @@ private:
     {
         EpollWire& wire = static_cast<Operation*>(base)->wire_;
         switch (static_cast<Operation*>(base)->event_) {
-        case WireEvent::connected: return wire.connected_ ? Operation::done_and_exhausted : wire.perform_connect();
+        case WireEvent::connected: return wire.perform_connect();
         case WireEvent::written: return perform_write(base);
         case WireEvent::readable: return wire.readable_now() ? Operation::done : Operation::not_done;
         case WireEvent::read: break;
@@ -283,8 +296,6 @@ private:
         const int type = SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK;
         const int socket = ::socket(endpoint.protocol().family(), type, endpoint.protocol().protocol());
         if (socket < 0) return errno;
-        const int yes = 1;
-        ::setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
         const auto connect = [&] {
             return ::connect(socket, endpoint.data(), static_cast<::socklen_t>(endpoint.size())) == 0 ? 0 : errno;
         };
@@ -292,15 +303,44 @@ private:
         // To a server on the same machine it has ended by the time the call says that it goes on.
         if (error == EINPROGRESS) error = connect();
         if (error == EALREADY) error = EINPROGRESS;
+        socket_ = socket;
+        broken_ = 0;
+        if (error == EINPROGRESS) register_now();
+        return error;
+    }
+
+    /// With the reactor, for whatever will be begun.
+    void register_now()
+    {
+        broken_ = reactor_.register_descriptor(socket_, state_);
+    }
+
+    /// The first operation of a socket that was connected at once: it is there when the reactor is told of the socket, and hears of
+    /// what has come by then. Until then there is one thing less between connecting and sending, so that a server on the same machine
+    /// which is awake for the one still is for the other.
+    void begin_reading(ListenerPtr listener)
+    {
+        scheduler_.work_started();
+        first_.take(std::move(listener), WireEvent::read);
         try {
-            if (const int failed = reactor_.register_descriptor(socket, state_)) error = failed;
+            broken_ = reactor_.register_internal_descriptor(Reactor::read_op, socket_, state_, &first_);
         } catch (...) {
-            ::close(socket);
+            first_.listener_.reset();
+            scheduler_.work_finished();
             throw;
         }
-        socket_ = socket;
-        connected_ = error == 0;
-        return error;
+        if (broken_ != 0) reactor_.cancel_ops(socket_, state_);
+    }
+
+    /// Nagle's algorithm holds back the rest of a write as long as the other side has not confirmed all before. There is nothing
+    /// before what is written first and is small enough for one segment.
+    void no_delay_unless_alone(const WriteBuffers& from) noexcept
+    {
+        constexpr std::size_t one_segment = 512; // of IPv4 in a network that has room for the least of all, 536
+        if (no_delay_ || (!std::exchange(wrote_, true) && from[0].size() + from[1].size() <= one_segment)) return;
+        no_delay_ = true;
+        const int yes = 1;
+        ::setsockopt(socket_, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
     }
 
     /// For who waits long: most connections of a busy client never do.
@@ -312,10 +352,13 @@ private:
     }
 
     Reactor& reactor_;
+    asio::detail::scheduler& scheduler_;
     Reactor::per_descriptor_data state_ = nullptr;
     int socket_ = -1;
-    bool connected_ = false; ///< at once
     bool keeps_alive_ = false;
+    bool no_delay_ = false;
+    bool wrote_ = false;
+    int broken_ = 0; ///< why the reactor has not taken it
     std::unique_ptr<std::array<ToldByPost, 4>> told_; ///< where the executor is not plainly that of the context
     Operation first_{*this}; ///< connects, and then reads
     std::unique_ptr<Writing> write_;  ///< from the first write on that had to wait: most requests go out at once

@@ -40,11 +40,13 @@ inline Endpoints endpoints_of(const asio::ip::tcp::resolver::results_type& resul
 
 } // namespace detail
 
-KHIVE_DECL TcpNetwork::TcpNetwork(asio::execution_context& context) : reactor_(detail::TcpWire::reactor_of(context)) {}
+KHIVE_DECL TcpNetwork::TcpNetwork(asio::execution_context& context)
+    : home_(std::make_shared<const detail::TcpWire::Home>(context))
+{}
 
 KHIVE_DECL std::unique_ptr<Wire> TcpNetwork::open(const asio::any_io_executor& executor)
 {
-    return std::make_unique<detail::TcpWire>(executor, reactor_);
+    return std::make_unique<detail::TcpWire>(executor, *static_cast<const detail::TcpWire::Home*>(home_.get()));
 }
 
 /// IPv4 first, as most are.

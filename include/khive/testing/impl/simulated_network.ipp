@@ -35,11 +35,12 @@ public:
     SimulatedWire(asio::any_io_executor executor, Dial dial) : executor_(std::move(executor)), dial_(std::move(dial)) {}
     ~SimulatedWire() override { SimulatedWire::close(); }
 
-    void connect(const net::Endpoint& endpoint, net::ListenerPtr listener) override
+    bool connect(const net::Endpoint& endpoint, net::ListenerPtr listener) override
     {
         close();
         link_ = dial_(endpoint);
         link_->connect(std::move(listener));
+        return false;
     }
 
     void read_some(net::ListenerPtr listener, net::Look look) override
