@@ -36,7 +36,7 @@ struct ConnectionWorld : NetWorld {
     net::ConnectionPtr& dial()
     {
         make();
-        connection->dial(dial_timeouts);
+        REQUIRE_FALSE(connection->dial(dial_timeouts));
         return connection;
     }
     /// Dials and waits for the end.
@@ -260,7 +260,7 @@ TEST_CASE_METHOD(ConnectionWorld, "Connection: closed before its dial begins, it
     make();
     connection->close();
 
-    connection->dial(dial_timeouts);
+    REQUIRE_FALSE(connection->dial(dial_timeouts));
     time.run_until_idle();
 
     REQUIRE(keeper->dial_end.has_value());
