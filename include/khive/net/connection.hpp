@@ -22,6 +22,7 @@
 #include <atomic>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 
@@ -61,6 +62,7 @@ struct ConnectionSetup : boost::intrusive_ref_counter<ConnectionSetup, khive::de
           network(std::move(by)),
           tls(std::move(with)),
           limits(within),
+          literal(network->literal(origin.host, origin.port)),
           time(async::time_service(executor)),
           keeper(std::move(whose))
     {}
@@ -70,6 +72,7 @@ struct ConnectionSetup : boost::intrusive_ref_counter<ConnectionSetup, khive::de
     const std::shared_ptr<Network> network;
     const TlsContext tls; ///< used where `origin.tls`
     const http::ReaderLimits limits;
+    const std::optional<Endpoint> literal; ///< the address that the origin's host is, where it is one
     async::TimeService& time; ///< of the executor's context
     const std::weak_ptr<ConnectionKeeper> keeper;
 };
@@ -174,9 +177,8 @@ private:
         Deadline total;    ///< of all addresses
         TimePoint began{}; ///< the present stage
         DialTimes times;
-        Endpoint literal; ///< the address, where it took no look-up
         Endpoints looked_up;
-        std::span<const Endpoint> left; ///< of either, not tried yet
+        std::span<const Endpoint> left; ///< of those, or of the setup's one; not tried yet
         std::string failures;
         boost::system::error_code last_failure;
     };

@@ -86,8 +86,8 @@ public:
     [[nodiscard]] KHIVE_DECL std::shared_ptr<OriginEntry> hold(const Origin& origin);
     /// A connection that is idle and alive, without waiting. Nothing if others wait already.
     [[nodiscard]] KHIVE_DECL std::optional<Lease> try_checkout(OriginEntry& entry, TimePoint now);
-    /// For a caller that found none: one that is dialled now and up at once, as to a server on the same machine. Nothing if that
-    /// takes its time, which goes on then, for the first who waits, or if it is not to be.
+    /// For a caller that found none: one that is dialled now and up at once, as to an address on the same machine. Nothing if that
+    /// takes its time, and goes on then for the first who waits, or if there cannot be one.
     [[nodiscard]] KHIVE_DECL std::optional<Lease> try_dial(OriginEntry& entry, const DialTimeouts& timeouts,
                                                             TimePoint now) noexcept;
     /// Would a caller that comes now have to wait for somebody to give a connection back?
@@ -138,6 +138,7 @@ private:
     KHIVE_DECL void on_idle_ended(Connection& connection) noexcept override;
 
     [[nodiscard]] ConnectionPtr pop_idle(OriginEntry& entry, bool fresh, TimePoint now) noexcept;
+    [[nodiscard]] const ConnectionSetup& setup_of(OriginEntry& entry);
     [[nodiscard]] ConnectionPtr new_connection(OriginEntry& entry);
     void promise(Connection& connection, async::WaitRequest& request) noexcept;
     void settle_dial(Connection& connection, Error error, TimePoint now) noexcept;

@@ -77,7 +77,7 @@ public:
     {
         auto lease = core_.pool().try_checkout(*call_.entry, now);
         if (lease) return lease;
-        lease = core_.pool().try_dial(*call_.entry, call_.timeouts.checkout().dial, now);
+        lease = core_.pool().try_dial(*call_.entry, call_.timeouts->checkout().dial, now);
         if (lease) {
             attempt().connect = (**lease).dial_times().connect;
             read_clock();

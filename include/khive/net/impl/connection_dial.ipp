@@ -41,9 +41,8 @@ KHIVE_DECL bool Connection::dial(const DialTimeouts& timeouts)
     const Origin& origin = setup_->origin;
     step.act([&] {
         if (closed_by_owner_) return end(Error{ErrorKind::closed}); // between its making and now, by another thread
-        if (const auto endpoint = setup_->network->literal(origin.host, origin.port)) {
-            dial_->literal = *endpoint;
-            resolved({&dial_->literal, 1}, dial_->began);
+        if (setup_->literal) {
+            resolved({&*setup_->literal, 1}, dial_->began);
         } else {
             setup_->network->resolve(setup_->executor, origin.host, origin.port, self());
         }

@@ -13,10 +13,16 @@
 
 namespace khive::inline KHIVE_ABI::net {
 
+KHIVE_DECL const ConnectionSetup& ConnectionPool::setup_of(OriginEntry& entry)
+{
+    if (!entry.setup) entry.setup.reset(new ConnectionSetup(entry.origin, executor_, network_, tls_, limits_, self()));
+    return *entry.setup;
+}
+
 KHIVE_DECL ConnectionPtr ConnectionPool::new_connection(OriginEntry& entry)
 {
     if (entry.idle.capacity() <= entry.counts.open()) entry.idle.reserve(2 * entry.counts.open() + 1);
-    if (!entry.setup) entry.setup.reset(new ConnectionSetup(entry.origin, executor_, network_, tls_, limits_, self()));
+    (void)setup_of(entry);
     ConnectionPtr connection(new Connection(entry.setup));
     connection->reader().use_head_memory(std::move(entry.head_memory));
     connection->pool_entry = &entry;
@@ -161,7 +167,7 @@ KHIVE_DECL std::optional<Lease> ConnectionPool::try_dial(OriginEntry& entry, con
     try {
         const std::lock_guard lock(mutex_);
         if (is_closed() || entry.origin.tls || entry.unpromised != nullptr || entry.counts.waiting != 0) return std::nullopt;
-        if (!machine_.newcomer_dials(entry.counts)) return std::nullopt;
+        if (!machine_.newcomer_dials(entry.counts) || !setup_of(entry).literal) return std::nullopt;
         connection = new_connection(entry);
         entry.unpromised = connection.get();
     } catch (const std::bad_alloc&) { // NOLINT: as without it, the caller waits, and hears of it then
