@@ -45,6 +45,8 @@ public:
 
     /// How long a connect takes to succeed or fail.
     SimulatedAddress& connect_delay(Duration delay) { return connect_delay_ = delay, *this; }
+    /// A connect that succeeds has done so before the call that begins it ends, as to an address of the same machine.
+    SimulatedAddress& connect_at_once() { return connects_at_once_ = true, *this; }
     /// How long bytes travel, each way.
     SimulatedAddress& latency(Duration latency) { return latency_ = latency, *this; }
     /// Adds up to this much to each piece's travel; needs `SimulatedNetwork::shuffle`.
@@ -75,6 +77,7 @@ private:
     std::size_t fail_next_ = 0;
     boost::system::error_code fail_next_error_;
     Duration connect_delay_{};
+    bool connects_at_once_ = false;
     Duration latency_{};
     Duration jitter_{};
     std::size_t read_at_most_ = std::numeric_limits<std::size_t>::max();

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace khive::inline KHIVE_ABI::testing {
@@ -52,6 +53,9 @@ public:
     [[nodiscard]] KHIVE_TESTING_DECL std::size_t open_connections() const;
 
     KHIVE_TESTING_DECL std::unique_ptr<net::Wire> open(const asio::any_io_executor& executor) override;
+    /// An address takes no look-up, unless it has been set up as a `host`.
+    [[nodiscard]] KHIVE_TESTING_DECL std::optional<net::Endpoint> literal(const std::string& host,
+                                                                          std::uint16_t port) const override;
     KHIVE_TESTING_DECL void resolve(const asio::any_io_executor& executor, const std::string& host, std::uint16_t port,
                                     net::ListenerPtr listener) override;
 

@@ -56,7 +56,7 @@ public:
 
     /// \name The client's end, as `net::Wire` has it
     /// @{
-    KHIVE_TESTING_DECL void connect(net::ListenerPtr listener);
+    [[nodiscard]] KHIVE_TESTING_DECL bool connect(net::ListenerPtr listener);
     KHIVE_TESTING_DECL void read_some(net::ListenerPtr listener, net::Look look);
     KHIVE_TESTING_DECL void look_again();
     KHIVE_TESTING_DECL void write_some(const net::WriteBuffers& from, net::ListenerPtr listener);
@@ -102,6 +102,7 @@ private:
     template <class Call>
     void tell(net::ListenerPtr listener, Call call);
     void end_connect(ConnectEnd how, boost::system::error_code error);
+    void accept();
     void send(Way& way, PeerAction action, TimePoint leaves, void (SimulatedLink::*arrive)());
     [[nodiscard]] std::optional<PeerAction> arrived(Way& way);
     void arrive_at_client();

@@ -21,14 +21,19 @@ void SimulatedLink::tell(net::ListenerPtr listener, Call call)
     if (listener) asio::post(executor_, ToldLater<Call>(std::move(listener), std::move(call)));
 }
 
-KHIVE_TESTING_DECL void SimulatedLink::connect(net::ListenerPtr listener)
+KHIVE_TESTING_DECL bool SimulatedLink::connect(net::ListenerPtr listener)
 {
     boost::system::error_code error;
     const ConnectEnd how = address_->begin_connect(error);
+    if (how == ConnectEnd::accepted && address_->connects_at_once_) {
+        accept();
+        return true;
+    }
     connecting_ = std::move(listener);
-    if (how == ConnectEnd::unanswered) return;
+    if (how == ConnectEnd::unanswered) return false;
     queue_->at(saturating_add(now(), address_->connect_delay_),
                [self = shared_from_this(), how, error] { self->end_connect(how, error); });
+    return false;
 }
 
 inline void SimulatedLink::end_connect(ConnectEnd how, boost::system::error_code error)
@@ -39,12 +44,17 @@ inline void SimulatedLink::end_connect(ConnectEnd how, boost::system::error_code
         broken_ = true;
         return tell(std::exchange(connecting_, nullptr), [error](net::WireListener& l) { l.on_connected(error); });
     }
+    tell(std::exchange(connecting_, nullptr), [](net::WireListener& l) { l.on_connected({}); });
+    accept();
+}
+
+inline void SimulatedLink::accept()
+{
     connected_ = true;
     server_ = address_->server_;
     ++address_->accepted_;
     std::erase_if(address_->links_, [](const auto& weak) { return weak.expired(); });
     address_->links_.push_back(weak_from_this());
-    tell(std::exchange(connecting_, nullptr), [](net::WireListener& l) { l.on_connected({}); });
     server_->on_connection(SimulatedPeer{shared_from_this()});
 }
 

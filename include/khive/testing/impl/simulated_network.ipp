@@ -39,8 +39,7 @@ public:
     {
         close();
         link_ = dial_(endpoint);
-        link_->connect(std::move(listener));
-        return false;
+        return link_->connect(std::move(listener));
     }
 
     void read_some(net::ListenerPtr listener, net::Look look) override
@@ -169,6 +168,14 @@ KHIVE_TESTING_DECL std::unique_ptr<net::Wire> SimulatedNetwork::open(const asio:
 {
     auto dial = [world = world_, executor](const net::Endpoint& endpoint) { return world->dial(endpoint, executor); };
     return std::make_unique<detail::SimulatedWire>(executor, std::move(dial));
+}
+
+KHIVE_TESTING_DECL std::optional<net::Endpoint> SimulatedNetwork::literal(const std::string& host, std::uint16_t port) const
+{
+    boost::system::error_code error;
+    const auto ip = asio::ip::make_address(host, error);
+    if (error || hosts_.contains(host)) return std::nullopt;
+    return net::Endpoint(ip, port);
 }
 
 KHIVE_TESTING_DECL void SimulatedNetwork::resolve(const asio::any_io_executor& executor, const std::string& name,
