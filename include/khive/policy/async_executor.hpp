@@ -94,6 +94,7 @@ public:
     /// @{
     [[nodiscard]] std::optional<Slot> try_enter(TimePoint now) const
     {
+        if (share_) return share_->try_enter() ? std::optional<Slot>(std::in_place, *share_) : std::nullopt;
         auto permit = work_->try_enter(0, now);
         if (!permit) return std::nullopt;
         return std::optional<Slot>(std::in_place, std::move(*permit));
@@ -103,10 +104,14 @@ public:
         request.key = nullptr;
         return async::wait_in<Slot>(work_, request);
     }
+    /// A handle whose `try_enter` gets in nobody's way as long as nobody waits and most slots are free: it keeps some at hand. A
+    /// client takes one, so that clients of several threads can share an executor at no cost.
+    [[nodiscard]] KHIVE_DECL AsyncExecutor own_share() const;
     /// @}
 
 private:
     std::shared_ptr<detail::WorkState> work_;
+    std::shared_ptr<detail::WorkShare> share_; ///< if it has one of its own
 };
 
 static_assert(ExecutorPolicy<AsyncExecutor>);

@@ -16,10 +16,12 @@
 #include <atomic>
 #include <future>
 #include <memory>
+#include <optional>
 #include <ranges>
 #include <sstream>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace khive_tests::async_executor_test {
@@ -686,6 +688,133 @@ TEST_CASE("AsyncExecutor: maps that fail at once, on several threads, cancel all
 
     CHECK(executor.stats().running == 0);
     CHECK(executor.stats().cancelled + executor.stats().failed == 50 * 4 * 20);
+}
+
+// --- Shares -----------------------------------------------------------------------------------------------------------
+
+namespace {
+
+std::vector<AsyncExecutor::Slot> enter(const AsyncExecutor& executor, std::size_t times)
+{
+    std::vector<AsyncExecutor::Slot> slots;
+    while (slots.size() < times) {
+        auto slot = executor.try_enter({});
+        if (!slot) break;
+        slots.push_back(std::move(*slot));
+    }
+    return slots;
+}
+
+} // namespace
+
+TEST_CASE("AsyncExecutor: shares hand out as many slots as there are, and no more", "[executor]")
+{
+    const AsyncExecutor executor{{.max_concurrency = 50}};
+    const AsyncExecutor one = executor.own_share();
+    const AsyncExecutor other = executor.own_share();
+
+    auto first = enter(one, 5);
+    CHECK(executor.stats().running == 5);
+    auto rest = enter(other, 100);
+    CHECK(rest.size() == 45);
+    CHECK(executor.stats().running == 50);
+    CHECK_FALSE(one.try_enter({}));
+    CHECK_FALSE(executor.try_enter({}));
+
+    first.clear();
+    CHECK(executor.stats().running == 45);
+    CHECK(enter(executor, 100).size() == 5);
+    rest.clear();
+    CHECK(executor.stats().running == 0);
+    CHECK(enter(other, 100).size() == 50);
+}
+
+TEST_CASE("AsyncExecutor: who waits gets what a share has at hand, and what it gives back", "[executor]")
+{
+    VirtualTime time;
+    const AsyncExecutor executor{{.max_concurrency = 32}};
+    const AsyncExecutor share = executor.own_share();
+    auto held = enter(share, 1); // and more at hand
+    auto mine = enter(executor, 32);
+    REQUIRE(mine.size() == 31);
+    auto waiting = time.start(executor.execute([] { return give(7); }));
+    time.settle();
+    CHECK_FALSE(waiting.done());
+    CHECK_FALSE(share.try_enter({}));
+
+    held.clear();
+    time.settle();
+
+    REQUIRE(waiting.done());
+    CHECK(waiting.get() == 7);
+}
+
+TEST_CASE("AsyncExecutor: slots outlive their share, and free what they held", "[executor]")
+{
+    const AsyncExecutor executor{{.max_concurrency = 32}};
+    std::optional<AsyncExecutor> share = executor.own_share();
+
+    auto held = enter(*share, 3);
+    share.reset();
+    CHECK(executor.stats().running == 3);
+    held.clear();
+
+    CHECK(executor.stats().running == 0);
+    CHECK(enter(executor, 100).size() == 32);
+}
+
+TEST_CASE("AsyncExecutor: a slot of a share outlives every handle", "[executor]")
+{
+    std::optional<AsyncExecutor> executor{AsyncExecutor{{.max_concurrency = 32}}};
+    std::optional<AsyncExecutor> share = executor->own_share();
+    auto held = enter(*share, 2);
+
+    executor.reset();
+    share.reset();
+
+    CHECK(held.size() == 2);
+}
+
+TEST_CASE("AsyncExecutor: shut down, it waits for the slots of shares, and they give out no more", "[executor]")
+{
+    VirtualTime time;
+    const AsyncExecutor executor{{.max_concurrency = 32}};
+    const AsyncExecutor share = executor.own_share();
+    auto held = enter(share, 1);
+    auto done = time.start(executor.shutdown(10s));
+    time.settle();
+    CHECK_FALSE(done.done());
+    CHECK_FALSE(share.try_enter({}));
+
+    held.clear();
+    time.settle();
+
+    REQUIRE(done.done());
+    CHECK(done.get().left == 0);
+}
+
+TEST_CASE("AsyncExecutor: shares used by several threads hand out each slot once", "[executor][threads]")
+{
+    constexpr unsigned slots = 24;
+    const AsyncExecutor executor{{.max_concurrency = slots}};
+    std::atomic<unsigned> inside{0};
+    std::atomic<unsigned> most{0};
+    std::vector<std::thread> threads;
+    for (unsigned i = 0; i < 4; ++i)
+        threads.emplace_back([&, mine = executor.own_share()] {
+            for (int round = 0; round < 2000; ++round) {
+                const auto held = enter(mine, 1 + static_cast<std::size_t>(round) % 12);
+                const unsigned now = inside += static_cast<unsigned>(held.size());
+                unsigned before = most;
+                while (before < now && !most.compare_exchange_weak(before, now)) {}
+                inside -= static_cast<unsigned>(held.size());
+            }
+        });
+    for (auto& thread : threads) thread.join();
+
+    CHECK(most <= slots);
+    CHECK(executor.stats().running == 0);
+    CHECK(enter(executor, 100).size() == slots);
 }
 
 } // namespace khive_tests::async_executor_test

@@ -3,6 +3,9 @@
 
 #include <khive/async/owned_task.hpp>
 #include <khive/async/wait_queue.hpp>
+#include <khive/core/cache_line.hpp>
+#include <khive/core/mutex.hpp>
+#include <khive/core/yield_point.hpp>
 #include <khive/policy/machine/token_bucket.hpp>
 
 #include <boost/intrusive/list.hpp>
@@ -22,7 +25,7 @@ namespace khive::inline KHIVE_ABI {
 struct ExecutorStats {
     std::size_t running = 0;     ///< slots in use
     std::size_t queued = 0;      ///< waiting for a slot
-    std::size_t peak = 0;        ///< the most slots ever in use
+    std::size_t peak = 0;        ///< the most slots ever in use; those that a client has at hand count
     std::uint64_t completed = 0; ///< tasks that ended with a value
     std::uint64_t failed = 0;    ///< tasks that ended with an exception
     std::uint64_t cancelled = 0; ///< tasks that were cancelled, and threw
@@ -37,6 +40,7 @@ struct ShutdownReport {
 
 namespace detail {
 
+class WorkShare;
 class WorkState;
 
 /// A slot, and in a rate-limited executor a token with it. It keeps the executor's state alive, as a handle does.
@@ -87,28 +91,6 @@ private:
     bool has_slot_;
 };
 
-/// A slot alone, as small as can be: every call of a client holds one.
-class WorkSlot {
-public:
-    explicit WorkSlot(WorkPermit permit) noexcept : work_(std::exchange(permit.work_, nullptr)) {}
-    WorkSlot(WorkSlot&& other) noexcept : work_(std::exchange(other.work_, nullptr)) {}
-    WorkSlot& operator=(WorkSlot&& other) noexcept
-    {
-        const WorkSlot old = std::move(*this);
-        work_ = std::exchange(other.work_, nullptr);
-        return *this;
-    }
-    ~WorkSlot()
-    {
-        if (work_ != nullptr) release();
-    }
-
-private:
-    void release() noexcept;
-
-    WorkState* work_;
-};
-
 /// A task that an executor owns until it has ended.
 class WorkTask : public async::OwnedTask, public boost::intrusive::list_base_hook<> {
 public:
@@ -138,6 +120,76 @@ private:
     bool doomed_ = false;   ///< about to be cancelled
 };
 
+/// One client's part of an executor. It lives as long as a handle or a slot of it.
+///
+/// As long as nobody waits and most slots are free it keeps a few at hand, so that clients of several threads have no memory in
+/// common that they write. The executor takes them back before anybody has to wait. Locks are taken in this order: that of the
+/// executor, then that of a share.
+class alignas(cache_line) WorkShare : public boost::intrusive::list_base_hook<> {
+public:
+    static constexpr std::size_t batch = 8; ///< kept at a time; given back from twice that many on
+
+    [[nodiscard]] KHIVE_DECL static std::shared_ptr<WorkShare> make(std::shared_ptr<WorkState> work);
+
+    /// A slot if one is free and nobody waits for it.
+    [[nodiscard]] bool try_enter() noexcept;
+    void release() noexcept;
+
+    /// \name Under the executor's lock
+    /// @{
+    /// Gives one out, and keeps `more`.
+    void lend(std::size_t more) noexcept;
+    /// How many were at hand. From here on there are none.
+    [[nodiscard]] std::size_t take_back() noexcept;
+    [[nodiscard]] std::size_t at_hand() noexcept;
+    /// @}
+
+private:
+    explicit WorkShare(std::shared_ptr<WorkState> work) noexcept : work_(std::move(work)) {}
+    KHIVE_DECL ~WorkShare();
+    KHIVE_DECL void without_handles() noexcept;
+    KHIVE_DECL void release_slowly() noexcept;
+    /// One slot less; is nobody left?
+    [[nodiscard]] bool let_go() noexcept { return --given_ == 0 && !has_handles_; }
+
+    Mutex mutex_;
+    bool keeps_ = false;
+    bool has_handles_ = true;
+    std::size_t free_ = 0;  ///< at hand
+    std::size_t given_ = 0; ///< in use
+    std::shared_ptr<WorkState> work_;
+};
+
+/// A slot alone, of an executor or of a client's share of it.
+class WorkSlot {
+public:
+    explicit WorkSlot(WorkPermit permit) noexcept : work_(std::exchange(permit.work_, nullptr)) {}
+    explicit WorkSlot(WorkShare& share) noexcept : share_(&share) {}
+    WorkSlot(WorkSlot&& other) noexcept
+        : work_(std::exchange(other.work_, nullptr)), share_(std::exchange(other.share_, nullptr))
+    {}
+    WorkSlot& operator=(WorkSlot&& other) noexcept
+    {
+        const WorkSlot old = std::move(*this);
+        work_ = std::exchange(other.work_, nullptr);
+        share_ = std::exchange(other.share_, nullptr);
+        return *this;
+    }
+    ~WorkSlot()
+    {
+        if (share_ != nullptr)
+            share_->release();
+        else if (work_ != nullptr)
+            release();
+    }
+
+private:
+    void release() noexcept;
+
+    WorkState* work_ = nullptr;
+    WorkShare* share_ = nullptr;
+};
+
 /// What the copies of an executor share: its slots, its bucket if it has one, the queue in front of them, and every task.
 class WorkState final : public async::WaitQueue {
 public:
@@ -164,6 +216,14 @@ public:
     KHIVE_DECL bool try_charge(WorkPermit& permit, double cost, TimePoint now) noexcept;
     [[nodiscard]] KHIVE_DECL std::optional<Error> check_cost(double cost) const;
     [[nodiscard]] KHIVE_DECL WorkPermit make_grant(const async::WaitRequest& request) noexcept;
+    /// @}
+
+    /// \name Shares
+    /// @{
+    KHIVE_DECL void add(WorkShare& share) noexcept;
+    KHIVE_DECL void remove(WorkShare& share) noexcept;
+    /// A slot by that share, if one is free, which may keep a few more then.
+    [[nodiscard]] KHIVE_DECL bool enter(WorkShare& share) noexcept;
     /// @}
 
     /// \name Tasks
@@ -203,6 +263,8 @@ private:
     KHIVE_DECL void after_leave() noexcept override;
 
     bool take_locked(double cost, TimePoint now) noexcept;
+    KHIVE_DECL bool take_back() noexcept;
+    [[nodiscard]] KHIVE_DECL std::size_t at_hand() const noexcept;
     [[nodiscard]] WorkPermit::Mark mark_locked() const noexcept { return bucket_ ? bucket_->mark() : WorkPermit::Mark{}; }
     [[nodiscard]] std::size_t queued_locked() const noexcept { return pending_ + outsiders_; }
     KHIVE_DECL void count(End end) noexcept;
@@ -211,7 +273,7 @@ private:
     void cancel_if(Which which) noexcept;
 
     // What entering and leaving write, next to the queue; then what they only read.
-    std::size_t running_ = 0; ///< slots in use
+    std::size_t running_ = 0; ///< slots in use, or at hand in a share
     bool closing_ = false;
     bool has_handles_ = true;
     std::size_t max_concurrency_;
@@ -224,6 +286,8 @@ private:
     std::size_t charging_ = 0;  ///< waiting with a slot for a token; before all others
     std::size_t stopping_ = 0;  ///< tasks inside `shutdown`
     std::shared_ptr<Drain> drain_;
+    mutable boost::intrusive::list<WorkShare> shares_;
+    bool lends_ = false; ///< shares may have slots at hand
 };
 
 /// Refuses new work, waits until what there is has ended, cancels what has not near the end of `timeout`.
@@ -231,7 +295,7 @@ private:
 
 inline bool WorkState::take_locked(double cost, TimePoint now) noexcept
 {
-    if (running_ >= max_concurrency_) return false;
+    if (running_ >= max_concurrency_ && !(lends_ && take_back())) return false;
     if (bucket_ && !bucket_->try_take(cost, now)) return false;
     if (++running_ > counts_.peak) counts_.peak = running_;
     return true;
@@ -265,7 +329,56 @@ inline void WorkPermit::release() noexcept
 
 inline void WorkSlot::release() noexcept
 {
-    std::exchange(work_, nullptr)->release(0, {});
+    work_->release(0, {});
+}
+
+inline bool WorkShare::try_enter() noexcept
+{
+    {
+        const std::lock_guard lock(mutex_);
+        if (free_ != 0) {
+            --free_;
+            ++given_;
+            return true;
+        }
+    }
+    KHIVE_YIELD_POINT();
+    return work_->enter(*this);
+}
+
+inline void WorkShare::release() noexcept
+{
+    std::unique_lock lock(mutex_);
+    if (!keeps_ || free_ == 2 * batch) {
+        lock.unlock();
+        return release_slowly();
+    }
+    ++free_;
+    const bool last = let_go();
+    lock.unlock();
+    KHIVE_YIELD_POINT();
+    if (last) delete this;
+}
+
+inline void WorkShare::lend(std::size_t more) noexcept
+{
+    const std::lock_guard lock(mutex_);
+    ++given_;
+    free_ += more;
+    keeps_ = keeps_ || more != 0;
+}
+
+inline std::size_t WorkShare::take_back() noexcept
+{
+    const std::lock_guard lock(mutex_);
+    keeps_ = false;
+    return std::exchange(free_, 0);
+}
+
+inline std::size_t WorkShare::at_hand() noexcept
+{
+    const std::lock_guard lock(mutex_);
+    return free_;
 }
 
 } // namespace detail

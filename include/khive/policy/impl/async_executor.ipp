@@ -13,4 +13,11 @@ KHIVE_DECL AsyncExecutor::AsyncExecutor(const AsyncExecutorOptions& options)
 {
 }
 
+KHIVE_DECL AsyncExecutor AsyncExecutor::own_share() const
+{
+    AsyncExecutor other = *this;
+    other.share_ = detail::WorkShare::make(work_);
+    return other;
+}
+
 } // namespace khive::inline KHIVE_ABI

@@ -85,6 +85,48 @@ KHIVE_DECL void WorkState::release_slowly(MutexLock lock) noexcept
     if (last) delete this;
 }
 
+KHIVE_DECL void WorkState::add(WorkShare& share) noexcept
+{
+    const std::lock_guard lock(mutex_);
+    shares_.push_back(share);
+}
+
+KHIVE_DECL void WorkState::remove(WorkShare& share) noexcept
+{
+    const std::lock_guard lock(mutex_);
+    if (!share.is_linked()) return; // there was no memory for its count of handles
+    running_ -= share.take_back();
+    shares_.erase(shares_.iterator_to(share));
+}
+
+KHIVE_DECL bool WorkState::enter(WorkShare& share) noexcept
+{
+    const std::lock_guard lock(mutex_);
+    if (closing_ || has_waiters() || !take_locked(0, {})) return false;
+    const bool most_are_free = running_ + WorkShare::batch <= max_concurrency_ / 2;
+    const std::size_t more = most_are_free && pending_ == 0 && !bucket_ ? WorkShare::batch : 0;
+    running_ += more;
+    lends_ = lends_ || more != 0;
+    share.lend(more);
+    return true;
+}
+
+/// What shares have at hand; under the lock. Is anything free now?
+KHIVE_DECL bool WorkState::take_back() noexcept
+{
+    lends_ = false;
+    for (WorkShare& share : shares_) running_ -= share.take_back();
+    return running_ < max_concurrency_;
+}
+
+KHIVE_DECL std::size_t WorkState::at_hand() const noexcept
+{
+    std::size_t free = 0;
+    if (lends_)
+        for (WorkShare& share : shares_) free += share.at_hand();
+    return free;
+}
+
 KHIVE_DECL std::optional<Error> WorkState::check_cost(double cost) const
 {
     const std::lock_guard lock(mutex_);
@@ -269,7 +311,7 @@ KHIVE_DECL ExecutorStats WorkState::stats() const
 {
     const std::lock_guard lock(mutex_);
     ExecutorStats stats = counts_;
-    stats.running = running_;
+    stats.running = running_ - at_hand();
     stats.queued = queued_locked();
     return stats;
 }
@@ -290,6 +332,7 @@ KHIVE_DECL bool WorkState::begin_shutdown(const asio::any_io_executor& executor)
     {
         const std::lock_guard lock(mutex_);
         closing_ = true;
+        take_back();
         inside = mark(executor, true);
     }
     KHIVE_YIELD_POINT();
@@ -310,6 +353,44 @@ KHIVE_DECL std::size_t WorkState::left(bool inside) const
     const std::size_t tasks = tasks_.size() - std::min(exempt, tasks_.size());
     const std::size_t slots = running_ - std::min(exempt, running_);
     return std::max({tasks, slots, waiting_locked()});
+}
+
+KHIVE_DECL std::shared_ptr<WorkShare> WorkShare::make(std::shared_ptr<WorkState> work)
+{
+    WorkState& of = *work;
+    std::shared_ptr<WorkShare> share(new WorkShare(std::move(work)), [](WorkShare* gone) { gone->without_handles(); });
+    of.add(*share);
+    return share;
+}
+
+KHIVE_DECL WorkShare::~WorkShare()
+{
+    work_->remove(*this);
+}
+
+KHIVE_DECL void WorkShare::without_handles() noexcept
+{
+    bool unused = false;
+    {
+        const std::lock_guard lock(mutex_);
+        has_handles_ = false;
+        unused = given_ == 0;
+    }
+    KHIVE_YIELD_POINT();
+    if (unused) delete this;
+}
+
+/// The slot goes to who waits, or one of too many back.
+KHIVE_DECL void WorkShare::release_slowly() noexcept
+{
+    work_->release(0, {});
+    KHIVE_YIELD_POINT();
+    bool last = false;
+    {
+        const std::lock_guard lock(mutex_);
+        last = let_go();
+    }
+    if (last) delete this;
 }
 
 /// While it lives, the calling task is not waited for by its own `shutdown`.
