@@ -157,6 +157,54 @@ TEST_CASE("Stress: a map keeps within the slots and its results belong to its it
 
 namespace {
 
+/// As a client does: a slot at once, or in its turn.
+asio::awaitable<void> hold_once(AsyncExecutor executor, Tally* tally, int length)
+{
+    const asio::any_io_executor here = co_await asio::this_coro::executor;
+    auto slot = executor.try_enter(async::time_service(here).now());
+    if (!slot) {
+        auto entering = executor.enter(async::WaitRequest{});
+        auto entered = co_await std::move(entering);
+        if (!entered) entered.error().raise();
+        slot.emplace(std::move(*entered));
+    }
+    const Gauge::Inside inside(tally->gauge);
+    auto napping = nap(std::chrono::microseconds{length});
+    co_await std::move(napping);
+}
+
+} // namespace
+
+TEST_CASE("Stress: of an executor's shares each slot is held once and nobody waits for one that is free", "[stress][executor]")
+{
+    constexpr int many = 24;
+    Threads threads;
+    Rounds rounds("executor, shares");
+    while (rounds.more()) {
+        Dice dice = rounds.dice();
+        const AsyncExecutor executor{{.max_concurrency = many}};
+        std::vector<AsyncExecutor> shares;
+        for (int i = 0; i < 3; ++i) shares.push_back(executor.own_share());
+        Tally tally;
+        Callers callers(threads);
+        for (int i = 0; i < 60; ++i) {
+            auto& share = shares[static_cast<std::size_t>(dice.whole(0, 2))];
+            callers.start(dice, hold_once(dice.chance(0.9) ? share : executor, &tally, dice.whole(0, 200)));
+            if (dice.chance(0.2)) callers.cancel_one(dice);
+            if (dice.chance(0.05)) share = executor.own_share();
+            if (dice.chance(0.1)) spin(50us);
+        }
+        rounds.count(callers.size(), callers.cancelled());
+
+        REQUIRE(callers.missing() == 0);
+        CHECK(executor.stats().running == 0);
+        CHECK(tally.gauge.inside() == 0);
+        CHECK(tally.gauge.peak() <= many);
+    }
+}
+
+namespace {
+
 asio::awaitable<void> shut_down(AsyncExecutor executor, Duration timeout, std::atomic<std::size_t>* left)
 {
     auto ending = executor.shutdown(timeout);

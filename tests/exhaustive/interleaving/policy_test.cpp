@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// TokenBucketState's `issued_` and `let_go_`, CircuitBreaker's `passing_`, BreakerShare's `calm_`.
+// TokenBucketState's `issued_` and `let_go_`, CircuitBreaker's `passing_`, BreakerShare's `calm_`, WorkShare's `keeps_`.
 #include "exhaustive/interleaving/interleaving.hpp"
 
 #include "support/catch.hpp"
@@ -235,6 +235,115 @@ struct Sharing {
     }
 };
 
+/// A share gives one slot back and another one out and back, and somebody comes who has to wait for all of them.
+struct Keeping {
+    enum class Variant {
+        as_written,
+        releases_by_the_peek, ///< looks whether slots are kept, and then keeps one
+        keeps_on,             ///< goes on keeping slots once they are taken back
+    };
+    static constexpr unsigned threads = 3;
+    static constexpr int slots = 2;
+
+    struct Thread {
+        int at = 0;
+        bool keeps = false;
+        auto operator<=>(const Thread&) const = default;
+    };
+    struct State {
+        bool core_locked = false;
+        int running = slots; ///< in the core's books
+        int free = 1;        ///< at hand
+        int in_use = 1;
+        bool keeps = true;
+        bool waits = false;
+        bool granted = false;
+        std::array<Thread, 3> threads;
+        auto operator<=>(const State&) const = default;
+    };
+
+    Variant variant = Variant::as_written;
+
+    Step step(State& s, unsigned thread) const
+    {
+        Thread& t = s.threads[thread];
+        if (thread == 0) return release(s, t, 0);
+        if (thread == 1) return t.at == 0 ? enter(s, t) : release(s, t, 1);
+        return wait(s, t);
+    }
+    static Step enter(State& s, Thread& t)
+    {
+        if (s.free == 0) {
+            t.at = 5; // by the core, which refuses as long as somebody waits
+            return Step::ran;
+        }
+        --s.free;
+        ++s.in_use;
+        ++t.at;
+        return Step::ran;
+    }
+    Step release(State& s, Thread& t, int from) const
+    {
+        switch (t.at - from) {
+        case 0: // under the share's lock
+            t.keeps = s.keeps;
+            if (variant != Variant::releases_by_the_peek) keep(s, t);
+            break;
+        case 1:
+            if (variant == Variant::releases_by_the_peek) keep(s, t);
+            break;
+        case 2: // under the core's lock
+            if (t.keeps) break;
+            if (s.core_locked) return Step::blocked;
+            --s.in_use;
+            --s.running;
+            grant(s);
+            break;
+        default: return Step::done;
+        }
+        ++t.at;
+        return Step::ran;
+    }
+    static void keep(State& s, const Thread& t)
+    {
+        if (!t.keeps) return;
+        ++s.free;
+        --s.in_use;
+    }
+    static void grant(State& s)
+    {
+        if (!s.waits || s.running == slots) return;
+        ++s.running;
+        ++s.in_use;
+        s.waits = false;
+        s.granted = true;
+    }
+    Step wait(State& s, Thread& t) const
+    {
+        switch (t.at) {
+        case 0:
+            if (s.core_locked) return Step::blocked;
+            s.core_locked = true;
+            break;
+        case 1: // `take_back`, under both locks
+            s.running -= s.free;
+            s.free = 0;
+            if (variant != Variant::keeps_on) s.keeps = false;
+            break;
+        case 2:
+            s.waits = true;
+            grant(s);
+            s.core_locked = false;
+            break;
+        default: return Step::done;
+        }
+        ++t.at;
+        return Step::ran;
+    }
+    static std::string check(const State& s) { return s.in_use > slots ? "a slot is held twice" : ""; }
+    static std::string check_end(const State& s) { return s.granted ? "" : "somebody waits for ever"; }
+};
+
 } // namespace
 
 TEST_CASE("Interleaving: a limiter is deleted once, by the last that uses it", "[exhaustive][interleaving]")
@@ -272,6 +381,18 @@ TEST_CASE("Interleaving: the model of a breaker's shares finds each step out of 
     using enum Sharing::Variant;
     CHECK_THAT(Explorer(Sharing{counts_by_the_peek}).run().fault, contains("open breaker"));
     CHECK_THAT(Explorer(Sharing{takes_back_without_lock}).run().fault, contains("nobody's books"));
+}
+
+TEST_CASE("Interleaving: who waits for a slot gets one that a share has or gives back", "[exhaustive][interleaving]")
+{
+    CHECK(explore(Keeping{}).fault == "");
+}
+
+TEST_CASE("Interleaving: the model of an executor's shares finds each step out of order", "[exhaustive][interleaving]")
+{
+    using enum Keeping::Variant;
+    CHECK_THAT(Explorer(Keeping{releases_by_the_peek}).run().fault, contains("for ever"));
+    CHECK_THAT(Explorer(Keeping{keeps_on}).run().fault, contains("for ever"));
 }
 
 } // namespace khive_tests::policy_test
