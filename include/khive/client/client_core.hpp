@@ -78,18 +78,17 @@ protected:
     /// Counts a call in; counts it out when destroyed.
     class InFlight {
     public:
-        explicit InFlight(ClientCore& core) noexcept : core_(core), open_(core.enter()) {}
+        explicit InFlight(ClientCore& core) noexcept : core_(core.enter() ? &core : nullptr) {}
         InFlight(const InFlight&) = delete;
         InFlight& operator=(const InFlight&) = delete;
         ~InFlight()
         {
-            if (open_) core_.leave();
+            if (core_ != nullptr) core_->leave();
         }
-        [[nodiscard]] bool open() const noexcept { return open_; }
+        [[nodiscard]] bool open() const noexcept { return core_ != nullptr; }
 
     private:
-        ClientCore& core_;
-        bool open_;
+        ClientCore* core_; ///< null where it is closed
     };
 
     [[nodiscard]] async::TimeService& time() const noexcept { return time_; }

@@ -60,9 +60,7 @@ public:
                 auto permit = gate_.try_take(call.fields.cost, state.now);
                 if constexpr (Gate::ever_waits) {
                     if (!permit) {
-                        auto waiting = wait_for_permit(&state, &permit);
-                        const bool granted = co_await std::move(waiting);
-                        if (!granted) co_return state.end();
+                        if (!co_await wait_for_permit(&state, &permit)) co_return state.end();
                     }
                 }
                 std::optional<Ticket> ticket;
@@ -70,37 +68,32 @@ public:
 
                 // A connection; then one exchange, or two where the first met one that had died while idle.
                 auto lease = state.try_checkout();
-                bool fresh = false;
                 for (;;) {
-                    if (!lease) {
+                    const bool connected = lease.has_value();
+                    if (!connected) {
                         if constexpr (Gate::ever_waits) {
                             if (pool().is_exhausted(*call.entry)) {
-                                auto waiting = wait_for_connection(&state, &permit, &ticket, &lease, fresh);
-                                const Waited waited = co_await std::move(waiting);
+                                const Waited waited = co_await wait_for_connection(&state, &permit, &ticket, &lease);
                                 if (waited == Waited::refused) co_return state.end();
                                 if (waited == Waited::failed) break;
                                 continue;
                             }
                         }
-                        auto checkout = async::suspend(state.checkout(fresh));
-                        co_await std::move(checkout);
+                    } else {
+                        // Cancelled? Then nothing is sent: the token goes back.
+                        if (state.stopped(co_await asio::this_coro::cancellation_state)) co_return state.interrupted();
+                        permit->spend();
+                    }
+                    auto waiting = async::suspend(connected ? state.exchange(**lease) : state.checkout());
+                    co_await std::move(waiting);
+                    if (!connected) {
                         if (!state.opened(lease)) break;
+                    } else if (state.met_stale(**lease)) {
+                        state.replay(lease);
+                    } else {
+                        state.ended(**lease);
+                        break;
                     }
-                    const auto cancellation = co_await asio::this_coro::cancellation_state;
-                    if (state.stopped(cancellation)) co_return state.interrupted(); // nothing is sent: the token goes back
-                    permit->spend();
-                    auto exchanging = async::suspend(state.exchange(**lease));
-                    co_await std::move(exchanging);
-                    const net::ExchangeEnd& end = (**lease).result();
-                    if (!fresh && settings().replay_stale && end.stale(call.replay_safe)) {
-                        state.replay(end.wrote);
-                        lease.reset();
-                        pool().discard_idle(*call.entry);
-                        fresh = true;
-                        continue;
-                    }
-                    state.ended(**lease);
-                    break;
                 }
                 if (lease) lease->reset();
 
@@ -134,7 +127,7 @@ private:
     /// False if there is none and the call has ended.
     asio::awaitable<bool> wait_for_permit(Run* state, std::optional<Permit>* permit)
     {
-        auto taking = gate_.take(state->wait_request(), &state->time, &state->attempt());
+        auto taking = gate_.take(state->wait_request(), &time(), &state->attempt());
         auto taken = co_await std::move(taking);
         state->read_clock();
         if (taken)
@@ -147,18 +140,18 @@ private:
     /// Who waits for a connection of a full pool keeps its slot only. Its token would be paid for now and used in a burst later.
     /// So everybody who waits for one thing while holding others holds them in this order: slot, connection, token.
     asio::awaitable<Waited> wait_for_connection(Run* state, std::optional<Permit>* permit, std::optional<Ticket>* ticket,
-                                                std::optional<net::Lease>* lease, bool fresh)
+                                                std::optional<net::Lease>* lease)
     {
         ticket->reset();
         typename Gate::Slot slot = Gate::keep_slot(std::move(**permit));
         permit->reset();
-        auto checkout = async::suspend(state->checkout(fresh));
+        auto checkout = async::suspend(state->checkout());
         co_await std::move(checkout);
         auto opened = state->checked_out();
         state->opened(opened);
         if (opened) *permit = gate_.try_take_token(slot, state->cost(), state->now);
         if (opened && !*permit) {
-            auto charging = gate_.take_token(std::move(slot), state->wait_request(), &state->time, &state->attempt());
+            auto charging = gate_.take_token(std::move(slot), state->wait_request(), &time(), &state->attempt());
             auto charged = co_await std::move(charging);
             state->read_clock();
             if (!charged) {

@@ -22,25 +22,22 @@ template <class... Policies>
 class PolicyCore<Policies...>::Run {
 public:
     Run(PolicyCore& core, CallState& call, bool handed_over)
-        : time(core.time()),
-          now(core.now()),
+        : now(core.now()),
           core_(core),
           call_(call),
           started_(now),
+          total_limit_(call.timeouts->total),
           schedule_(core.retry_.begin()),
           handed_over_(handed_over)
     {
-        Duration limit = call.timeouts->total;
-        if (!call.fields.sets_total()) limit = std::min(limit, core.retry_.total_timeout());
-        total = {saturating_add(now, limit), Timer::total, limit};
+        if (!call.fields.sets_total()) total_limit_ = std::min(total_limit_, core.retry_.total_timeout());
     }
 
-    async::TimeService& time;
     TimePoint now;
-    net::Deadline total;
+    bool fresh = false; ///< only a connection that nobody has used will do
 
     [[nodiscard]] Attempt& attempt() { return call_.ledger().current(); }
-    void read_clock() { now = time.now(); }
+    void read_clock() { now = core_.now(); }
 
     /// Refuses the call where no attempt can be made.
     [[nodiscard]] bool may_begin(bool open)
@@ -64,10 +61,10 @@ public:
     {
         async::WaitRequest request;
         request.cost = call_.fields.cost;
-        request.deadline = total.at;
+        request.deadline = total().at;
         request.arrived = call_.ledger().current().started;
         request.timer = Timer::total;
-        request.timer_value = total.value;
+        request.timer_value = total_limit_;
         request.scope = core_.scope().get();
         return request;
     }
@@ -85,7 +82,7 @@ public:
         return lease;
     }
 
-    [[nodiscard]] net::Checkout& checkout(bool fresh)
+    [[nodiscard]] async::Suspension& checkout()
     {
         return call_.waiting.template emplace<net::Checkout>(
             core_.shared_pool(), core_.pool().checkout(*call_.entry, deadline(), call_.timeouts->checkout(), fresh));
@@ -149,17 +146,13 @@ public:
         if (call_.error.timer() == Timer::attempt) std::move(call_.error).with_retryable(true);
     }
 
-    [[nodiscard]] net::Exchange& exchange(net::Connection& connection)
+    [[nodiscard]] async::Suspension& exchange(net::Connection& connection)
     {
         KHIVE_YIELD_POINT();
         Attempt& record = attempt();
         record.peer = connection.peer();
         record.reused = connection.uses() != 0;
-        if (!record.replayed) { // a replay belongs to its attempt
-            Duration limit = call_.timeouts->attempt;
-            if (!call_.fields.sets_attempt()) limit = std::min(limit, core_.retry_.attempt_timeout());
-            attempt_deadline_ = {saturating_add(now, limit), Timer::attempt, limit};
-        }
+        if (!record.replayed) attempt_deadline_ = saturating_add(now, attempt_limit()); // a replay belongs to its attempt
         connection.reader().use_memory(call_.response.take_body(), call_.response.take_headers());
         return call_.waiting.template emplace<net::Exchange>(connection, call_.outgoing(), call_.timeouts->exchange(),
                                                              deadline(), record, now);
@@ -173,20 +166,32 @@ public:
     }
 
     /// Of what the attempt does next: from its sending on, its own deadline counts too, also while a replay is dialled.
-    [[nodiscard]] net::Deadline deadline() const noexcept { return earlier(total, attempt_deadline_); }
+    [[nodiscard]] net::Deadline deadline() const noexcept
+    {
+        return earlier(total(), {attempt_deadline_, Timer::attempt, attempt_limit()});
+    }
+
+    /// Has the exchange met a connection that had died while it was idle, so that it is to be repeated?
+    [[nodiscard]] bool met_stale(net::Connection& connection) const noexcept
+    {
+        return !fresh && core_.settings().replay_stale && connection.result().stale(call_.replay_safe);
+    }
 
     /// The exchange is repeated on a fresh connection.
-    void replay(bool wrote)
+    void replay(std::optional<net::Lease>& lease)
     {
         attempt().replayed = true;
-        maybe_processed_ = maybe_processed_ || wrote;
+        maybe_processed_ = maybe_processed_ || (**lease).result().wrote;
+        fresh = true;
+        lease.reset();
+        core_.pool().discard_idle(*call_.entry);
     }
 
     /// After an exchange.
     void ended(net::Connection& connection)
     {
         net::ExchangeEnd& end = connection.result();
-        now = end.ok() ? connection.last_byte() : time.now();
+        now = end.ok() ? connection.last_byte() : core_.now();
         http::ResponseReader& reader = connection.reader();
         // A status that fails the call says more than that its text is too long.
         const bool text_is_cut =
@@ -270,12 +275,22 @@ public:
     }
 
 private:
+    [[nodiscard]] net::Deadline total() const noexcept
+    {
+        return {saturating_add(started_, total_limit_), Timer::total, total_limit_};
+    }
+    [[nodiscard]] Duration attempt_limit() const noexcept
+    {
+        const Duration limit = call_.timeouts->attempt;
+        return call_.fields.sets_attempt() ? limit : std::min(limit, core_.retry_.attempt_timeout());
+    }
+
     /// Before the next attempt.
     void forget_last()
     {
         read_clock();
-        attempt_deadline_ = {};
-        only_queued_ = false;
+        attempt_deadline_ = no_deadline;
+        fresh = only_queued_ = false;
         call_.error = Error{};
         status_failure_ = Error{};
     }
@@ -321,7 +336,7 @@ private:
         if (outcome.verdict == Verdict::success && !outcome.retryable) return {false, StopReason::not_retryable, {}};
         const ErrorKind kind = call_.error.kind();
         if (kind == ErrorKind::cancelled || kind == ErrorKind::closed) return {false, StopReason::cancelled, {}};
-        return schedule_.next(outcome, static_cast<unsigned>(call_.ledger().size()), now, total.at);
+        return schedule_.next(outcome, static_cast<unsigned>(call_.ledger().size()), now, total().at);
     }
 
     /// Has the attempt got an answer, whatever it says?
@@ -338,9 +353,10 @@ private:
     PolicyCore& core_;
     CallState& call_;
     TimePoint started_;
+    Duration total_limit_;
     typename Retry::Schedule schedule_;
     Duration backoff_{};
-    net::Deadline attempt_deadline_; ///< none before the attempt's first sending
+    TimePoint attempt_deadline_ = no_deadline; ///< none before the attempt's first sending
     Error status_failure_;
     bool maybe_processed_ = false; ///< in any attempt
     bool handed_over_;
