@@ -20,11 +20,11 @@ namespace detail {
 
 /// What a `Response` holds.
 struct Answer {
-    int status = 0;
     Headers headers;
     ByteBuffer body;
-    Duration elapsed{};
     Ledger ledger;
+    Duration elapsed{};
+    int status = 0;
 };
 
 /// Keeps the memory for the next answer of the thread.

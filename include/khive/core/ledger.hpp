@@ -90,13 +90,13 @@ public:
     [[nodiscard]] Iterator end() const noexcept;
     [[nodiscard]] std::size_t size() const noexcept { return count_; }
     [[nodiscard]] bool empty() const noexcept { return count_ == 0; }
-    [[nodiscard]] const Attempt& operator[](std::size_t index) const { return index == 0 ? first_ : more_[index - 1]; }
+    [[nodiscard]] const Attempt& operator[](std::size_t index) const { return index == 0 ? first_ : (*more_)[index - 1]; }
     /// The last, if there is one.
     [[nodiscard]] const Attempt& back() const { return (*this)[count_ - 1]; }
     /// Starts the record of a new attempt.
     KHIVE_DECL Attempt& begin_attempt(TimePoint now);
     /// The record being written.
-    [[nodiscard]] Attempt& current() { return count_ == 1 ? first_ : more_.back(); }
+    [[nodiscard]] Attempt& current() { return count_ == 1 ? first_ : more_->back(); }
     void clear() noexcept;
 
     /// Why the call stopped trying.
@@ -115,8 +115,8 @@ private:
     union {
         Attempt first_; ///< if there is one; most ledgers that are moved are empty
     };
-    std::vector<Attempt> more_;
-    std::size_t count_ = 0;
+    std::unique_ptr<std::vector<Attempt>> more_; ///< once there is a second: few calls have one
+    std::uint32_t count_ = 0;
     StopReason stop_ = StopReason::done;
 };
 
@@ -152,13 +152,16 @@ private:
     std::size_t index_ = 0;
 };
 
-inline Ledger::Ledger(const Ledger& other) : more_(other.more_), count_(other.count_), stop_(other.stop_)
+inline Ledger::Ledger(const Ledger& other)
+    : more_(other.more_ ? std::make_unique<std::vector<Attempt>>(*other.more_) : nullptr),
+      count_(other.count_),
+      stop_(other.stop_)
 {
     copy_first(other);
 }
 
 inline Ledger::Ledger(Ledger&& other) noexcept
-    : more_(std::move(other.more_)), count_(std::exchange(other.count_, 0)), stop_(other.stop_)
+    : more_(std::move(other.more_)), count_(std::exchange(other.count_, 0U)), stop_(other.stop_)
 {
     copy_first(other);
 }
@@ -171,7 +174,7 @@ inline Ledger& Ledger::operator=(const Ledger& other)
 inline Ledger& Ledger::operator=(Ledger&& other) noexcept
 {
     more_ = std::move(other.more_);
-    count_ = std::exchange(other.count_, 0);
+    count_ = std::exchange(other.count_, 0U);
     stop_ = other.stop_;
     copy_first(other);
     return *this;
@@ -189,7 +192,7 @@ inline Ledger::Iterator Ledger::end() const noexcept
 
 inline void Ledger::clear() noexcept
 {
-    more_.clear();
+    if (more_) more_->clear();
     count_ = 0;
     stop_ = StopReason::done;
 }
