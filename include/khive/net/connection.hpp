@@ -228,13 +228,18 @@ private:
     void watch_tls(boost::system::error_code error);
     void end(Error error) noexcept;
     void out_of_memory() noexcept;
-    void stage_deadline(Timer timer, Duration value, TimePoint now);
+    void stage_deadline(Timer timer, TimePoint now) noexcept;
+    /// What the setting of a stage's timer is.
+    [[nodiscard]] Duration limit_of(Timer timer) const noexcept;
     [[nodiscard]] Error lost(boost::system::error_code error) const;
     [[nodiscard]] static Error lost_before_request();
     /// Of the exchange or dial.
     [[nodiscard]] const Deadline& total() const noexcept;
-    [[nodiscard]] Deadline nearest() const noexcept { return earlier(stage_, total()); }
-    [[nodiscard]] TimePoint next_time() const noexcept { return std::min(nearest().at, look_again_at_); }
+    [[nodiscard]] Deadline nearest() const noexcept
+    {
+        return earlier({stage_ends_, stage_timer_, limit_of(stage_timer_)}, total());
+    }
+    [[nodiscard]] TimePoint next_time() const noexcept { return std::min({stage_ends_, total().at, look_again_at_}); }
     [[nodiscard]] bool request_sent() const noexcept;
     ListenerPtr self() noexcept { return ListenerPtr(this); }
 
@@ -246,6 +251,7 @@ private:
     unsigned pending_ = 0; ///< wire operations under way
     Stage now_in_ = Stage::fresh;
     Early early_ = Early::none;
+    Timer stage_timer_ = Timer::none; ///< of the present stage, and ends at `stage_ends_`
     bool reading_ = false;
     bool writing_ = false;
     bool watching_ = false;
@@ -264,17 +270,16 @@ private:
     const Exchange* exchange_ = nullptr; ///< what is wanted, as long as it is under way
     async::Continuation rest_;           ///< until it is run: nothing else touches it once the exchange has ended
     std::size_t taken_ = 0;              ///< of the request: by the system, or by TLS
-    Deadline stage_;                     ///< of the present stage
+    TimePoint stage_ends_ = no_deadline;
     TimePoint look_again_at_ = no_deadline;
     TimePoint last_byte_{}; ///< of an answer
     ExchangeEnd end_;
-    boost::system::error_code write_failure_;
+    std::unique_ptr<boost::system::error_code> write_failure_; ///< if there is one
     std::atomic<std::uint64_t> serial_{0}; ///< counted by who has the connection, which passes from one to the next under a lock
     http::ResponseReader reader_;
     PeerAddress peer_;
 
     // The rest.
-    std::span<char> tls_input_;                             ///< where the read that is under way puts what comes
     std::unique_ptr<Dial> dial_ = std::make_unique<Dial>(); ///< until the first exchange
     std::unique_ptr<asio::any_io_executor> elsewhere_;      ///< of `rest_`, made where it is not the connection's
 };

@@ -51,6 +51,8 @@ public:
 
     /// Where the wire puts what it reads, then says how much.
     [[nodiscard]] KHIVE_DECL std::span<char> prepare_input();
+    /// What that gave last.
+    [[nodiscard]] KHIVE_DECL std::span<char> prepared_input() const noexcept;
     KHIVE_DECL void commit_input(std::size_t bytes) noexcept;
     /// What the wire has to send, then says how much it sent.
     [[nodiscard]] KHIVE_DECL std::span<const char> output() noexcept;

@@ -90,12 +90,12 @@ KHIVE_DECL void Connection::has_read(boost::system::error_code error, std::size_
 /// Of plain text none is held while the answer takes its time: nothing else touches the reader as long as something is read.
 KHIVE_DECL std::span<char> Connection::read_buffer()
 {
-    return tls_ ? tls_input_ : reader_.prepare();
+    return tls_ ? tls_->prepared_input() : reader_.prepare();
 }
 
 KHIVE_DECL void Connection::start_read(Look look)
 {
-    if (tls_) tls_input_ = tls_->prepare_input();
+    if (tls_) (void)tls_->prepare_input();
     wire_->read_some(self(), look);
     reading_ = true;
     ++pending_;
@@ -142,9 +142,23 @@ KHIVE_DECL void Connection::out_of_memory() noexcept
     }
 }
 
-KHIVE_DECL void Connection::stage_deadline(Timer timer, Duration value, TimePoint now)
+KHIVE_DECL Duration Connection::limit_of(Timer timer) const noexcept
 {
-    stage_ = {saturating_add(now, value), timer, value};
+    switch (timer) {
+    case Timer::resolve: return dial_->timeouts.resolve;
+    case Timer::connect: return dial_->timeouts.connect;
+    case Timer::tls_handshake: return dial_->timeouts.tls_handshake;
+    case Timer::write_stall: return exchange_->timeouts().write_stall;
+    case Timer::first_byte: return exchange_->timeouts().first_byte;
+    case Timer::read_stall: return exchange_->timeouts().read_stall;
+    default: return unlimited;
+    }
+}
+
+KHIVE_DECL void Connection::stage_deadline(Timer timer, TimePoint now) noexcept
+{
+    stage_timer_ = timer;
+    stage_ends_ = saturating_add(now, limit_of(timer));
 }
 
 KHIVE_DECL TimePoint Connection::on_time(TimePoint now) noexcept
@@ -161,7 +175,7 @@ KHIVE_DECL TimePoint Connection::on_time(TimePoint now) noexcept
         if (due.at > now) {
             again = next_time();
         } else if (now_in_ == Stage::connecting && total().at > now) {
-            stage_ = {};
+            stage_ends_ = no_deadline;
             again = total().at;
             share_over_ = true;
             wire_->close(); // `on_connected` goes on with the next address

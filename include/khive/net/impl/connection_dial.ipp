@@ -37,7 +37,7 @@ KHIVE_DECL bool Connection::dial(const DialTimeouts& timeouts)
     now_in_ = Stage::resolving;
     dial_->timeouts = timeouts;
     dial_->began = setup_->time.now();
-    stage_deadline(Timer::resolve, timeouts.resolve, dial_->began);
+    stage_deadline(Timer::resolve, dial_->began);
     const Origin& origin = setup_->origin;
     step.act([&] {
         if (closed_by_owner_) return end(Error{ErrorKind::closed}); // between its making and now, by another thread
@@ -122,7 +122,8 @@ KHIVE_DECL void Connection::connect_next()
     // Every address gets its share of what is left, so that one black hole does not use up all of it.
     const TimePoint now = setup_->time.now();
     const Duration share = time_left(dial_->total.at, now) / static_cast<Duration::rep>(dial_->left.size());
-    stage_ = {saturating_add(now, share), Timer::connect, dial_->timeouts.connect};
+    stage_timer_ = Timer::connect;
+    stage_ends_ = saturating_add(now, share);
     const Endpoint& next = dial_->left.front();
     dial_->left = dial_->left.subspan(1);
     peer_ = detail::to_peer(next);
@@ -161,7 +162,7 @@ KHIVE_DECL void Connection::connected(TimePoint now)
     now_in_ = Stage::handshaking;
     dial_->began = now;
     dial_->total = {};
-    stage_deadline(Timer::tls_handshake, dial_->timeouts.tls_handshake, now);
+    stage_deadline(Timer::tls_handshake, now);
     handshake();
 }
 

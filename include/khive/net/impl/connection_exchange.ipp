@@ -52,8 +52,9 @@ KHIVE_DECL void Connection::exchange(const Exchange& what, async::Completion& re
     taken_ = 0;
     closes_ = what.outgoing().closes;
     sent_ = false;
-    stage_ = {};
-    write_failure_ = {};
+    stage_timer_ = Timer::none;
+    stage_ends_ = no_deadline;
+    write_failure_.reset();
     look_again_at_ = no_deadline;
     reusable_ = false;
     end_ = {};
@@ -115,7 +116,7 @@ KHIVE_DECL void Connection::begin_write()
     boost::system::error_code error;
     const std::size_t bytes = wire_->try_write(unsent(), error);
     if (bytes == 0 && (!error || detail::may_go_later(error))) {
-        stage_deadline(Timer::write_stall, exchange_->timeouts().write_stall, exchange_->began());
+        stage_deadline(Timer::write_stall, exchange_->began());
         return pump_write();
     }
     if (tls_ && !error) tls_->consume_output(bytes);
@@ -168,8 +169,8 @@ KHIVE_DECL void Connection::request_written(boost::system::error_code error, std
         if (!error) flush_tls(); // an answer of TLS's own went out
     } else if (error) {
         // The answer that explains it may be on its way: a 413, say. Read before giving up.
-        write_failure_ = error;
-        stage_deadline(Timer::read_stall, exchange_->timeouts().read_stall, now);
+        write_failure_ = std::make_unique<boost::system::error_code>(error);
+        stage_deadline(Timer::read_stall, now);
         pump_read(Look::now);
     } else {
         end_.wrote = true;
@@ -181,18 +182,17 @@ KHIVE_DECL void Connection::request_written(boost::system::error_code error, std
 
 KHIVE_DECL void Connection::sent_some(TimePoint now)
 {
-    const ExchangeTimeouts& timeouts = exchange_->timeouts();
     if (!request_sent() || (tls_ && tls_->output_size() != 0)) {
-        stage_deadline(Timer::write_stall, timeouts.write_stall, now);
+        stage_deadline(Timer::write_stall, now);
         pump_write();
         return pump_read(Look::now); // an early answer must be seen while a large body is still going out
     }
     sent_ = true;
     exchange_->attempt().write = now - exchange_->began();
     if (end_.any_answer)
-        stage_deadline(Timer::read_stall, timeouts.read_stall, now);
+        stage_deadline(Timer::read_stall, now);
     else
-        stage_deadline(Timer::first_byte, timeouts.first_byte, now);
+        stage_deadline(Timer::first_byte, now);
     look_again_at_ = now + detail::told_within;
     pump_read(Look::when_told);
 }
@@ -210,7 +210,7 @@ KHIVE_DECL void Connection::pump_read(Look look)
 
 KHIVE_DECL void Connection::read_more()
 {
-    if (end_.any_answer) stage_deadline(Timer::read_stall, exchange_->timeouts().read_stall, last_byte_);
+    if (end_.any_answer) stage_deadline(Timer::read_stall, last_byte_);
     pump_read(Look::now);
 }
 
@@ -274,7 +274,7 @@ KHIVE_DECL void Connection::step_to(http::ReadStep step)
     case http::ReadStep::failed: break;
     }
     Error error = reader_.error();
-    if (error.kind() == ErrorKind::connection_lost) return end(lost(write_failure_ ? write_failure_ : asio::error::eof));
+    if (error.kind() == ErrorKind::connection_lost) return end(lost(write_failure_ ? *write_failure_ : asio::error::eof));
     const bool retryable = error.kind() == ErrorKind::truncated_body;
     end(std::move(error).with_retryable(retryable).with_maybe_processed(true));
 }

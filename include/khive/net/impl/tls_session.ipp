@@ -30,6 +30,7 @@ struct TlsSession::Buffers {
     std::size_t wanted_size = small_input;
     std::size_t input_begin = 0;
     std::size_t input_end = 0;
+    std::span<char> prepared; ///< where the read that is under way puts what comes
     std::string output;  ///< what OpenSSL wrote since `sending` was filled
     std::string sending; ///< what the wire sends from
     std::size_t sent = 0;
@@ -268,7 +269,12 @@ KHIVE_DECL std::span<char> TlsSession::prepare_input()
         b.input_end -= b.input_begin;
         b.input_begin = 0;
     }
-    return {b.input.get() + b.input_end, b.input_size - b.input_end};
+    return b.prepared = {b.input.get() + b.input_end, b.input_size - b.input_end};
+}
+
+KHIVE_DECL std::span<char> TlsSession::prepared_input() const noexcept
+{
+    return buffers_->prepared;
 }
 
 KHIVE_DECL void TlsSession::commit_input(std::size_t bytes) noexcept
