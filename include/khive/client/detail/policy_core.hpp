@@ -69,7 +69,7 @@ public:
                 // A connection; then one exchange, or two where the first met one that had died while idle.
                 auto lease = state.try_checkout();
                 for (;;) {
-                    const bool connected = lease.has_value();
+                    const bool connected{lease};
                     if (!connected) {
                         if constexpr (Gate::ever_waits) {
                             if (pool().is_exhausted(*call.entry)) {
@@ -84,28 +84,24 @@ public:
                         if (state.stopped(co_await asio::this_coro::cancellation_state)) co_return state.interrupted();
                         permit->spend();
                     }
-                    auto waiting = async::suspend(connected ? state.exchange(**lease) : state.checkout());
+                    auto waiting = async::suspend(connected ? state.exchange(*lease) : state.checkout());
                     co_await std::move(waiting);
                     if (!connected) {
                         if (!state.opened(lease)) break;
-                    } else if (state.met_stale(**lease)) {
+                    } else if (state.met_stale(*lease)) {
                         state.replay(lease);
                     } else {
-                        state.ended(**lease);
+                        state.ended(*lease);
                         break;
                     }
                 }
-                if (lease) lease->reset();
+                lease.reset();
 
                 // What it means for everyone.
-                const RetryDecision decision = state.conclude(ticket, permit);
-                if (!decision.retry) co_return state.finish(decision.reason);
-                state.retry(decision.delay);
+                if (!state.conclude(ticket, permit)) co_return state.finish();
                 if constexpr (!std::is_same_v<Retry, NullRetry>) {
-                    if (decision.delay > Duration::zero()) {
-                        auto sleep = async::suspend(state.backoff(decision.delay));
-                        co_await std::move(sleep);
-                        if (!state.slept()) co_return state.interrupted();
+                    if (state.delay() > Duration::zero()) {
+                        if (!co_await back_off(&state)) co_return state.interrupted();
                     }
                 }
             }
@@ -140,7 +136,7 @@ private:
     /// Who waits for a connection of a full pool keeps its slot only. Its token would be paid for now and used in a burst later.
     /// So everybody who waits for one thing while holding others holds them in this order: slot, connection, token.
     asio::awaitable<Waited> wait_for_connection(Run* state, std::optional<Permit>* permit, std::optional<Ticket>* ticket,
-                                                std::optional<net::Lease>* lease)
+                                                net::Lease* lease)
     {
         ticket->reset();
         typename Gate::Slot slot = Gate::keep_slot(std::move(**permit));
@@ -167,8 +163,16 @@ private:
         }
         if (!state->admit(*ticket)) co_return Waited::refused;
         if (!*opened) co_return Waited::lost;
-        lease->emplace(std::move(*opened));
+        *lease = std::move(*opened);
         co_return Waited::connected;
+    }
+
+    /// False if the call has been cancelled.
+    asio::awaitable<bool> back_off(Run* state)
+    {
+        auto sleep = async::suspend(state->backoff());
+        co_await std::move(sleep);
+        co_return state->slept();
     }
 
     static Gate make_gate(const std::tuple<Policies...>& policies)

@@ -34,7 +34,6 @@ public:
     }
 
     TimePoint now;
-    bool fresh = false; ///< only a connection that nobody has used will do
 
     [[nodiscard]] Attempt& attempt() { return call_.ledger().current(); }
     void read_clock() { now = core_.now(); }
@@ -70,22 +69,20 @@ public:
     }
 
     /// A connection without waiting: one that is idle, or that is dialled and up at once.
-    [[nodiscard]] std::optional<net::Lease> try_checkout()
+    [[nodiscard]] net::Lease try_checkout()
     {
-        auto lease = core_.pool().try_checkout(*call_.entry, now);
-        if (lease) return lease;
-        lease = core_.pool().try_dial(*call_.entry, call_.timeouts->checkout().dial, now);
-        if (lease) {
-            attempt().connect = (**lease).dial_times().connect;
-            read_clock();
-        }
-        return lease;
+        if (auto idle = core_.pool().try_checkout(*call_.entry, now)) return std::move(*idle);
+        auto dialled = core_.pool().try_dial(*call_.entry, call_.timeouts->checkout().dial, now);
+        if (!dialled) return {};
+        attempt().connect = (**dialled).dial_times().connect;
+        read_clock();
+        return std::move(*dialled);
     }
 
     [[nodiscard]] async::Suspension& checkout()
     {
         return call_.waiting.template emplace<net::Checkout>(
-            core_.shared_pool(), core_.pool().checkout(*call_.entry, deadline(), call_.timeouts->checkout(), fresh));
+            core_.shared_pool(), core_.pool().checkout(*call_.entry, deadline(), call_.timeouts->checkout(), fresh_));
     }
 
     /// A ticket if there is one, for an attempt that has failed by now.
@@ -111,11 +108,11 @@ public:
     [[nodiscard]] Result<net::Lease> checked_out() { return std::get<net::Checkout>(call_.waiting).result(); }
 
     /// After waiting for a connection: is there one?
-    [[nodiscard]] bool opened(std::optional<net::Lease>& lease)
+    [[nodiscard]] bool opened(net::Lease& lease)
     {
         auto opening = checked_out();
         opened(opening);
-        if (opening) lease.emplace(std::move(*opening));
+        if (opening) lease = std::move(*opening);
         return opening.has_value();
     }
     void opened(const Result<net::Lease>& lease)
@@ -174,15 +171,15 @@ public:
     /// Has the exchange met a connection that had died while it was idle, so that it is to be repeated?
     [[nodiscard]] bool met_stale(net::Connection& connection) const noexcept
     {
-        return !fresh && core_.settings().replay_stale && connection.result().stale(call_.replay_safe);
+        return !fresh_ && core_.settings().replay_stale && connection.result().stale(call_.replay_safe);
     }
 
     /// The exchange is repeated on a fresh connection.
-    void replay(std::optional<net::Lease>& lease)
+    void replay(net::Lease& lease)
     {
         attempt().replayed = true;
-        maybe_processed_ = maybe_processed_ || (**lease).result().wrote;
-        fresh = true;
+        maybe_processed_ = maybe_processed_ || lease->result().wrote;
+        fresh_ = true;
         lease.reset();
         core_.pool().discard_idle(*call_.entry);
     }
@@ -203,34 +200,35 @@ public:
         if (reader.head_done()) std::move(call_.error).with_response(reader.status(), reader.take_headers(), {});
     }
 
-    /// What the attempt means for everyone.
-    [[nodiscard]] RetryDecision conclude(std::optional<Ticket>& ticket, std::optional<Permit>& permit)
+    /// What the attempt means for everyone. Is there to be another, after `delay`?
+    [[nodiscard]] bool conclude(std::optional<Ticket>& ticket, std::optional<Permit>& permit)
     {
         attempt().elapsed = now - attempt().started;
         if (!has_failed()) {
             attempt().verdict = Verdict::success;
             if (ticket) ticket->record(Outcome{}, now);
             permit.reset();
-            return {};
+            stop_reason_ = StopReason::done;
+            return false;
         }
         const Outcome outcome = classify();
         if (ticket) record(*ticket, outcome);
         permit.reset();
-        return decide(outcome);
+        const RetryDecision decision = decide(outcome);
+        stop_reason_ = decision.reason;
+        if (decision.retry) retry(decision.delay);
+        return decision.retry;
     }
 
-    void retry(Duration delay)
+    [[nodiscard]] Duration delay() const noexcept { return backoff_; }
+    [[nodiscard]] async::Sleep& backoff()
     {
-        if (core_.settings().observer) core_.tell_retry(call_, delay);
-        backoff_ = delay;
-    }
-    [[nodiscard]] async::Sleep& backoff(Duration delay)
-    {
-        return call_.waiting.template emplace<async::Sleep>(saturating_add(now, delay), core_.scope());
+        return call_.waiting.template emplace<async::Sleep>(saturating_add(now, backoff_), core_.scope());
     }
     [[nodiscard]] bool slept() const { return std::get<async::Sleep>(call_.waiting).slept(); }
 
     /// The call's end: the answer, or the last real error.
+    CallEnd finish() { return finish(stop_reason_); }
     CallEnd finish(StopReason reason)
     {
         call_.ledger().stop(reason);
@@ -275,6 +273,12 @@ public:
     }
 
 private:
+    void retry(Duration delay)
+    {
+        if (core_.settings().observer) core_.tell_retry(call_, delay);
+        backoff_ = delay;
+    }
+
     [[nodiscard]] net::Deadline total() const noexcept
     {
         return {saturating_add(started_, total_limit_), Timer::total, total_limit_};
@@ -290,7 +294,7 @@ private:
     {
         read_clock();
         attempt_deadline_ = no_deadline;
-        fresh = only_queued_ = false;
+        fresh_ = only_queued_ = false;
         call_.error = Error{};
         status_failure_ = Error{};
     }
@@ -358,8 +362,10 @@ private:
     Duration backoff_{};
     TimePoint attempt_deadline_ = no_deadline; ///< none before the attempt's first sending
     Error status_failure_;
+    StopReason stop_reason_ = StopReason::done;
     bool maybe_processed_ = false; ///< in any attempt
     bool handed_over_;
+    bool fresh_ = false;           ///< only a connection that nobody has used will do
     bool only_queued_ = false;     ///< the attempt ended in the pool's queue, by a deadline of the caller's
 };
 
