@@ -125,6 +125,7 @@ private:
     asio::any_io_executor executor_;
     async::TimeService& time_;
     ClientOptions::Settings settings_;
+    TimeoutsInForce timeouts_; ///< of calls that have none of their own
     Headers base_headers_; ///< what every request to the base's origin carries
     std::shared_ptr<net::ConnectionPool> pool_;
     net::ConnectionPool::OriginEntry* base_entry_;

@@ -63,7 +63,12 @@ struct RequestExtras {
     std::optional<bool> raise_for_status;
     std::optional<bool> replay_safe;
     std::optional<Error> mistake;
-    Timeouts in_force; ///< the client's: those of the call, where it has some of its own
+
+    /// \name For the client
+    /// @{
+    TimeoutsInForce in_force;           ///< of the call, where it has some of its own
+    std::shared_ptr<void> other_origin; ///< keeps the pool's record of an origin that is not that of the base
+    /// @}
 
     KHIVE_DECL void set_header(std::string_view name, std::string_view value);
     KHIVE_DECL void set_basic_auth(std::string_view user, const Secret& password);

@@ -36,6 +36,19 @@ struct Timeouts {
 };
 static_assert(std::is_trivially_destructible_v<Timeouts>);
 
+namespace detail {
+
+/// Those of a client or of a call, with those of an exchange as that refers to them.
+struct TimeoutsInForce : Timeouts {
+    TimeoutsInForce() = default;
+    TimeoutsInForce(const Timeouts& timeouts) noexcept
+        : Timeouts(timeouts), of_exchange(exchange()) {} // NOLINT: they are the same
+
+    net::ExchangeTimeouts of_exchange;
+};
+
+} // namespace detail
+
 } // namespace khive::inline KHIVE_ABI
 
 #if !defined(KHIVE_SEPARATE_COMPILATION)

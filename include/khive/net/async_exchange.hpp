@@ -36,7 +36,7 @@ private:
 
     Connection& connection_;
     Outgoing outgoing_;
-    ExchangeTimeouts timeouts_;
+    const ExchangeTimeouts& timeouts_;
     Deadline deadline_;
     Attempt& attempt_;
     TimePoint now_; ///< when it begins

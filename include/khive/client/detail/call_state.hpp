@@ -33,8 +33,7 @@ struct CallState {
     bool is_new = true;     ///< it has not been prepared yet
     bool only_line = false; ///< all that was prepared is of method and path alone, and good for the next call of the same
     net::ConnectionPool::OriginEntry* entry = nullptr;
-    std::shared_ptr<net::ConnectionPool::OriginEntry> other_origin; ///< keeps `entry` where it is not that of the base
-    const Timeouts* timeouts = nullptr;
+    const TimeoutsInForce* timeouts = nullptr;
     bool replay_safe = false;
     bool closes = false;        ///< the head says `Connection: close`
     bool raise_for_status = true;

@@ -151,7 +151,7 @@ public:
         record.reused = connection.uses() != 0;
         if (!record.replayed) attempt_deadline_ = saturating_add(now, attempt_limit()); // a replay belongs to its attempt
         connection.reader().use_memory(call_.response.take_body(), call_.response.take_headers());
-        return call_.waiting.template emplace<net::Exchange>(connection, call_.outgoing(), call_.timeouts->exchange(),
+        return call_.waiting.template emplace<net::Exchange>(connection, call_.outgoing(), call_.timeouts->of_exchange,
                                                              deadline(), record, now);
     }
 

@@ -96,7 +96,6 @@ KHIVE_DECL void CallState::clear() noexcept
     response.release_body();
     waiting.emplace<std::monostate>();
     if (error.kind() != ErrorKind{}) error = Error{};
-    other_origin.reset();
 }
 
 KHIVE_DECL void ReturnCallState::operator()(CallState* call) const noexcept
@@ -117,6 +116,7 @@ KHIVE_DECL ClientCore::ClientCore(asio::any_io_executor executor, const ClientOp
     : executor_(std::move(executor)),
       time_(async::time_service(executor_)),
       settings_(options.settings()),
+      timeouts_(settings_.timeouts),
       base_headers_(overlay(settings_.headers, settings_.origin_headers)),
       pool_(make_once<net::ConnectionPool>(executor_, settings_.pool, settings_.limits, settings_.tls)),
       base_entry_(&pool_->entry(settings_.base.origin())),
@@ -192,11 +192,9 @@ KHIVE_DECL void ClientCore::keep(CallState* call) noexcept
 KHIVE_DECL std::optional<Error> ClientCore::set_timeouts(CallState& call) const
 {
     const RequestExtras& extras = call.fields.extras();
-    call.timeouts = &settings_.timeouts;
+    call.timeouts = &timeouts_;
     if (!extras.timeouts && !extras.total && !extras.attempt) return std::nullopt;
-    Timeouts& timeouts = call.fields.more().in_force;
-    call.timeouts = &timeouts;
-    timeouts = extras.timeouts.value_or(settings_.timeouts);
+    Timeouts timeouts = extras.timeouts.value_or(settings_.timeouts);
     if (extras.timeouts)
         if (auto contradiction = timeouts.check()) return contradiction;
     // A call's own limit beats the client's longer ones for what is inside of it; it does not contradict them.
@@ -205,6 +203,7 @@ KHIVE_DECL std::optional<Error> ClientCore::set_timeouts(CallState& call) const
         timeouts.attempt = *extras.attempt;
     else if (timeouts.attempt != unlimited)
         timeouts.attempt = std::min(timeouts.attempt, timeouts.total);
+    call.timeouts = &(call.fields.more().in_force = timeouts);
     return timeouts.check_limits();
 }
 
@@ -318,8 +317,12 @@ KHIVE_DECL std::optional<Error> ClientCore::prepare_any(CallState& call)
     if (!extras.has_body) length.reset();
     auto head = http::write_request_head(line.method, url->target(),
                                          same_origin ? base_host_ : url->origin().host_header(), headers, length);
-    if (!same_origin) call.other_origin = pool_->hold(url->origin());
-    call.entry = same_origin ? base_entry_ : call.other_origin.get();
+    call.entry = base_entry_;
+    if (!same_origin) {
+        auto held = pool_->hold(url->origin());
+        call.entry = held.get();
+        extras.other_origin = std::move(held);
+    }
     line.target = url->target();
     if (!head) return head.error();
     line.head = std::move(*head);

@@ -162,6 +162,7 @@ KHIVE_DECL void RequestFields::take(RequestFields other) noexcept
 
 KHIVE_DECL void RequestFields::clear() noexcept
 {
+    if (extras_) extras_->other_origin.reset();
     if (only_line) return;
     cost = 1;
     if (extras_) extras_->clear();
