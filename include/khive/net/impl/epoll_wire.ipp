@@ -322,14 +322,17 @@ private:
     {
         scheduler_.work_started();
         first_.take(std::move(listener), WireEvent::read);
+        int error = 0;
         try {
-            broken_ = reactor_.register_internal_descriptor(Reactor::read_op, socket_, state_, &first_);
+            error = reactor_.register_internal_descriptor(Reactor::read_op, socket_, state_, &first_);
         } catch (...) {
             first_.listener_.reset();
             scheduler_.work_finished();
             throw;
         }
-        if (broken_ != 0) reactor_.cancel_ops(socket_, state_);
+        if (error == 0) return; // and it may be over by now, in another thread
+        broken_ = error;
+        reactor_.cancel_ops(socket_, state_);
     }
 
     /// Nagle's algorithm holds back the rest of a write as long as the other side has not confirmed all before. There is nothing
