@@ -3,22 +3,22 @@
 
 #include <khive/async/asio.hpp>
 
+#include <boost/asio/detail/scheduler_operation.hpp>
+
 #include <concepts>
-#include <cstddef>
 #include <memory>
 #include <utility>
 
 namespace khive::inline KHIVE_ABI::async {
 
-namespace detail {
-template <class T>
-class PostAllocator;
-} // namespace detail
+/// The queue of an `io_context` or a `thread_pool`, where their executors put what they are given. It is spoken to directly,
+/// as what any executor is asked for costs a program that includes this hundreds of functions.
+using Home = asio::detail::scheduler;
 
 /// Something to run later, with the memory that posting it takes, so that what has ended can be told when there is no memory left.
 ///
-/// One type for all of them, because every function type given to `asio::post` costs each program that includes it a fifth of a
-/// second of compiling.
+/// One type for all of them, and an operation of Asio's own, because every function type given to `asio::post` costs each
+/// program that includes it a fifth of a second of compiling.
 ///
 /// - Lifetime: from `post` on it keeps itself alive, until the one call of either verb.
 class PostedTask {
@@ -36,10 +36,18 @@ protected:
     ~PostedTask() = default;
 
 private:
-    template <class T>
-    friend class detail::PostAllocator;
-    static constexpr std::size_t room = 96;
-    alignas(void*) std::byte memory_[room]; // NOLINT: written by the operation that Asio makes in it
+    friend KHIVE_DECL void post(const asio::any_io_executor& executor, PostedTask& task);
+    friend KHIVE_DECL void post(Home& home, PostedTask& task) noexcept;
+
+    /// In the queue of a context.
+    struct Operation : asio::detail::scheduler_operation {
+        explicit Operation(PostedTask& task) noexcept : scheduler_operation(&complete), owner(task) {}
+        KHIVE_DECL static void complete(void* context, asio::detail::scheduler_operation* base,
+                                        const boost::system::error_code&, std::size_t);
+        PostedTask& owner;
+    };
+    Operation operation_{*this};
+    asio::any_io_executor again_; ///< where it is to be posted once there is memory
 };
 
 /// Runs `task` on `executor`, never from inside this call.
@@ -71,9 +79,10 @@ void post(const asio::any_io_executor& executor, Function function)
 /// Is it an executor to which posting a task neither throws nor waits for memory?
 [[nodiscard]] KHIVE_DECL bool posts_surely(const asio::any_io_executor& executor);
 
-/// The executor of the `io_context` or `thread_pool` that `executor` is over, by way of any strands; itself where it is of another
-/// kind. It counts as no work.
-[[nodiscard]] KHIVE_DECL asio::any_io_executor without_strand(const asio::any_io_executor& executor);
+/// The `io_context` or `thread_pool` that `executor` is over, by way of any strands; null where it is of another kind.
+[[nodiscard]] KHIVE_DECL Home* home_of(const asio::any_io_executor& executor);
+/// Runs `task` there.
+KHIVE_DECL void post(Home& home, PostedTask& task) noexcept;
 
 } // namespace khive::inline KHIVE_ABI::async
 

@@ -3,21 +3,24 @@
 
 #include <khive/async/asio.hpp>
 #include <khive/async/post.hpp>
-#include <khive/async/untracked_work.hpp>
 #include <khive/core/time.hpp>
 #include <khive/core/yield_point.hpp>
 
 #include <boost/asio/execution_context.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/intrusive/set.hpp>
 
 #include <atomic>
+#include <memory>
 #include <mutex>
 #include <optional>
 
 namespace khive::inline KHIVE_ABI::async {
 
 class TimeService;
+
+namespace detail {
+class Alarm;
+} // namespace detail
 
 /// Something that wants to be told when a time has come: a sleep, the head of a queue, the deadline of a connection.
 ///
@@ -61,15 +64,19 @@ private:
 /// - Thread safety: safe. `on_time` runs under the service's (recursive) lock, so after `disarm` returns it does not run any
 ///   more. Hence the rule: never call the service while holding a lock that an `on_time` takes.
 /// - Complexity: O(log n), no allocation; where there is no memory for a timer of Asio's, it looks at the clock until there is.
+/// - Errors: made for the first time, it throws what the system gives where there is no file descriptor for it.
 class TimeService final : public asio::execution_context::service, private PostedTask {
 public:
     inline static asio::execution_context::id id;
 
     KHIVE_DECL explicit TimeService(asio::execution_context& context);
+    KHIVE_DECL ~TimeService() override;
 
     [[nodiscard]] TimePoint now() const noexcept;
-    /// One of its context, no strand.
-    [[nodiscard]] const asio::any_io_executor& executor() const noexcept { return executor_; }
+    /// Where it runs, which is no strand; null where the executors of its context are of no kind that it knows.
+    [[nodiscard]] Home* home() const noexcept { return home_; }
+    /// Runs `task` there.
+    KHIVE_DECL void post(PostedTask& task);
     /// Calls `on_time` once `due` has come; a node already armed for an earlier time is asked then instead.
     /// `no_deadline` keeps the node only for `on_shutdown`.
     void arm(TimerNode& node, TimePoint due)
@@ -102,21 +109,23 @@ private:
     KHIVE_DECL void attach(const asio::any_io_executor& executor);
     KHIVE_DECL void arm_earlier(TimerNode& node, TimePoint due);
     KHIVE_DECL void shutdown() noexcept override;
+    KHIVE_DECL void notify_fork(asio::execution_context::fork_event event) override;
     KHIVE_DECL void insert(TimerNode& node, TimePoint due);
     KHIVE_DECL void erase(TimerNode& node) noexcept;
     KHIVE_DECL void run_due(TimePoint now);
     KHIVE_DECL void schedule_wakeup();
     KHIVE_DECL void run() override;
     void abandon() noexcept override {}
-    KHIVE_DECL void start_timer(TimePoint due);
+    friend class detail::Alarm;
+    KHIVE_DECL void on_alarm();
     KHIVE_DECL void on_time();
 
     mutable std::recursive_mutex mutex_;
     boost::intrusive::multiset<TimerNode> nodes_;
-    std::optional<asio::steady_timer> timer_;
-    asio::any_io_executor executor_;
-    UntrackedWork background_;
-    TimePoint wakeup_ = no_deadline; ///< what the timer is set to, or is about to be
+    std::unique_ptr<detail::Alarm> alarm_;
+    asio::any_io_executor executor_; ///< the first that was shown to it
+    Home* home_ = nullptr;
+    TimePoint wakeup_ = no_deadline; ///< what the alarm is set to, or is about to be
     bool wakeup_posted_ = false;
     std::atomic<TimePoint::rep> virtual_now_{}; ///< a number by itself; virtual time belongs to one thread
     std::atomic<bool> virtual_{false};

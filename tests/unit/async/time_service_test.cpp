@@ -195,7 +195,7 @@ TEST_CASE("TimeService: runs on its context itself, whichever strand of it asks 
     const std::array<asio::any_io_executor, 3> executors{
         strand, asio::prefer(strand, asio::execution::outstanding_work.tracked), asio::make_strand(strand)};
 
-    CHECK(khive::async::time_service(executors[which]).executor() == asio::any_io_executor(io.get_executor()));
+    CHECK(khive::async::time_service(executors[which]).home() == khive::async::home_of(io.get_executor()));
 }
 
 TEST_CASE("TimeService: a distant deadline does not keep a program running", "[async]")

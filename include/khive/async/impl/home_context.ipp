@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <khive/async/asio.hpp>
+#include <khive/async/post.hpp>
 
 #include <boost/asio/execution/context.hpp>
 #include <boost/asio/execution/outstanding_work.hpp>
@@ -12,27 +12,10 @@
 #include <boost/asio/thread_pool.hpp>
 
 #include <type_traits>
+#include <typeinfo>
 #include <utility>
 
 namespace khive::inline KHIVE_ABI::async::detail {
-
-/// The `io_context` or the `thread_pool` where an executor runs what it is given; neither where it is of another kind.
-struct HomeContext {
-    asio::io_context* io = nullptr;
-    asio::thread_pool* pool = nullptr;
-    explicit operator bool() const noexcept { return io != nullptr || pool != nullptr; }
-
-    /// Calls `act` with the executor that the context makes. Not with one that is erased: each costs a program that includes this
-    /// hundreds of functions.
-    template <class Act>
-    void visit(const Act& act) const
-    {
-        if (io != nullptr)
-            act(io->get_executor());
-        else if (pool != nullptr)
-            act(pool->get_executor());
-    }
-};
 
 using IoExecutor = asio::io_context::executor_type;
 using PoolExecutor = asio::thread_pool::executor_type;
@@ -40,53 +23,48 @@ template <class Executor>
 using Tracked =
     std::decay_t<decltype(asio::prefer(std::declval<const Executor&>(), asio::execution::outstanding_work.tracked))>;
 
-inline HomeContext home_of(asio::io_context& context) noexcept
+/// Where such an executor puts things.
+inline Home& io_home(const asio::any_io_executor& executor)
 {
-    return {.io = &context};
+    auto& context = static_cast<asio::io_context&>(asio::query(executor, asio::execution::context));
+    return asio::use_service<asio::detail::io_context_impl>(context);
 }
-inline HomeContext home_of(asio::thread_pool& context) noexcept
+inline Home& pool_home(const asio::any_io_executor& executor)
 {
-    return {.pool = &context};
+    return asio::use_service<Home>(asio::query(executor, asio::execution::context));
 }
 
-/// Of an executor that runs things there at once or by its queue.
-inline HomeContext plain_home_of(const asio::any_io_executor& executor)
+/// Does an executor of that type run things there at once or by its queue?
+template <class Executor>
+bool is_plain(const std::type_info& type) noexcept
 {
-    HomeContext home;
-    const auto is = [&]<class Known>(std::type_identity<Known>) {
-        const auto* known = executor.target<Known>();
-        if (known != nullptr) home = home_of(asio::query(*known, asio::execution::context));
-        return known != nullptr;
-    };
-    (void)(is(std::type_identity<IoExecutor>{}) || is(std::type_identity<Tracked<IoExecutor>>{}) ||
-           is(std::type_identity<PoolExecutor>{}) || is(std::type_identity<Tracked<PoolExecutor>>{}));
-    return home;
+    return type == typeid(Executor) || type == typeid(Tracked<Executor>);
+}
+template <class Executor>
+bool is_strand(const std::type_info& type) noexcept
+{
+    return type == typeid(asio::strand<Executor>) || type == typeid(asio::strand<Tracked<Executor>>);
+}
+
+/// Of an executor that does; null where it is of another kind.
+inline Home* plain_home_of(const asio::any_io_executor& executor)
+{
+    const std::type_info& type = executor.target_type();
+    if (is_plain<IoExecutor>(type)) return &io_home(executor);
+    return is_plain<PoolExecutor>(type) ? &pool_home(executor) : nullptr;
 }
 
 /// Of one that is a strand, or a strand over a strand.
-inline HomeContext home_below(const asio::any_io_executor& executor)
+inline Home* home_below(const asio::any_io_executor& executor)
 {
-    HomeContext home;
-    const auto is = [&]<class Known>(std::type_identity<Known>) {
-        const auto* strand = executor.target<asio::strand<Known>>();
-        if (strand != nullptr) home = home_of(asio::query(strand->get_inner_executor(), asio::execution::context));
-        return strand != nullptr;
-    };
     if (const auto* strand = executor.target<asio::strand<asio::any_io_executor>>()) {
         const asio::any_io_executor inner = strand->get_inner_executor();
-        const HomeContext plain = plain_home_of(inner);
-        return plain ? plain : home_below(inner);
+        Home* const plain = plain_home_of(inner);
+        return plain != nullptr ? plain : home_below(inner);
     }
-    (void)(is(std::type_identity<IoExecutor>{}) || is(std::type_identity<Tracked<IoExecutor>>{}) ||
-           is(std::type_identity<PoolExecutor>{}) || is(std::type_identity<Tracked<PoolExecutor>>{}));
-    return home;
-}
-
-/// Of either.
-inline HomeContext home_of(const asio::any_io_executor& executor)
-{
-    const HomeContext plain = plain_home_of(executor);
-    return plain ? plain : home_below(executor);
+    const std::type_info& type = executor.target_type();
+    if (is_strand<IoExecutor>(type)) return &io_home(executor);
+    return is_strand<PoolExecutor>(type) ? &pool_home(executor) : nullptr;
 }
 
 } // namespace khive::inline KHIVE_ABI::async::detail

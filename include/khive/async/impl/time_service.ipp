@@ -1,9 +1,16 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <khive/async/impl/has_epoll.hpp>
 #include <khive/async/post.hpp>
 #include <khive/async/time_service.hpp>
 #include <khive/core/yield_point.hpp>
+
+#if defined(KHIVE_EPOLL)
+#include <khive/async/impl/epoll_alarm.ipp>
+#else
+#include <khive/async/impl/asio_alarm.ipp>
+#endif
 
 #include <new>
 #include <utility>
@@ -17,7 +24,11 @@ KHIVE_DECL TimeService& time_service(const asio::any_io_executor& executor)
     return service;
 }
 
-KHIVE_DECL TimeService::TimeService(asio::execution_context& context) : asio::execution_context::service(context) {}
+KHIVE_DECL TimeService::TimeService(asio::execution_context& context)
+    : asio::execution_context::service(context), alarm_(std::make_unique<detail::Alarm>(*this, context))
+{}
+
+KHIVE_DECL TimeService::~TimeService() = default;
 
 KHIVE_DECL void TimeService::attach(const asio::any_io_executor& executor)
 {
@@ -25,12 +36,12 @@ KHIVE_DECL void TimeService::attach(const asio::any_io_executor& executor)
     if (attached_.load(std::memory_order_acquire)) return;
     KHIVE_YIELD_POINT();
     const std::lock_guard lock(mutex_);
-    if (timer_ || shut_down_) return;
-    // Not by way of a strand: what else runs there could hold up every timer of the context, and a timer that is held up gives up
-    // its unit of work before `retake`, at which the context may stop.
-    executor_ = without_strand(executor);
-    background_ = UntrackedWork{executor_};
-    timer_.emplace(executor_);
+    if (attached_.load(std::memory_order_relaxed) || shut_down_) return;
+    // Not by way of a strand: what else runs there could hold up every timer of the context, and a timer that is held up
+    // gives up its unit of work before it is taken back, at which the context may stop.
+    home_ = home_of(executor);
+    executor_ = executor;
+    alarm_->attach(executor);
     attached_.store(true, std::memory_order_release);
 }
 
@@ -99,32 +110,36 @@ KHIVE_DECL void TimeService::schedule_wakeup()
     const TimePoint due = nodes_.begin()->due();
     if (due == no_deadline || due >= wakeup_) return;
     wakeup_ = due;
-    if (!std::exchange(wakeup_posted_, true)) async::post(executor_, *this);
+    if (!std::exchange(wakeup_posted_, true)) post(*this);
 }
 
-/// On the executor: sets the timer.
+KHIVE_DECL void TimeService::post(PostedTask& task)
+{
+    if (home_ != nullptr)
+        async::post(*home_, task);
+    else
+        async::post(executor_, task);
+}
+
+/// On the executor: sets the alarm.
 KHIVE_DECL void TimeService::run()
 {
     const std::lock_guard lock(mutex_);
     wakeup_posted_ = false;
     if (shut_down_ || wakeup_ == no_deadline) return;
     try {
-        start_timer(wakeup_);
+        alarm_->set(wakeup_);
     } catch (const std::bad_alloc&) { // looks at the clock instead, again and again until there is memory
         on_time();
     }
 }
 
-KHIVE_DECL void TimeService::start_timer(TimePoint due)
+/// By the thread that has found it.
+KHIVE_DECL void TimeService::on_alarm()
 {
-    timer_->expires_at(due);
-    timer_->async_wait([this](boost::system::error_code error) {
-        background_.retake();
-        KHIVE_YIELD_POINT();
-        if (!error) on_time();
-    });
-    KHIVE_YIELD_POINT();
-    background_.release();
+    if (home_ != nullptr) return on_time();
+    const std::lock_guard lock(mutex_);
+    if (!shut_down_ && !std::exchange(wakeup_posted_, true)) post(*this);
 }
 
 KHIVE_DECL void TimeService::on_time()
@@ -166,7 +181,12 @@ KHIVE_DECL void TimeService::shutdown() noexcept
         erase(node);
         node.on_shutdown();
     }
-    timer_.reset();
+    alarm_->close();
+}
+
+KHIVE_DECL void TimeService::notify_fork(asio::execution_context::fork_event event)
+{
+    if (event == asio::execution_context::fork_child) alarm_->reopen();
 }
 
 } // namespace khive::inline KHIVE_ABI::async

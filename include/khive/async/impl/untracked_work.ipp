@@ -2,16 +2,18 @@
 #pragma once
 
 #include <khive/async/impl/home_context.ipp>
+#include <khive/async/post.hpp>
 #include <khive/async/untracked_work.hpp>
 
-#include <boost/asio/io_context.hpp>
+#include <typeinfo>
+#include <utility>
 
 namespace khive::inline KHIVE_ABI::async {
 
 /// An operation holds a unit of work for itself, and unless its executor is plainly an `io_context`'s one more for that.
 KHIVE_DECL int UntrackedWork::units_of(const asio::any_io_executor& executor) noexcept
 {
-    return executor.target<asio::io_context::executor_type>() != nullptr ? 1 : 2;
+    return executor.target_type() == typeid(IoExecutor) ? 1 : 2;
 }
 
 KHIVE_DECL UntrackedWork::UntrackedWork(asio::any_io_executor executor)
@@ -20,16 +22,14 @@ KHIVE_DECL UntrackedWork::UntrackedWork(asio::any_io_executor executor)
 
 KHIVE_DECL void UntrackedWork::release(const asio::any_io_executor& executor, int units) noexcept
 {
-    detail::home_of(executor).visit([units](const auto& known) {
-        for (int i = 0; i < units; ++i) known.on_work_finished();
-    });
+    Home* const home = home_of(executor);
+    for (int i = 0; home != nullptr && i < units; ++i) home->work_finished();
 }
 
 KHIVE_DECL void UntrackedWork::retake(const asio::any_io_executor& executor, int units) noexcept
 {
-    detail::home_of(executor).visit([units](const auto& known) {
-        for (int i = 0; i < units; ++i) known.on_work_started();
-    });
+    Home* const home = home_of(executor);
+    for (int i = 0; home != nullptr && i < units; ++i) home->work_started();
 }
 
 } // namespace khive::inline KHIVE_ABI::async

@@ -83,8 +83,7 @@ KHIVE_DECL bool Waiter::Rearming::prepare(Waiter& waiter, TimePoint due) noexcep
 
 KHIVE_DECL void Waiter::Rearming::post()
 {
-    const asio::any_io_executor& executor = waiter_->time_->executor();
-    async::post(executor, *this);
+    waiter_->time_->post(*this);
 }
 
 KHIVE_DECL void Waiter::Rearming::run()

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <khive/async/impl/has_epoll.hpp>
 #include <khive/net/tcp_wire.hpp>
-
-#include <boost/asio/detail/config.hpp>
-#include <boost/asio/version.hpp>
 
 #include <memory>
 #include <new>
@@ -12,12 +10,8 @@
 #include <string>
 #include <utility>
 
-/// Define KHIVE_ASIO_SOCKETS to have Asio's own sockets everywhere. They are used without it too where Asio has no epoll, and with
-/// versions of it whose reactor `EpollWire` has not been tried with: the fast one is for Boost 1.81 to 1.83.
-#if !defined(KHIVE_ASIO_SOCKETS) && defined(BOOST_ASIO_HAS_EPOLL) && !defined(BOOST_ASIO_HAS_IO_URING_AS_DEFAULT) &&        \
-    !defined(BOOST_ASIO_ENABLE_HANDLER_TRACKING) && BOOST_ASIO_VERSION >= 102600 && BOOST_ASIO_VERSION < 102900
+#if defined(KHIVE_EPOLL)
 #include <khive/net/impl/epoll_wire.ipp>
-#define KHIVE_EPOLL_WIRE 1
 #else
 #include <khive/net/impl/asio_wire.ipp>
 #endif
@@ -25,7 +19,7 @@
 namespace khive::inline KHIVE_ABI::net {
 namespace detail {
 
-#if defined(KHIVE_EPOLL_WIRE)
+#if defined(KHIVE_EPOLL)
 using TcpWire = EpollWire;
 #else
 using TcpWire = AsioWire;
