@@ -5,7 +5,7 @@
 #include <khive/core/single_threaded.hpp>
 
 #include <boost/asio/execution_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ip/basic_endpoint.hpp>
 #include <boost/smart_ptr/intrusive_ptr.hpp>
 #include <boost/smart_ptr/intrusive_ref_counter.hpp>
 #include <boost/system/error_code.hpp>
@@ -20,9 +20,14 @@
 #include <string>
 #include <vector>
 
+namespace boost::asio::ip {
+class tcp;
+} // namespace boost::asio::ip
+
 namespace khive::inline KHIVE_ABI::net {
 
-using Endpoint = asio::ip::tcp::endpoint;
+/// That of `asio::ip::tcp`, whose header brings sockets, streams and timers along.
+using Endpoint = asio::ip::basic_endpoint<asio::ip::tcp>;
 using Endpoints = std::vector<Endpoint>;
 
 /// Who is told how operations on a wire ended. Kept alive by every pending operation.

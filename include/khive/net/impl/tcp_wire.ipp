@@ -4,15 +4,19 @@
 #include <khive/async/impl/has_epoll.hpp>
 #include <khive/net/tcp_wire.hpp>
 
+#include <boost/asio/ip/address.hpp>
+#include <boost/asio/ip/address_v4.hpp>
+
 #include <memory>
-#include <new>
 #include <optional>
 #include <string>
 #include <utility>
 
 #if defined(KHIVE_EPOLL)
 #include <khive/net/impl/epoll_wire.ipp>
+#include <khive/net/impl/resolver.ipp>
 #else
+#include <khive/net/impl/asio_resolver.ipp>
 #include <khive/net/impl/asio_wire.ipp>
 #endif
 
@@ -24,13 +28,6 @@ using TcpWire = EpollWire;
 #else
 using TcpWire = AsioWire;
 #endif
-
-inline Endpoints endpoints_of(const asio::ip::tcp::resolver::results_type& results)
-{
-    Endpoints found;
-    for (const auto& entry : results) found.push_back(entry.endpoint());
-    return found;
-}
 
 } // namespace detail
 
@@ -56,19 +53,7 @@ KHIVE_DECL std::optional<Endpoint> TcpNetwork::literal(const std::string& host, 
 KHIVE_DECL void TcpNetwork::resolve(const asio::any_io_executor& executor, const std::string& host, std::uint16_t port,
                                     ListenerPtr listener)
 {
-    auto resolver = std::make_unique<asio::ip::tcp::resolver>(executor);
-    auto& running = *resolver;
-    running.async_resolve(host, std::to_string(port), asio::ip::tcp::resolver::numeric_service,
-                          [kept = std::move(resolver), listener = std::move(listener)](
-                              boost::system::error_code error, const asio::ip::tcp::resolver::results_type& results) {
-                              Endpoints found;
-                              try {
-                                  found = detail::endpoints_of(results);
-                              } catch (const std::bad_alloc&) {
-                                  error = make_error_code(boost::system::errc::not_enough_memory);
-                              }
-                              listener->on_resolved(error, std::move(found));
-                          });
+    detail::Resolver::look_up(executor, host, port, std::move(listener));
 }
 
 } // namespace khive::inline KHIVE_ABI::net

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: BSL-1.0
+#pragma once
+
+#include <khive/async/post.hpp>
+#include <khive/core/yield_point.hpp>
+#include <khive/net/wire.hpp>
+
+#include <boost/asio/detail/concurrency_hint.hpp>
+#include <boost/asio/detail/scheduler.hpp>
+#include <boost/asio/detail/socket_ops.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/execution/context.hpp>
+#include <boost/asio/execution/outstanding_work.hpp>
+#include <boost/asio/prefer.hpp>
+#include <boost/asio/query.hpp>
+#include <boost/system/system_error.hpp>
+
+#include <pthread.h>
+
+#include <condition_variable>
+#include <cstring>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <string>
+#include <utility>
+
+namespace khive::inline KHIVE_ABI::net::detail {
+
+/// Asks the system's resolver, which blocks, in a thread of its own: one of each context that looks something up.
+///
+/// As that of Asio does, down to its errors, and to its refusal where a context is not to be used by several threads. That one
+/// costs a program that includes this four hundred functions.
+class Resolver final : public asio::execution_context::service {
+public:
+    inline static asio::execution_context::id id;
+
+    explicit Resolver(asio::execution_context& context) : asio::execution_context::service(context) {}
+
+    static void look_up(const asio::any_io_executor& executor, const std::string& host, std::uint16_t port,
+                        ListenerPtr listener)
+    {
+        auto question = std::make_unique<Question>(executor, host, port, std::move(listener));
+        const async::Home* const home = async::home_of(executor);
+        if (home != nullptr && !BOOST_ASIO_CONCURRENCY_HINT_IS_LOCKING(SCHEDULER, home->concurrency_hint())) {
+            question->error = asio::error::operation_not_supported;
+            question->tell();
+        } else {
+            asio::use_service<Resolver>(asio::query(executor, asio::execution::context)).ask(*question);
+        }
+        (void)question.release();
+    }
+
+private:
+    /// One look-up. The executor has work until it is told.
+    struct Question final : async::PostedTask {
+        Question(const asio::any_io_executor& on, const std::string& name, std::uint16_t number, ListenerPtr whom)
+            : executor(asio::prefer(on, asio::execution::outstanding_work.tracked)),
+              host(name),
+              port(number),
+              listener(std::move(whom))
+        {}
+
+        void answer() noexcept
+        {
+            asio::detail::addrinfo_type hints{};
+            hints.ai_flags = AI_NUMERICSERV;
+            hints.ai_socktype = SOCK_STREAM;
+            hints.ai_protocol = IPPROTO_TCP;
+            asio::detail::addrinfo_type* first = nullptr;
+            try {
+                asio::detail::socket_ops::getaddrinfo(host.c_str(), std::to_string(port).c_str(), hints, &first, error);
+                for (const auto* each = first; each != nullptr; each = each->ai_next) add(*each);
+            } catch (const std::bad_alloc&) {
+                error = make_error_code(boost::system::errc::not_enough_memory);
+            }
+            if (first != nullptr) asio::detail::socket_ops::freeaddrinfo(first);
+        }
+        /// It owns itself then.
+        void tell()
+        {
+            const asio::any_io_executor where = std::move(executor);
+            async::post(where, *this);
+        }
+
+        asio::any_io_executor executor;
+        std::string host;
+        std::uint16_t port;
+        ListenerPtr listener;
+        boost::system::error_code error;
+        Endpoints found;
+        Question* next = nullptr; ///< in the queue
+
+    private:
+        void add(const asio::detail::addrinfo_type& address)
+        {
+            if (address.ai_family != AF_INET && address.ai_family != AF_INET6) return;
+            Endpoint& endpoint = found.emplace_back();
+            endpoint.resize(address.ai_addrlen);
+            std::memcpy(endpoint.data(), address.ai_addr, address.ai_addrlen);
+        }
+        void run() override
+        {
+            const std::unique_ptr<Question> self(this);
+            listener->on_resolved(error, std::move(found));
+        }
+        void abandon() noexcept override { delete this; }
+    };
+
+    /// Owns it then.
+    void ask(Question& question)
+    {
+        const std::lock_guard lock(mutex_);
+        start();
+        *last_ = &question;
+        last_ = &question.next;
+        asked_.notify_one();
+    }
+
+    void start()
+    {
+        if (runs_) return;
+        const int error = ::pthread_create(&thread_, nullptr, &Resolver::work, this);
+        if (error != 0) throw boost::system::system_error(error, boost::system::system_category(), "resolver");
+        runs_ = true;
+    }
+
+    /// Waits for the question that it is at; what else was asked is kept.
+    void stop() noexcept
+    {
+        {
+            const std::lock_guard lock(mutex_);
+            if (!runs_) return;
+            stopping_ = true;
+        }
+        asked_.notify_one();
+        ::pthread_join(thread_, nullptr);
+        runs_ = stopping_ = false;
+    }
+
+    static void* work(void* self) noexcept
+    {
+        while (Question* const question = static_cast<Resolver*>(self)->next()) {
+            question->answer();
+            KHIVE_YIELD_POINT();
+            try {
+                question->tell();
+            } catch (...) { // an executor of a kind of its own, without memory: the listener has a deadline
+                delete question;
+            }
+        }
+        return nullptr;
+    }
+
+    /// The next that is asked; null to stop.
+    Question* next()
+    {
+        std::unique_lock lock(mutex_);
+        while (first_ == nullptr && !stopping_) asked_.wait(lock);
+        return stopping_ ? nullptr : take();
+    }
+
+    Question* take() noexcept
+    {
+        Question* const question = std::exchange(first_, first_->next);
+        if (first_ == nullptr) last_ = &first_;
+        return question;
+    }
+
+    void shutdown() noexcept override
+    {
+        stop();
+        while (first_ != nullptr) delete take();
+    }
+
+    void notify_fork(asio::execution_context::fork_event event) override
+    {
+        if (event == asio::execution_context::fork_prepare) return stop();
+        const std::lock_guard lock(mutex_);
+        if (first_ != nullptr) start();
+    }
+
+    std::mutex mutex_;
+    std::condition_variable asked_;
+    Question* first_ = nullptr;
+    Question** last_ = &first_;
+    ::pthread_t thread_{};
+    bool runs_ = false;
+    bool stopping_ = false;
+};
+
+} // namespace khive::inline KHIVE_ABI::net::detail
