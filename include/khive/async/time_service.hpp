@@ -3,6 +3,7 @@
 
 #include <khive/async/asio.hpp>
 #include <khive/async/post.hpp>
+#include <khive/core/owned.hpp>
 #include <khive/core/time.hpp>
 #include <khive/core/yield_point.hpp>
 
@@ -10,7 +11,6 @@
 #include <boost/intrusive/set.hpp>
 
 #include <atomic>
-#include <memory>
 #include <mutex>
 #include <optional>
 
@@ -122,7 +122,7 @@ private:
 
     mutable std::recursive_mutex mutex_;
     boost::intrusive::multiset<TimerNode> nodes_;
-    std::unique_ptr<detail::Alarm> alarm_;
+    Owned<detail::Alarm> alarm_;
     asio::any_io_executor executor_; ///< the first that was shown to it
     Home* home_ = nullptr;
     TimePoint wakeup_ = no_deadline; ///< what the alarm is set to, or is about to be

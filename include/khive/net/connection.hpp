@@ -6,6 +6,7 @@
 #include <khive/async/time_service.hpp>
 #include <khive/core/ledger.hpp>
 #include <khive/core/mutex.hpp>
+#include <khive/core/owned.hpp>
 #include <khive/core/single_threaded.hpp>
 #include <khive/core/url.hpp>
 #include <khive/http/response_reader.hpp>
@@ -245,8 +246,8 @@ private:
 
     // What every exchange touches, together: with many connections in use a cache line more is felt.
     const ConnectionSetupPtr setup_;
-    std::unique_ptr<Wire> wire_;
-    std::unique_ptr<TlsSession> tls_;
+    WirePtr wire_;
+    Owned<TlsSession> tls_;
     Mutex mutex_;
     unsigned pending_ = 0; ///< wire operations under way
     Stage now_in_ = Stage::fresh;

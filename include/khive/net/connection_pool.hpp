@@ -2,6 +2,7 @@
 #pragma once
 
 #include <khive/async/wait_queue.hpp>
+#include <khive/core/owned.hpp>
 #include <khive/core/random.hpp>
 #include <khive/net/connection.hpp>
 #include <khive/net/pool_machine.hpp>
@@ -174,7 +175,7 @@ private:
     std::map<Origin, OriginEntry, ByOrigin> entries_;
     boost::intrusive::list<Connection> live_; ///< every connection, whoever holds it
     boost::intrusive::list<Connection> graves_; ///< to be closed outside the lock; each keeps itself
-    std::unique_ptr<Sweeper> sweeper_;
+    Owned<Sweeper> sweeper_;
 };
 
 /// A caller's wait for a connection, see `ConnectionPool::checkout`.

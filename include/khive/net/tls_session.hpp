@@ -2,6 +2,7 @@
 #pragma once
 
 #include <khive/core/byte_buffer.hpp>
+#include <khive/core/owned.hpp>
 #include <khive/core/result.hpp>
 #include <khive/net/tls_context.hpp>
 
@@ -81,7 +82,7 @@ private:
 
     TlsContext context_;
     std::string origin_;
-    std::unique_ptr<Buffers> buffers_;
+    Owned<Buffers> buffers_;
     SSL* ssl_ = nullptr;
     Error error_;
 };

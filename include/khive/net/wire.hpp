@@ -2,6 +2,7 @@
 #pragma once
 
 #include <khive/async/asio.hpp>
+#include <khive/core/owned.hpp>
 #include <khive/core/single_threaded.hpp>
 
 #include <boost/asio/execution_context.hpp>
@@ -102,12 +103,14 @@ protected:
     Wire() = default;
 };
 
+using WirePtr = Owned<Wire>;
+
 /// Where wires and addresses come from: the operating system, or a simulation.
 class Network {
 public:
     virtual ~Network() = default;
     /// A wire that is not connected yet, whose listeners run on `executor`, which outlives it.
-    virtual std::unique_ptr<Wire> open(const asio::any_io_executor& executor) = 0;
+    virtual WirePtr open(const asio::any_io_executor& executor) = 0;
     /// The address that `host` is, where that takes no look-up.
     [[nodiscard]] virtual std::optional<Endpoint> literal(const std::string& host, std::uint16_t port) const
     {

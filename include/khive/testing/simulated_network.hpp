@@ -52,7 +52,7 @@ public:
     /// How many accepted connections the client has not closed.
     [[nodiscard]] KHIVE_TESTING_DECL std::size_t open_connections() const;
 
-    KHIVE_TESTING_DECL std::unique_ptr<net::Wire> open(const asio::any_io_executor& executor) override;
+    KHIVE_TESTING_DECL net::WirePtr open(const asio::any_io_executor& executor) override;
     /// An address takes no look-up, unless it has been set up as a `host`.
     [[nodiscard]] KHIVE_TESTING_DECL std::optional<net::Endpoint> literal(const std::string& host,
                                                                           std::uint16_t port) const override;

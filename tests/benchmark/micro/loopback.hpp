@@ -86,10 +86,7 @@ public:
     {
         net::network_service(executor).install(std::make_shared<Loopback>());
     }
-    std::unique_ptr<net::Wire> open(const asio::any_io_executor& executor) override
-    {
-        return std::make_unique<LoopbackWire>(executor);
-    }
+    net::WirePtr open(const asio::any_io_executor& executor) override { return net::WirePtr(new LoopbackWire(executor)); }
     void resolve(const asio::any_io_executor& executor, const std::string&, std::uint16_t port, net::ListenerPtr listener) override
     {
         const net::Endpoint here(asio::ip::address_v4::loopback(), port);

@@ -56,11 +56,11 @@ public:
 
     [[nodiscard]] khive::testing::SimulatedNetwork& simulated() const noexcept { return *network_; }
 
-    std::unique_ptr<khive::net::Wire> open(const asio::any_io_executor&) override
+    khive::net::WirePtr open(const asio::any_io_executor&) override
     {
         memory::charge();
         const memory::Aside aside;
-        return std::make_unique<StarvedWire>(network_->open(executor_));
+        return khive::net::WirePtr(new StarvedWire(network_->open(executor_)));
     }
     void resolve(const asio::any_io_executor&, const std::string& host, std::uint16_t port,
                  khive::net::ListenerPtr listener) override
@@ -120,7 +120,7 @@ private:
 
     class StarvedWire final : public khive::net::Wire {
     public:
-        explicit StarvedWire(std::unique_ptr<khive::net::Wire> wire) noexcept : wire_(std::move(wire)) {}
+        explicit StarvedWire(khive::net::WirePtr wire) noexcept : wire_(std::move(wire)) {}
         ~StarvedWire() override
         {
             const memory::Aside aside;
@@ -177,7 +177,7 @@ private:
         }
 
     private:
-        std::unique_ptr<khive::net::Wire> wire_;
+        khive::net::WirePtr wire_;
     };
 
     asio::any_io_executor executor_;

@@ -49,7 +49,7 @@ public:
 private:
     void send() { wire_->write_some({std::span<const char>(bytes_), {}}, this); }
 
-    std::unique_ptr<net::Wire> wire_;
+    net::WirePtr wire_;
     std::string bytes_;
     char buffer_[256];
 };

@@ -79,7 +79,7 @@ private:
 
     VirtualTime& time_;
     EventRecorder& events_;
-    std::unique_ptr<net::Wire> wire_;
+    net::WirePtr wire_;
     char buffer_[64];
 };
 

@@ -25,7 +25,7 @@ KHIVE_DECL TimeService& time_service(const asio::any_io_executor& executor)
 }
 
 KHIVE_DECL TimeService::TimeService(asio::execution_context& context)
-    : asio::execution_context::service(context), alarm_(std::make_unique<detail::Alarm>(*this, context))
+    : asio::execution_context::service(context), alarm_(new detail::Alarm(*this, context))
 {}
 
 KHIVE_DECL TimeService::~TimeService() = default;

@@ -7,6 +7,7 @@
 #include <khive/client/timeouts.hpp>
 #include <khive/core/error.hpp>
 #include <khive/core/ledger.hpp>
+#include <khive/core/owned.hpp>
 #include <khive/net/async_exchange.hpp>
 #include <khive/net/connection_pool.hpp>
 #include <khive/net/exchange.hpp>
@@ -64,6 +65,6 @@ struct CallState {
 struct ReturnCallState {
     KHIVE_DECL void operator()(CallState* call) const noexcept;
 };
-using CallPtr = std::unique_ptr<CallState, ReturnCallState>;
+using CallPtr = Owned<CallState, ReturnCallState>;
 
 } // namespace khive::inline KHIVE_ABI::detail

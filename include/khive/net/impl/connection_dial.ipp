@@ -158,7 +158,7 @@ KHIVE_DECL void Connection::connected(TimePoint now)
     dial_->times.connect = now - dial_->began;
     const Origin& origin = setup_->origin;
     if (!origin.tls) return dialled();
-    tls_ = std::make_unique<TlsSession>(setup_->tls, origin.host, origin.to_string());
+    tls_.reset(new TlsSession(setup_->tls, origin.host, origin.to_string()));
     now_in_ = Stage::handshaking;
     dial_->began = now;
     dial_->total = {};

@@ -48,7 +48,7 @@ KHIVE_DECL ConnectionPool::ConnectionPool(asio::any_io_executor executor, const 
       limits_(limits),
       tls_(std::move(tls)),
       machine_(options.max_connections, options.max_per_origin),
-      sweeper_(std::make_unique<Sweeper>(*this, time_))
+      sweeper_(new Sweeper(*this, time_))
 {}
 
 KHIVE_DECL ConnectionPool::~ConnectionPool()

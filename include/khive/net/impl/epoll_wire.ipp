@@ -2,6 +2,7 @@
 #pragma once
 
 #include <khive/async/post.hpp>
+#include <khive/core/owned.hpp>
 #include <khive/core/yield_point.hpp>
 #include <khive/net/impl/wire_event.ipp>
 #include <khive/net/wire.hpp>
@@ -21,7 +22,6 @@
 #include <array>
 #include <cerrno>
 #include <cstddef>
-#include <memory>
 #include <new>
 #include <utility>
 
@@ -89,7 +89,7 @@ public:
     EpollWire(const asio::any_io_executor& executor, const Home& home)
         : reactor_(home.reactor), scheduler_(home.scheduler), background_(executor, 1)
     {
-        if (!async::posts_surely(executor)) told_ = std::make_unique<std::array<ToldByPost, 4>>();
+        if (!async::posts_surely(executor)) told_.reset(new Told);
     }
     ~EpollWire() override { EpollWire::close(); }
 
@@ -126,7 +126,7 @@ public:
     void write_some(const WriteBuffers& from, ListenerPtr listener) override
     {
         if (state_ == nullptr) register_now();
-        if (!write_) write_ = std::make_unique<Writing>(*this);
+        if (!write_) write_.reset(new Writing(*this));
         write_->from = from;
         write_->take(std::move(listener), WireEvent::written);
         reactor_.start_op(Reactor::write_op, socket_, state_, write_.get(), false, true);
@@ -134,7 +134,7 @@ public:
 
     void wait_readable(ListenerPtr listener) override
     {
-        wait_ = std::make_unique<Operation>(*this);
+        wait_.reset(new Operation(*this));
         keep_alive_once();
         if (state_ == nullptr) register_now();
         wait_->take(std::move(listener), WireEvent::readable);
@@ -179,6 +179,9 @@ public:
 
 private:
     using Reactor = asio::detail::epoll_reactor;
+    struct Told {
+        std::array<ToldByPost, 4> by; ///< of each event
+    };
 
     /// Waits in the reactor, one at a time.
     class Operation : public asio::detail::reactor_op {
@@ -222,7 +225,7 @@ private:
             wire.wait_.reset();
         }
         if (!wire.told_) return tell(*listener, event, error, bytes);
-        auto& told = (*wire.told_)[static_cast<std::size_t>(event)];
+        auto& told = wire.told_->by[static_cast<std::size_t>(event)];
         told.post(wire.background_.executor(), std::move(listener), event, error, bytes);
     }
 
@@ -362,10 +365,10 @@ private:
     bool no_delay_ = false;
     bool wrote_ = false;
     int broken_ = 0; ///< why the reactor has not taken it
-    std::unique_ptr<std::array<ToldByPost, 4>> told_; ///< where the executor is not plainly that of the context
+    Owned<Told> told_; ///< where the executor is not plainly that of the context
     Operation first_{*this}; ///< connects, and then reads
-    std::unique_ptr<Writing> write_;  ///< from the first write on that had to wait: most requests go out at once
-    std::unique_ptr<Operation> wait_; ///< only as long as it waits
+    Owned<Writing> write_;  ///< from the first write on that had to wait: most requests go out at once
+    Owned<Operation> wait_; ///< only as long as it waits
     BackgroundWait background_;
 };
 

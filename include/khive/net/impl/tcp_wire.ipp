@@ -7,7 +7,6 @@
 #include <boost/asio/ip/address.hpp>
 #include <boost/asio/ip/address_v4.hpp>
 
-#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -35,9 +34,9 @@ KHIVE_DECL TcpNetwork::TcpNetwork(asio::execution_context& context)
     : home_(std::make_shared<const detail::TcpWire::Home>(context))
 {}
 
-KHIVE_DECL std::unique_ptr<Wire> TcpNetwork::open(const asio::any_io_executor& executor)
+KHIVE_DECL WirePtr TcpNetwork::open(const asio::any_io_executor& executor)
 {
-    return std::make_unique<detail::TcpWire>(executor, *static_cast<const detail::TcpWire::Home*>(home_.get()));
+    return WirePtr(new detail::TcpWire(executor, *static_cast<const detail::TcpWire::Home*>(home_.get())));
 }
 
 /// IPv4 first, as most are.

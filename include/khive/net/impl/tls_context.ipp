@@ -2,6 +2,7 @@
 #pragma once
 
 #include <khive/core/make_once.hpp>
+#include <khive/core/owned.hpp>
 #include <khive/core/url.hpp>
 #include <khive/net/tls_context.hpp>
 
@@ -35,7 +36,7 @@ struct SslDeleter {
     void operator()(BIO* p) const noexcept { BIO_free_all(p); }
 };
 template <class T>
-using SslPtr = std::unique_ptr<T, SslDeleter>;
+using SslPtr = Owned<T, SslDeleter>;
 
 /// Sessions to resume, the newest of each origin. Bounded: a full cache forgets everything, which costs a few full handshakes.
 class SessionCache {

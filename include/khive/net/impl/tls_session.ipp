@@ -25,7 +25,10 @@ namespace khive::inline KHIVE_ABI::net {
 struct TlsSession::Buffers {
     static constexpr std::size_t small_input = 4 * 1024;
     static constexpr std::size_t large_input = 16 * 1024 + 512;
-    std::unique_ptr<char[]> input;
+    struct DeleteBytes {
+        void operator()(char* bytes) const noexcept { delete[] bytes; }
+    };
+    Owned<char, DeleteBytes> input;
     std::size_t input_size = 0;
     std::size_t wanted_size = small_input;
     std::size_t input_begin = 0;
@@ -156,7 +159,7 @@ inline const BIO_METHOD* TlsSession::bio_method()
 }
 
 KHIVE_DECL TlsSession::TlsSession(TlsContext context, const std::string& host, std::string origin)
-    : context_(std::move(context)), origin_(std::move(origin)), buffers_(std::make_unique<Buffers>())
+    : context_(std::move(context)), origin_(std::move(origin)), buffers_(new Buffers)
 {
     detail::SslPtr<SSL> made(SSL_new(context_.native()));
     SSL* const ssl = made.get();
@@ -261,7 +264,7 @@ KHIVE_DECL std::span<char> TlsSession::prepare_input()
     if (b.input_begin == b.input_end) {
         b.input_begin = b.input_end = 0;
         if (b.input_size < b.wanted_size) {
-            b.input = std::make_unique_for_overwrite<char[]>(b.wanted_size);
+            b.input.reset(new char[b.wanted_size]);
             b.input_size = b.wanted_size;
         }
     } else if (b.input_end == b.input_size) {

@@ -164,10 +164,10 @@ KHIVE_TESTING_DECL std::size_t SimulatedNetwork::open_connections() const
     return open;
 }
 
-KHIVE_TESTING_DECL std::unique_ptr<net::Wire> SimulatedNetwork::open(const asio::any_io_executor& executor)
+KHIVE_TESTING_DECL net::WirePtr SimulatedNetwork::open(const asio::any_io_executor& executor)
 {
     auto dial = [world = world_, executor](const net::Endpoint& endpoint) { return world->dial(endpoint, executor); };
-    return std::make_unique<detail::SimulatedWire>(executor, std::move(dial));
+    return net::WirePtr(new detail::SimulatedWire(executor, std::move(dial)));
 }
 
 KHIVE_TESTING_DECL std::optional<net::Endpoint> SimulatedNetwork::literal(const std::string& host, std::uint16_t port) const
