@@ -4,6 +4,8 @@
 #include <khive/http/date.hpp>
 
 #include <array>
+#include <cstddef>
+#include <cstdint>
 
 namespace khive::inline KHIVE_ABI::http {
 namespace detail {
@@ -46,16 +48,17 @@ public:
         return digits(padded ? 1 : 2);
     }
 
-    [[nodiscard]] std::chrono::month month() noexcept
+    /// From 1.
+    [[nodiscard]] int month() noexcept
     {
-        unsigned number = 1;
+        std::size_t number = 1;
         for (const auto name : month_names) {
             if (rest_.starts_with(name)) break;
             ++number;
         }
         good_ = good_ && number <= month_names.size();
         if (good_) rest_.remove_prefix(3);
-        return std::chrono::month{number};
+        return static_cast<int>(number);
     }
 
     /// The name of a day, which is not compared with the date. Its first `length` letters, or all for zero.
@@ -68,7 +71,8 @@ public:
         good_ = false;
     }
 
-    [[nodiscard]] std::chrono::seconds time_of_day() noexcept
+    /// In seconds.
+    [[nodiscard]] int time_of_day() noexcept
     {
         const int hours = digits(2);
         literal(":");
@@ -76,7 +80,7 @@ public:
         literal(":");
         const int seconds = digits(2);
         good_ = good_ && hours < 24 && minutes < 60 && seconds <= 60; // 60 is a leap second
-        return std::chrono::hours{hours} + std::chrono::minutes{minutes} + std::chrono::seconds{seconds};
+        return (hours * 60 + minutes) * 60 + seconds;
     }
 
 private:
@@ -84,11 +88,44 @@ private:
     bool good_ = true;
 };
 
-inline std::optional<std::chrono::sys_seconds> point_of(std::chrono::year_month_day date, std::chrono::seconds time,
-                                                        bool good)
+// The calendar by hand: with that of std::chrono a program that includes this compiles a hundred functions more.
+
+constexpr bool is_leap(int year) noexcept
 {
-    if (!good || !date.ok()) return std::nullopt;
-    return std::chrono::sys_days{date} + time;
+    return year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+}
+
+/// From the first day of the year 0.
+constexpr int days_before_year(int year) noexcept
+{
+    return 365 * year + (year + 3) / 4 - (year + 99) / 100 + (year + 399) / 400;
+}
+
+constexpr int days_before_month(int year, int month) noexcept
+{
+    constexpr int days[] = {0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365};
+    return days[month - 1] + (month > 2 && is_leap(year) ? 1 : 0);
+}
+
+inline constexpr int epoch = days_before_year(1970);
+inline constexpr int seconds_per_day = 24 * 60 * 60;
+
+inline int year_of(std::chrono::system_clock::time_point now) noexcept
+{
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch()).count();
+    const auto days = static_cast<int>(seconds / seconds_per_day) - (seconds % seconds_per_day < 0 ? 1 : 0) + epoch;
+    int year = days / 366;
+    while (days_before_year(year + 1) <= days) ++year;
+    return year;
+}
+
+inline std::optional<std::chrono::sys_seconds> point_of(int year, int month, int day, int time, bool good)
+{
+    if (!good || day < 1) return std::nullopt;
+    const int before = days_before_month(year, month);
+    if (day > days_before_month(year, month + 1) - before) return std::nullopt;
+    const std::int64_t days = days_before_year(year) - epoch + before + day - 1;
+    return std::chrono::sys_seconds{std::chrono::seconds{days * seconds_per_day + time}};
 }
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT`
@@ -96,33 +133,32 @@ inline std::optional<std::chrono::sys_seconds> parse_imf_date(DateReader in)
 {
     in.day_name(3);
     in.literal(", ");
-    const std::chrono::day day{static_cast<unsigned>(in.digits(2))};
+    const int day = in.digits(2);
     in.literal(" ");
-    const auto month = in.month();
+    const int month = in.month();
     in.literal(" ");
-    const std::chrono::year year{in.digits(4)};
+    const int year = in.digits(4);
     in.literal(" ");
-    const auto time = in.time_of_day();
+    const int time = in.time_of_day();
     in.literal(" GMT");
-    return point_of({year, month, day}, time, in.at_end());
+    return point_of(year, month, day, time, in.at_end());
 }
 
 /// `Sunday, 06-Nov-94 08:49:37 GMT`
-inline std::optional<std::chrono::sys_seconds> parse_rfc850_date(DateReader in, std::chrono::year this_year)
+inline std::optional<std::chrono::sys_seconds> parse_rfc850_date(DateReader in, int this_year)
 {
     in.day_name(0);
     in.literal(", ");
-    const std::chrono::day day{static_cast<unsigned>(in.digits(2))};
+    const int day = in.digits(2);
     in.literal("-");
-    const auto month = in.month();
+    const int month = in.month();
     in.literal("-");
-    const int century = static_cast<int>(this_year) / 100 * 100;
-    std::chrono::year year{century + in.digits(2)};
-    if (year > this_year + std::chrono::years{50}) year -= std::chrono::years{100};
+    int year = this_year / 100 * 100 + in.digits(2);
+    if (year > this_year + 50) year -= 100;
     in.literal(" ");
-    const auto time = in.time_of_day();
+    const int time = in.time_of_day();
     in.literal(" GMT");
-    return point_of({year, month, day}, time, in.at_end());
+    return point_of(year, month, day, time, in.at_end());
 }
 
 /// `Sun Nov  6 08:49:37 1994`
@@ -130,14 +166,14 @@ inline std::optional<std::chrono::sys_seconds> parse_asctime_date(DateReader in)
 {
     in.day_name(3);
     in.literal(" ");
-    const auto month = in.month();
+    const int month = in.month();
     in.literal(" ");
-    const std::chrono::day day{static_cast<unsigned>(in.padded_day())};
+    const int day = in.padded_day();
     in.literal(" ");
-    const auto time = in.time_of_day();
+    const int time = in.time_of_day();
     in.literal(" ");
-    const std::chrono::year year{in.digits(4)};
-    return point_of({year, month, day}, time, in.at_end());
+    const int year = in.digits(4);
+    return point_of(year, month, day, time, in.at_end());
 }
 
 } // namespace detail
@@ -148,8 +184,7 @@ KHIVE_DECL std::optional<std::chrono::sys_seconds> parse_http_date(std::string_v
     const detail::DateReader in{text};
     if (const auto date = detail::parse_imf_date(in)) return date;
     if (const auto date = detail::parse_asctime_date(in)) return date;
-    const auto today = std::chrono::floor<std::chrono::days>(now);
-    return detail::parse_rfc850_date(in, std::chrono::year_month_day{today}.year());
+    return detail::parse_rfc850_date(in, detail::year_of(now));
 }
 
 } // namespace khive::inline KHIVE_ABI::http
