@@ -97,6 +97,19 @@ private:
     Executor executor_;
 };
 
+/// Where there is neither there is nothing to take.
+template <>
+class SeparateGate<NullRateLimiter, NullExecutor> {
+public:
+    using Permit = NullPermit;
+    static constexpr bool ever_waits = false;
+
+    SeparateGate(NullRateLimiter, NullExecutor) noexcept {}
+
+    [[nodiscard]] static std::optional<Error> check_cost(double) noexcept { return std::nullopt; }
+    [[nodiscard]] static std::optional<NullPermit> try_take(double, TimePoint) noexcept { return NullPermit{}; }
+};
+
 /// The same from a policy that is both. Where it cannot charge a grant again, nothing is kept of it while waiting for a connection.
 template <class Dispatch>
 class CombinedGate {
