@@ -7,7 +7,8 @@
 #include <khive/net/connection.hpp>
 #include <khive/net/pool_machine.hpp>
 
-#include <map>
+#include <boost/intrusive/set.hpp>
+
 #include <memory>
 #include <optional>
 #include <type_traits>
@@ -53,6 +54,29 @@ private:
     ConnectionPtr connection_;
 };
 
+/// What a pool knows of one origin. Only the pool touches it.
+struct OriginEntry : boost::intrusive::set_base_hook<> {
+    OriginEntry(const Origin& which, ConnectionPool& whose) : origin(which), pool(whose) {}
+    friend bool operator<(const OriginEntry& a, const OriginEntry& b) noexcept { return before(a.origin, b.origin); }
+    /// In the order of the pool.
+    [[nodiscard]] KHIVE_DECL static bool before(const Origin& a, const Origin& b) noexcept;
+
+    Origin origin;
+    ConnectionPool& pool;
+    ConnectionSetupPtr setup; ///< made with the first connection
+    PoolCounts counts;
+    std::size_t holders = 0;         ///< who may name it in a call
+    std::vector<ConnectionPtr> idle; ///< the one used last at the back; has room for all that are open
+    Connection* unpromised = nullptr; ///< dialled by `try_dial`, for the first who waits
+    http::HeadMemoryPtr head_memory; ///< what a connection that is gone has left for the next one
+};
+
+struct LetGoOfOrigin {
+    KHIVE_DECL void operator()(OriginEntry* entry) const noexcept;
+};
+/// Keeps a pool's record of an origin.
+using HeldOrigin = Owned<OriginEntry, LetGoOfOrigin>;
+
 /// Connections to any number of origins, kept for reuse within two caps.
 ///
 /// A caller gets the connection used last; if none is idle a new one is dialled, and whichever comes first, that one or one
@@ -74,7 +98,7 @@ private:
 ///   upkeep and making room go through, is bounded by those; finding an origin is O(log n) of it.
 class ConnectionPool final : public async::WaitQueue, public ConnectionKeeper {
 public:
-    struct OriginEntry;
+    using OriginEntry = net::OriginEntry;
 
     /// Throws `ConfigurationError` for options out of range.
     KHIVE_DECL ConnectionPool(asio::any_io_executor executor, const PoolOptions& options, const http::ReaderLimits& limits,
@@ -83,8 +107,9 @@ public:
 
     /// The pool's record of an origin, for the pool's life: for the origin that every call goes to.
     [[nodiscard]] KHIVE_DECL OriginEntry& entry(const Origin& origin);
-    /// The same for the holder's time, which is to be longer than its waits: for origins that come and go.
-    [[nodiscard]] KHIVE_DECL std::shared_ptr<OriginEntry> hold(const Origin& origin);
+    /// The same for the holder's time, which is to be longer than its waits and shorter than the pool's: for origins that come and
+    /// go.
+    [[nodiscard]] KHIVE_DECL HeldOrigin hold(const Origin& origin);
     /// A connection that is idle and alive, without waiting. Nothing if others wait already.
     [[nodiscard]] KHIVE_DECL std::optional<Lease> try_checkout(OriginEntry& entry, TimePoint now);
     /// For a caller that found none: one that is dialled now and up at once, as to an address on the same machine. Nothing if that
@@ -114,10 +139,8 @@ public:
 
 private:
     friend class Lease;
+    friend struct LetGoOfOrigin;
     class Sweeper;
-    struct ByOrigin {
-        [[nodiscard]] KHIVE_DECL bool operator()(const Origin& a, const Origin& b) const noexcept;
-    };
 
     [[nodiscard]] static OriginEntry& entry_of(const async::WaitRequest& request) noexcept
     {
@@ -147,6 +170,7 @@ private:
     [[nodiscard]] ConnectionPtr plan_dial(async::WaitRequest& request);
     void let_go(OriginEntry& entry) noexcept;
     void drop_if_unused(OriginEntry& entry) noexcept;
+    void drop(OriginEntry& entry) noexcept;
     void forget(Connection& connection) noexcept;
     void forget_idle(OriginEntry& entry, std::size_t index) noexcept;
     [[nodiscard]] OriginEntry* oldest_idle_but(const OriginEntry& entry) noexcept;
@@ -172,7 +196,7 @@ private:
     Random random_;
 
     PoolMachine machine_;
-    std::map<Origin, OriginEntry, ByOrigin> entries_;
+    boost::intrusive::set<OriginEntry> entries_; ///< owned
     boost::intrusive::list<Connection> live_; ///< every connection, whoever holds it
     boost::intrusive::list<Connection> graves_; ///< to be closed outside the lock; each keeps itself
     Owned<Sweeper> sweeper_;
@@ -180,18 +204,6 @@ private:
 
 /// A caller's wait for a connection, see `ConnectionPool::checkout`.
 using Checkout = async::GrantWait<ConnectionPool, Lease>;
-
-/// What a pool knows of one origin. Only the pool touches it.
-struct ConnectionPool::OriginEntry {
-    explicit OriginEntry(const Origin& which) : origin(which) {}
-    Origin origin;
-    ConnectionSetupPtr setup; ///< made with the first connection
-    PoolCounts counts;
-    std::size_t holders = 0;         ///< who may name it in a call
-    std::vector<ConnectionPtr> idle; ///< the one used last at the back; has room for all that are open
-    Connection* unpromised = nullptr; ///< dialled by `try_dial`, for the first who waits
-    http::HeadMemoryPtr head_memory; ///< what a connection that is gone has left for the next one
-};
 
 } // namespace khive::inline KHIVE_ABI::net
 

@@ -10,7 +10,6 @@
 #include <memory>
 #include <mutex>
 #include <string>
-#include <tuple>
 #include <utility>
 
 namespace khive::inline KHIVE_ABI::net {
@@ -61,6 +60,7 @@ KHIVE_DECL ConnectionPool::~ConnectionPool()
         connection->kept.reset();
         connection->close();
     }
+    while (!entries_.empty()) drop(*entries_.begin());
 }
 
 KHIVE_DECL void ConnectionPool::shut_down() noexcept
@@ -71,7 +71,7 @@ KHIVE_DECL void ConnectionPool::shut_down() noexcept
     {
         const std::lock_guard lock(mutex_);
         for (auto at = entries_.begin(); at != entries_.end();) {
-            OriginEntry& entry = (at++)->second;
+            OriginEntry& entry = *at++;
             while (!entry.idle.empty()) forget_idle(entry, entry.idle.size() - 1);
             drop_if_unused(entry);
         }
@@ -105,23 +105,32 @@ KHIVE_DECL PoolCounts ConnectionPool::counts(const OriginEntry& entry) const
 
 // --- Origins ---------------------------------------------------------------------------------------------------------
 
-KHIVE_DECL bool ConnectionPool::ByOrigin::operator()(const Origin& a, const Origin& b) const noexcept
+KHIVE_DECL bool OriginEntry::before(const Origin& a, const Origin& b) noexcept
 {
-    return std::tie(a.host, a.port, a.tls) < std::tie(b.host, b.port, b.tls);
+    const int order = a.host.compare(b.host);
+    if (order != 0) return order < 0;
+    return a.port != b.port ? a.port < b.port : a.tls < b.tls;
+}
+
+KHIVE_DECL void LetGoOfOrigin::operator()(OriginEntry* entry) const noexcept
+{
+    entry->pool.let_go(*entry);
 }
 
 KHIVE_DECL ConnectionPool::OriginEntry& ConnectionPool::entry(const Origin& origin)
 {
     const std::lock_guard lock(mutex_);
-    OriginEntry& entry = entries_.try_emplace(origin, origin).first->second;
-    ++entry.holders; // for ever
-    return entry;
+    auto at = entries_.lower_bound(
+        origin, [](const OriginEntry& there, const Origin& wanted) { return OriginEntry::before(there.origin, wanted); });
+    if (at == entries_.end() || OriginEntry::before(origin, at->origin))
+        at = entries_.insert_before(at, *new OriginEntry(origin, *this));
+    ++at->holders; // for ever
+    return *at;
 }
 
-KHIVE_DECL std::shared_ptr<ConnectionPool::OriginEntry> ConnectionPool::hold(const Origin& origin)
+KHIVE_DECL HeldOrigin ConnectionPool::hold(const Origin& origin)
 {
-    OriginEntry& held = entry(origin);
-    return {&held, [pool = self()](OriginEntry* entry) { pool->let_go(*entry); }};
+    return HeldOrigin(&entry(origin));
 }
 
 KHIVE_DECL void ConnectionPool::let_go(OriginEntry& entry) noexcept
@@ -133,8 +142,13 @@ KHIVE_DECL void ConnectionPool::let_go(OriginEntry& entry) noexcept
 
 KHIVE_DECL void ConnectionPool::drop_if_unused(OriginEntry& entry) noexcept
 {
-    if (entry.holders == 0 && entry.counts.open() == 0 && entry.counts.waiting == 0)
-        entries_.erase(entries_.find(entry.origin));
+    if (entry.holders == 0 && entry.counts.open() == 0 && entry.counts.waiting == 0) drop(entry);
+}
+
+KHIVE_DECL void ConnectionPool::drop(OriginEntry& entry) noexcept
+{
+    entries_.erase(entries_.iterator_to(entry));
+    delete &entry;
 }
 
 KHIVE_DECL std::size_t ConnectionPool::origins() const

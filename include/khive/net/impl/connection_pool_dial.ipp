@@ -46,7 +46,7 @@ KHIVE_DECL void ConnectionPool::promise(Connection& connection, async::WaitReque
 KHIVE_DECL ConnectionPool::OriginEntry* ConnectionPool::oldest_idle_but(const OriginEntry& entry) noexcept
 {
     OriginEntry* oldest = nullptr;
-    for (auto& [origin, other] : entries_) {
+    for (OriginEntry& other : entries_) {
         if (&other == &entry || other.idle.empty()) continue;
         if (oldest == nullptr || other.idle.front()->idle.since < oldest->idle.front()->idle.since) oldest = &other;
     }

@@ -51,7 +51,7 @@ KHIVE_DECL TimePoint ConnectionPool::sweep(TimePoint now) noexcept
             return now + detail::watch_after;
         }
         for (auto at = entries_.begin(); at != entries_.end();) {
-            OriginEntry& entry = (at++)->second;
+            OriginEntry& entry = *at++;
             for (std::size_t i = entry.idle.size(); i-- > 0;) {
                 Connection& connection = *entry.idle[i];
                 if (connection.idle.expires <= now) {
