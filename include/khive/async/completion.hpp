@@ -193,14 +193,17 @@ protected:
     ~Suspension() = default;
 };
 
-/// Calls `act(*whom, type)` when `slot` tells of a cancellation, unless `whom` is gone by then.
+/// Calls `act(object, type)` when `slot` tells of a cancellation, unless `whom` is gone by then.
+KHIVE_DECL void on_cancellation(asio::cancellation_slot slot, const std::shared_ptr<void>& whom, void* object,
+                                void (*act)(void* object, asio::cancellation_type type));
+
+/// The same with `act(*whom, type)`.
 template <class T, class Act>
-void on_cancellation(asio::cancellation_slot slot, const std::shared_ptr<T>& whom, Act act)
+    requires std::is_empty_v<Act>
+void on_cancellation(asio::cancellation_slot slot, const std::shared_ptr<T>& whom, Act)
 {
-    if (!slot.is_connected()) return;
-    slot.assign([weak = std::weak_ptr<T>(whom), act](asio::cancellation_type type) {
-        if (const auto alive = weak.lock()) act(*alive, type);
-    });
+    on_cancellation(slot, whom, whom.get(),
+                    [](void* object, asio::cancellation_type type) { Act()(*static_cast<T*>(object), type); });
 }
 
 /// Suspends the coroutine: `auto wait = async::suspend(suspension); co_await std::move(wait);`

@@ -46,6 +46,15 @@ KHIVE_DECL void Resumption::abandon() noexcept
     const Continuation rest = std::move(rest_); // what it destroys may hold the last of what this is a part of
 }
 
+KHIVE_DECL void on_cancellation(asio::cancellation_slot slot, const std::shared_ptr<void>& whom, void* object,
+                                void (*act)(void* object, asio::cancellation_type type))
+{
+    if (!slot.is_connected()) return;
+    slot.assign([weak = std::weak_ptr<void>(whom), object, act](asio::cancellation_type type) {
+        if (const auto alive = weak.lock()) act(object, type);
+    });
+}
+
 KHIVE_DECL void Suspension::begin(Completion rest, asio::cancellation_slot slot)
 {
     try {

@@ -12,7 +12,7 @@ namespace khive::inline KHIVE_ABI::async {
 namespace detail {
 
 /// A suspended sleeper. It owns itself until it has ended.
-class Sleeper final : public TimerNode, public ScopedWait, public BeforeResume, public std::enable_shared_from_this<Sleeper> {
+class Sleeper final : public TimerNode, public ScopedWait, public BeforeResume {
 public:
     Sleeper(const asio::any_io_executor& executor, Sleep& sleep)
         : ScopedWait(std::move(sleep.scope_)), time_(time_service(executor)), slept_(sleep.slept_)
@@ -23,10 +23,11 @@ public:
         time_.disarm(*this);
     }
 
-    void start(Completion rest, TimePoint due)
+    void start(std::shared_ptr<void> self, Completion rest, TimePoint due)
     {
         rest_ = std::move(rest);
-        self_ = shared_from_this();
+        alive_ = self;
+        self_ = std::move(self);
         KHIVE_YIELD_POINT();
         time_.arm(*this, due);
         KHIVE_YIELD_POINT();
@@ -52,10 +53,10 @@ private:
         time_.disarm(*this);
     }
     void end_wait(const Error&) noexcept override { cancel(); }
-    std::shared_ptr<void> hold() noexcept override { return weak_from_this().lock(); }
+    std::shared_ptr<void> hold() noexcept override { return alive_.lock(); }
 
     /// Whoever takes it ends it.
-    std::shared_ptr<Sleeper> take() noexcept
+    std::shared_ptr<void> take() noexcept
     {
         const std::lock_guard lock(mutex_);
         return std::exchange(self_, nullptr);
@@ -73,7 +74,8 @@ private:
     std::mutex mutex_;
     Completion rest_;
     Resumption resumption_;
-    std::shared_ptr<Sleeper> self_;
+    std::weak_ptr<void> alive_;
+    std::shared_ptr<void> self_;
     bool& slept_; ///< in the frame that `rest_` continues
 };
 
@@ -83,10 +85,12 @@ KHIVE_DECL void Sleep::start(Completion& rest, asio::cancellation_slot slot)
 {
     const TimePoint due = due_;
     // Before the executor is tracked: the time service keeps the first that it is shown.
-    const auto sleeper = std::make_shared<detail::Sleeper>(rest.executor(), *this);
+    auto* const sleeper = new detail::Sleeper(rest.executor(), *this);
+    std::shared_ptr<void> self(sleeper);
     rest.track();
-    on_cancellation(slot, sleeper, [](detail::Sleeper& sleeping, asio::cancellation_type) { sleeping.cancel(); });
-    sleeper->start(std::move(rest), due);
+    on_cancellation(slot, self, sleeper,
+                    [](void* sleeping, asio::cancellation_type) { static_cast<detail::Sleeper*>(sleeping)->cancel(); });
+    sleeper->start(std::move(self), std::move(rest), due);
 }
 
 } // namespace khive::inline KHIVE_ABI::async
