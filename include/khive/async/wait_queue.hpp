@@ -6,6 +6,7 @@
 #include <khive/async/wait_scope.hpp>
 #include <khive/core/cache_line.hpp>
 #include <khive/core/dial_timeouts.hpp>
+#include <khive/core/maybe.hpp>
 #include <khive/core/mutex.hpp>
 #include <khive/core/result.hpp>
 
@@ -224,13 +225,13 @@ template <class Owner, class Grant>
 class GrantWaiter final : public Waiter {
 public:
     GrantWaiter(const std::shared_ptr<Owner>& owner, const WaitRequest& request) : Waiter(owner, request), owner_(*owner) {}
-    [[nodiscard]] std::optional<Grant>& grant() noexcept { return grant_; }
+    [[nodiscard]] Maybe<Grant>& grant() noexcept { return grant_; }
 
 private:
     void take_grant() noexcept override { grant_.emplace(owner_.make_grant(request())); }
 
     Owner& owner_;
-    std::optional<Grant> grant_;
+    Maybe<Grant> grant_;
 };
 
 /// A coroutine's wait for a grant, in its frame.
@@ -257,10 +258,12 @@ public:
     }
     [[nodiscard]] Result<Grant> result()
     {
-        rethrow_failure();
-        if (waiter_->refusal()) return *waiter_->refusal();
-        return std::move(*waiter_->grant());
+        if (!granted()) return refusal();
+        return take();
     }
+    /// What was granted, once; or why nothing was.
+    [[nodiscard]] Grant take() noexcept { return std::move(*waiter_->grant()); }
+    [[nodiscard]] const Error& refusal() const noexcept { return *waiter_->refusal(); }
     /// @}
 
 private:

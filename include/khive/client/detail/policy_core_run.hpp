@@ -115,18 +115,20 @@ public:
     /// After waiting for a connection: is there one?
     [[nodiscard]] bool opened(net::Lease& lease)
     {
-        auto opening = checked_out();
-        opened(opening);
-        if (opening) lease = std::move(*opening);
-        return opening.has_value();
+        net::Checkout& checkout = std::get<net::Checkout>(call_.waiting);
+        const bool granted = checkout.granted();
+        if (granted) lease = checkout.take();
+        opened(granted ? &lease : nullptr);
+        return granted;
     }
-    void opened(const Result<net::Lease>& lease)
+    void opened(const Result<net::Lease>& lease) { opened(lease ? &*lease : nullptr); }
+    void opened(const net::Lease* lease)
     {
         const TimePoint before = now;
         read_clock();
         Attempt& record = attempt();
         Duration waited = now - before;
-        if (lease && (**lease).uses() == 0) {
+        if (lease != nullptr && (**lease).uses() == 0) {
             // It may have been begun for somebody else, before this call came.
             const auto part = [&waited](Duration stage) {
                 const Duration seen = std::min(stage, waited);
@@ -139,8 +141,8 @@ public:
             record.resolve = part(dial.resolve);
         }
         record.pool_wait += waited;
-        if (lease) return;
-        call_.error = lease.error();
+        if (lease != nullptr) return;
+        call_.error = std::get<net::Checkout>(call_.waiting).refusal();
         // Our own deadline, run out in our own queue, says nothing about the server.
         only_queued_ = call_.error.kind() == ErrorKind::timeout &&
                        std::get<net::Checkout>(call_.waiting).request().under_way == nullptr &&
