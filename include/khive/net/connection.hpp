@@ -63,7 +63,7 @@ struct ConnectionSetup : boost::intrusive_ref_counter<ConnectionSetup, khive::de
           network(std::move(by)),
           tls(std::move(with)),
           limits(within),
-          literal(network->literal(origin.host, origin.port)),
+          is_literal(network->literal(origin.host, origin.port, literal)),
           time(async::time_service(executor)),
           keeper(std::move(whose))
     {}
@@ -73,7 +73,8 @@ struct ConnectionSetup : boost::intrusive_ref_counter<ConnectionSetup, khive::de
     const std::shared_ptr<Network> network;
     const TlsContext tls; ///< used where `origin.tls`
     const http::ReaderLimits limits;
-    const std::optional<Endpoint> literal; ///< the address that the origin's host is, where it is one
+    Endpoint literal; ///< the address that the origin's host is, where it is one
+    const bool is_literal;
     async::TimeService& time; ///< of the executor's context
     const std::weak_ptr<ConnectionKeeper> keeper;
 };

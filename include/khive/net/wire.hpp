@@ -111,11 +111,11 @@ public:
     virtual ~Network() = default;
     /// A wire that is not connected yet, whose listeners run on `executor`, which outlives it.
     virtual WirePtr open(const asio::any_io_executor& executor) = 0;
-    /// The address that `host` is, where that takes no look-up.
-    [[nodiscard]] virtual std::optional<Endpoint> literal(const std::string& host, std::uint16_t port) const
+    /// The address that `host` is, where that takes no look-up; false where it does.
+    [[nodiscard]] virtual bool literal(const std::string& host, std::uint16_t port, Endpoint& endpoint) const
     {
-        (void)host, (void)port;
-        return std::nullopt;
+        (void)host, (void)port, (void)endpoint;
+        return false;
     }
     /// Looks up the addresses of `host`; `listener` is told once on `executor`, never from inside this call. A lookup cannot be
     /// cancelled: who does not want it any more ignores it. Throws what it cannot start.

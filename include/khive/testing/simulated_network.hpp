@@ -11,7 +11,6 @@
 #include <cstdint>
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
 
 namespace khive::inline KHIVE_ABI::testing {
@@ -54,8 +53,8 @@ public:
 
     KHIVE_TESTING_DECL net::WirePtr open(const asio::any_io_executor& executor) override;
     /// An address takes no look-up, unless it has been set up as a `host`.
-    [[nodiscard]] KHIVE_TESTING_DECL std::optional<net::Endpoint> literal(const std::string& host,
-                                                                          std::uint16_t port) const override;
+    [[nodiscard]] KHIVE_TESTING_DECL bool literal(const std::string& host, std::uint16_t port,
+                                                  net::Endpoint& endpoint) const override;
     KHIVE_TESTING_DECL void resolve(const asio::any_io_executor& executor, const std::string& host, std::uint16_t port,
                                     net::ListenerPtr listener) override;
 

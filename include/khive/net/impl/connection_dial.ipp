@@ -8,7 +8,10 @@
 
 #include <boost/asio/error.hpp>
 
+#include <netinet/in.h>
+
 #include <algorithm>
+#include <cstring>
 #include <memory>
 #include <utility>
 
@@ -19,11 +22,11 @@ inline PeerAddress to_peer(const Endpoint& endpoint)
 {
     PeerAddress peer;
     peer.port = endpoint.port();
-    peer.family = endpoint.address().is_v4() ? 4 : 6;
+    peer.family = endpoint.data()->sa_family == AF_INET ? 4 : 6;
     if (peer.family == 4)
-        std::ranges::copy(endpoint.address().to_v4().to_bytes(), peer.bytes.begin());
+        std::memcpy(peer.bytes.data(), &reinterpret_cast<const ::sockaddr_in*>(endpoint.data())->sin_addr, 4);
     else
-        std::ranges::copy(endpoint.address().to_v6().to_bytes(), peer.bytes.begin());
+        std::memcpy(peer.bytes.data(), &reinterpret_cast<const ::sockaddr_in6*>(endpoint.data())->sin6_addr, 16);
     return peer;
 }
 
@@ -41,8 +44,8 @@ KHIVE_DECL bool Connection::dial(const DialTimeouts& timeouts)
     const Origin& origin = setup_->origin;
     step.act([&] {
         if (closed_by_owner_) return end(Error{ErrorKind::closed}); // between its making and now, by another thread
-        if (setup_->literal) {
-            resolved({&*setup_->literal, 1}, dial_->began);
+        if (setup_->is_literal) {
+            resolved({&setup_->literal, 1}, dial_->began);
         } else {
             setup_->network->resolve(setup_->executor, origin.host, origin.port, self());
         }

@@ -167,7 +167,7 @@ KHIVE_DECL std::optional<Lease> ConnectionPool::try_dial(OriginEntry& entry, con
     try {
         const std::lock_guard lock(mutex_);
         if (is_closed() || entry.origin.tls || entry.unpromised != nullptr || entry.counts.waiting != 0) return std::nullopt;
-        if (!machine_.newcomer_dials(entry.counts) || !setup_of(entry).literal) return std::nullopt;
+        if (!machine_.newcomer_dials(entry.counts) || !setup_of(entry).is_literal) return std::nullopt;
         connection = new_connection(entry);
         entry.unpromised = connection.get();
     } catch (const std::bad_alloc&) { // NOLINT: as without it, the caller waits, and hears of it then

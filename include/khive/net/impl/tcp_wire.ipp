@@ -4,10 +4,9 @@
 #include <khive/async/impl/has_epoll.hpp>
 #include <khive/net/tcp_wire.hpp>
 
-#include <boost/asio/ip/address.hpp>
-#include <boost/asio/ip/address_v4.hpp>
+#include <arpa/inet.h>
+#include <netinet/in.h>
 
-#include <optional>
 #include <string>
 #include <utility>
 
@@ -40,13 +39,17 @@ KHIVE_DECL WirePtr TcpNetwork::open(const asio::any_io_executor& executor)
 }
 
 /// IPv4 first, as most are.
-KHIVE_DECL std::optional<Endpoint> TcpNetwork::literal(const std::string& host, std::uint16_t port) const
+KHIVE_DECL bool TcpNetwork::literal(const std::string& host, std::uint16_t port, Endpoint& endpoint) const
 {
-    boost::system::error_code error;
-    const auto v4 = asio::ip::make_address_v4(host, error);
-    if (!error) return Endpoint(v4, port);
-    const auto address = asio::ip::make_address(host, error);
-    return error ? std::nullopt : std::optional(Endpoint(address, port));
+    endpoint = Endpoint();
+    auto& v4 = *reinterpret_cast<::sockaddr_in*>(endpoint.data());
+    auto& v6 = *reinterpret_cast<::sockaddr_in6*>(endpoint.data());
+    if (::inet_pton(AF_INET, host.c_str(), &v4.sin_addr) != 1) {
+        if (::inet_pton(AF_INET6, host.c_str(), &v6.sin6_addr) != 1) return false;
+        v6.sin6_family = AF_INET6;
+    }
+    endpoint.port(port);
+    return true;
 }
 
 KHIVE_DECL void TcpNetwork::resolve(const asio::any_io_executor& executor, const std::string& host, std::uint16_t port,

@@ -19,7 +19,6 @@
 #include <new>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include <dirent.h>
 #include <sys/stat.h>
@@ -45,11 +44,14 @@ public:
     void store(const std::string& origin, SslPtr<SSL_SESSION>& session)
     {
         const std::lock_guard lock(mutex_);
-        if (origins_.size() >= max_origins) origins_.clear();
         OfOrigin* known = find(origin);
         if (known == nullptr) {
-            origins_.push_back({.name = origin});
-            known = &origins_.back();
+            if (size_ == max_origins) clear();
+            Owned<OfOrigin> added(new OfOrigin(origin));
+            added->next = std::move(first_);
+            first_ = std::move(added);
+            ++size_;
+            known = first_.get();
         }
         if (known->count == max_of_origin) known->drop_oldest();
         known->sessions[known->count++] = std::move(session);
@@ -74,7 +76,10 @@ private:
     static constexpr std::size_t max_origins = 256;
     static constexpr std::size_t max_of_origin = 16;
     struct OfOrigin {
+        explicit OfOrigin(const std::string& origin) : name(origin) {}
+
         std::string name;
+        Owned<OfOrigin> next;
         std::array<SslPtr<SSL_SESSION>, max_of_origin> sessions{}; ///< oldest first
         std::size_t count = 0;                                     ///< one at least, outside of `store`
 
@@ -89,13 +94,20 @@ private:
 
     OfOrigin* find(const std::string& origin) noexcept
     {
-        for (auto& known : origins_)
-            if (known.name == origin) return &known;
-        return nullptr;
+        OfOrigin* known = first_.get();
+        while (known != nullptr && known->name != origin) known = known->next.get();
+        return known;
+    }
+
+    void clear() noexcept
+    {
+        first_.reset();
+        size_ = 0;
     }
 
     std::mutex mutex_;
-    std::vector<OfOrigin> origins_;
+    Owned<OfOrigin> first_;
+    std::size_t size_ = 0;
 };
 
 struct TlsState {

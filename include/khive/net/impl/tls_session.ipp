@@ -5,7 +5,8 @@
 #include <khive/net/tls_context.hpp>
 #include <khive/net/tls_session.hpp>
 
-#include <boost/asio/ip/address.hpp>
+#include <arpa/inet.h>
+#include <netinet/in.h>
 
 #include <openssl/bio.h>
 #include <openssl/err.h>
@@ -50,9 +51,8 @@ inline void forget_errors() noexcept
 
 inline bool is_ip_literal(const std::string& host)
 {
-    boost::system::error_code error;
-    (void)boost::asio::ip::make_address(host, error);
-    return !error;
+    ::in6_addr address;
+    return ::inet_pton(AF_INET, host.c_str(), &address) == 1 || ::inet_pton(AF_INET6, host.c_str(), &address) == 1;
 }
 
 inline std::string subject_of(X509* certificate)

@@ -7,7 +7,7 @@
 namespace khive::inline KHIVE_ABI::net {
 
 KHIVE_DECL NetworkService::NetworkService(asio::execution_context& context)
-    : asio::execution_context::service(context), network_(std::make_shared<TcpNetwork>(context))
+    : asio::execution_context::service(context), network_(new TcpNetwork(context))
 {
 }
 

@@ -170,12 +170,13 @@ KHIVE_TESTING_DECL net::WirePtr SimulatedNetwork::open(const asio::any_io_execut
     return net::WirePtr(new detail::SimulatedWire(executor, std::move(dial)));
 }
 
-KHIVE_TESTING_DECL std::optional<net::Endpoint> SimulatedNetwork::literal(const std::string& host, std::uint16_t port) const
+KHIVE_TESTING_DECL bool SimulatedNetwork::literal(const std::string& host, std::uint16_t port, net::Endpoint& endpoint) const
 {
     boost::system::error_code error;
     const auto ip = asio::ip::make_address(host, error);
-    if (error || hosts_.contains(host)) return std::nullopt;
-    return net::Endpoint(ip, port);
+    if (error || hosts_.contains(host)) return false;
+    endpoint = net::Endpoint(ip, port);
+    return true;
 }
 
 KHIVE_TESTING_DECL void SimulatedNetwork::resolve(const asio::any_io_executor& executor, const std::string& name,
