@@ -38,7 +38,7 @@ public:
         if (timer_ >= 0) ::close(timer_); // the reactor may be gone
     }
 
-    void attach(const asio::any_io_executor& executor) { background_ = UntrackedWork(executor, 1); }
+    void attach(const asio::any_io_executor& executor) { executor_ = executor; }
 
     /// Only from a handler that runs in the context. The alarm rings once, at the time that it was set to last.
     void set(TimePoint due)
@@ -53,7 +53,7 @@ public:
         if (waits_.exchange(true)) return;
         reactor_.start_op(Reactor::read_op, timer_, state_, &ringing_, false, true);
         KHIVE_YIELD_POINT();
-        background_.release();
+        UntrackedWork::release(executor_, 1);
     }
 
     /// The execution context ends, or the process has become another.
@@ -89,7 +89,7 @@ private:
         {
             if (context == nullptr) return;
             Alarm& alarm = static_cast<Ringing*>(base)->owner;
-            alarm.background_.retake();
+            UntrackedWork::retake(alarm.executor_, 1);
             KHIVE_YIELD_POINT();
             alarm.waits_.store(false); // from here on it may be set again, by another thread
             alarm.service_.on_alarm();
@@ -111,7 +111,7 @@ private:
     int timer_ = -1;
     std::atomic<Duration::rep> due_{0};
     std::atomic<bool> waits_{false};
-    UntrackedWork background_;
+    asio::any_io_executor executor_;
     Ringing ringing_{*this};
 };
 

@@ -13,7 +13,7 @@ namespace khive::inline KHIVE_ABI::async {
 /// An operation holds a unit of work for itself, and unless its executor is plainly an `io_context`'s one more for that.
 KHIVE_DECL int UntrackedWork::units_of(const asio::any_io_executor& executor) noexcept
 {
-    return executor.target_type() == typeid(IoExecutor) ? 1 : 2;
+    return executor.target_type() == typeid(detail::IoExecutor) ? 1 : 2;
 }
 
 KHIVE_DECL UntrackedWork::UntrackedWork(asio::any_io_executor executor)

@@ -321,7 +321,7 @@ KHIVE_DECL std::optional<Error> ClientCore::prepare_any(CallState& call)
     if (!same_origin) {
         auto held = pool_->hold(url->origin());
         call.entry = held.get();
-        extras.other_origin = std::move(held);
+        extras.other_origin.reset(held.release(), net::LetGoOfOrigin{});
     }
     line.target = url->target();
     if (!head) return head.error();
