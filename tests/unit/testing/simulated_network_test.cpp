@@ -47,7 +47,7 @@ public:
     void on_readable(boost::system::error_code error) override { note("readable", error); }
     void on_abandoned() noexcept override { events_.record("abandoned"); }
 
-    void connect(const net::Endpoint& to) { wire().connect(to, this); }
+    void connect(const net::Endpoint& to) { REQUIRE_FALSE(wire().connect(to, this)); }
     void read(net::Look look = net::Look::now) { wire().read_some(this, look); }
     void write(std::string_view bytes) { wire().write_some({std::span<const char>(bytes), {}}, this); }
     void wait() { wire().wait_readable(this); }
