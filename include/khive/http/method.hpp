@@ -3,8 +3,6 @@
 
 #include <khive/core/headers.hpp>
 
-#include <algorithm>
-#include <array>
 #include <string_view>
 
 namespace khive::inline KHIVE_ABI::http {
@@ -18,8 +16,10 @@ namespace khive::inline KHIVE_ABI::http {
 /// Is doing it twice the same as doing it once (RFC 9110 section 9.2.2; QUERY from its own draft)?
 [[nodiscard]] constexpr bool is_idempotent(std::string_view method) noexcept
 {
-    constexpr std::array<std::string_view, 7> idempotent{"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE", "QUERY"};
-    return std::find(idempotent.begin(), idempotent.end(), method) != idempotent.end();
+    constexpr std::string_view idempotent[] = {"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE", "QUERY"};
+    for (const auto known : idempotent)
+        if (method == known) return true;
+    return false;
 }
 
 /// Is a body part of what the method means, so that `Content-Length: 0` is sent where there is none (RFC 9110 section 8.6)?

@@ -5,6 +5,7 @@
 #include <khive/async/post.hpp>
 #include <khive/async/time_service.hpp>
 #include <khive/core/ledger.hpp>
+#include <khive/core/min_max.hpp>
 #include <khive/core/mutex.hpp>
 #include <khive/core/owned.hpp>
 #include <khive/core/single_threaded.hpp>
@@ -19,7 +20,6 @@
 #include <boost/smart_ptr/intrusive_ptr.hpp>
 #include <boost/smart_ptr/intrusive_ref_counter.hpp>
 
-#include <algorithm>
 #include <atomic>
 #include <memory>
 #include <mutex>

@@ -6,7 +6,7 @@
 #include <khive/core/outcome.hpp>
 #include <khive/core/result.hpp>
 #include <khive/core/time.hpp>
-#include <khive/policy/machine/backoff.hpp>
+#include <khive/policy/machine/retry_decision.hpp>
 
 #include <concepts>
 #include <optional>

@@ -3,6 +3,7 @@
 
 #include <khive/async/time_service.hpp>
 #include <khive/async/untracked_work.hpp>
+#include <khive/core/min_max.hpp>
 #include <khive/core/yield_point.hpp>
 
 #include <boost/asio/detail/epoll_reactor.hpp>
@@ -12,7 +13,6 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <utility>

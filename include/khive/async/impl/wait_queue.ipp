@@ -2,11 +2,11 @@
 #pragma once
 
 #include <khive/async/wait_queue.hpp>
+#include <khive/core/min_max.hpp>
 #include <khive/core/yield_point.hpp>
 
 #include <boost/asio/cancellation_type.hpp>
 
-#include <algorithm>
 #include <iterator>
 #include <string>
 

@@ -3,6 +3,7 @@
 
 #include <khive/async/sleep.hpp>
 #include <khive/client/detail/policy_core.hpp>
+#include <khive/core/min_max.hpp>
 #include <khive/core/yield_point.hpp>
 #include <khive/http/classify.hpp>
 #include <khive/net/async_exchange.hpp>
@@ -10,7 +11,6 @@
 
 #include <boost/asio/cancellation_state.hpp>
 
-#include <algorithm>
 #include <optional>
 #include <type_traits>
 #include <utility>

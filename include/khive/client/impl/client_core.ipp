@@ -3,13 +3,13 @@
 
 #include <khive/client/client_core.hpp>
 #include <khive/core/make_once.hpp>
+#include <khive/core/min_max.hpp>
 #include <khive/core/yield_point.hpp>
 #include <khive/http/classify.hpp>
 #include <khive/http/idempotency.hpp>
 #include <khive/http/method.hpp>
 #include <khive/http/request_head.hpp>
 
-#include <algorithm>
 #include <array>
 #include <charconv>
 #include <initializer_list>

@@ -5,7 +5,6 @@
 #include <khive/client/request.hpp>
 
 #include <charconv>
-#include <cmath>
 #include <span>
 
 namespace khive::inline KHIVE_ABI::detail {
@@ -21,7 +20,7 @@ std::string shortest_text(Number value)
 
 inline void check_finite(double value, std::optional<Error>& mistake)
 {
-    if (std::isfinite(value)) return;
+    if (value - value == 0) return; // not by `<cmath>`, which takes 10 MB of the compiler
     mistake = Error{ErrorKind::invalid_argument}.with_message("a number in a path, query or form must be finite, not " +
                                                               shortest_text(value));
 }

@@ -2,8 +2,8 @@
 #pragma once
 
 #include <khive/client/timeouts.hpp>
+#include <khive/core/min_max.hpp>
 
-#include <algorithm>
 #include <array>
 #include <string>
 

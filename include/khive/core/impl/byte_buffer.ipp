@@ -3,8 +3,8 @@
 
 #include <khive/core/byte_buffer.hpp>
 #include <khive/core/detail/sanitizer.hpp>
+#include <khive/core/min_max.hpp>
 
-#include <algorithm>
 #include <array>
 #include <cstring>
 #include <new>

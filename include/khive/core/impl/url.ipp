@@ -2,11 +2,11 @@
 #pragma once
 
 #include <khive/core/impl/url_authority.ipp>
+#include <khive/core/min_max.hpp>
 #include <khive/core/url.hpp>
 
 #include <boost/system/system_error.hpp>
 
-#include <algorithm>
 #include <optional>
 #include <string>
 #include <utility>

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <khive/core/impl/percent.ipp>
+#include <khive/core/min_max.hpp>
 #include <khive/core/number.hpp>
 #include <khive/core/result.hpp>
 
@@ -9,7 +10,6 @@
 #include <boost/url/host_type.hpp>
 #include <boost/url/ipv6_address.hpp>
 
-#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>

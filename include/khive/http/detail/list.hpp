@@ -2,8 +2,8 @@
 #pragma once
 
 #include <khive/core/headers.hpp>
+#include <khive/core/min_max.hpp>
 
-#include <algorithm>
 #include <string_view>
 
 namespace khive::inline KHIVE_ABI::http::detail {

@@ -2,9 +2,9 @@
 #pragma once
 
 #include <khive/core/headers.hpp>
+#include <khive/core/min_max.hpp>
 #include <khive/http/chunked.hpp>
 
-#include <algorithm>
 
 namespace khive::inline KHIVE_ABI::http {
 namespace detail {

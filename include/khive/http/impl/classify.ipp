@@ -4,7 +4,6 @@
 #include <khive/http/classify.hpp>
 #include <khive/http/retry_after.hpp>
 
-#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -79,8 +78,9 @@ KHIVE_DECL bool is_retryable_status(int status, const Headers& headers) noexcept
     const auto hint = headers.get_or("x-should-retry", {});
     if (iequals(hint, "true")) return true;
     if (iequals(hint, "false")) return false;
-    constexpr std::array retryable{408, 425, 429, 500, 502, 503, 504};
-    return std::find(retryable.begin(), retryable.end(), status) != retryable.end();
+    for (const int retryable : {408, 425, 429, 500, 502, 503, 504})
+        if (status == retryable) return true;
+    return false;
 }
 
 KHIVE_DECL bool may_have_acted(int status) noexcept

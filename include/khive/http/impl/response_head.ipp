@@ -2,11 +2,11 @@
 #pragma once
 
 #include <khive/core/headers.hpp>
+#include <khive/core/min_max.hpp>
 #include <khive/core/number.hpp>
 #include <khive/http/detail/list.hpp>
 #include <khive/http/detail/response_head.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>

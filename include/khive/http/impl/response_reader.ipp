@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <khive/core/min_max.hpp>
 #include <khive/http/impl/response_head.ipp>
 #include <khive/http/response_reader.hpp>
 
-#include <algorithm>
 #include <cstring>
 #include <limits>
 #include <utility>

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <khive/core/min_max.hpp>
 #include <khive/http/date.hpp>
 #include <khive/http/retry_after.hpp>
 
-#include <algorithm>
 #include <cstdint>
 
 namespace khive::inline KHIVE_ABI::http {

@@ -10,7 +10,6 @@
 
 #include <netinet/in.h>
 
-#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <utility>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <khive/core/min_max.hpp>
 #include <khive/http/method.hpp>
 #include <khive/net/async_exchange.hpp>
 #include <khive/net/connection.hpp>
@@ -8,7 +9,6 @@
 
 #include <boost/asio/error.hpp>
 
-#include <algorithm>
 #include <cstddef>
 #include <span>
 #include <string>

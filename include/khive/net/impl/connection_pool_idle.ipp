@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <khive/core/min_max.hpp>
 #include <khive/core/yield_point.hpp>
 #include <khive/net/connection_pool.hpp>
 
-#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -60,8 +60,8 @@ KHIVE_DECL TimePoint ConnectionPool::sweep(TimePoint now) noexcept
                 }
                 const bool old = connection.idle.since + detail::watch_after <= now;
                 if (old && !std::exchange(connection.idle.watched, true)) to_watch.push_back(&connection);
-                next = std::min(
-                    {next, connection.idle.expires, old ? no_deadline : connection.idle.since + detail::watch_after});
+                next = std::min(next, connection.idle.expires);
+                if (!old) next = std::min(next, connection.idle.since + detail::watch_after);
             }
             drop_if_unused(entry);
         }
@@ -77,9 +77,10 @@ KHIVE_DECL void ConnectionPool::on_idle_ended(Connection& connection) noexcept
         const std::lock_guard lock(mutex_);
         if (connection.pool_entry == nullptr) return; // forgotten meanwhile
         auto& entry = entry_of(connection);
-        const auto at = std::ranges::find_if(entry.idle, [&](const ConnectionPtr& c) { return c.get() == &connection; });
-        if (at == entry.idle.end()) return; // leased meanwhile: the exchange will find out
-        forget_idle(entry, static_cast<std::size_t>(at - entry.idle.begin()));
+        std::size_t at = 0;
+        while (at != entry.idle.size() && entry.idle[at].get() != &connection) ++at;
+        if (at == entry.idle.size()) return; // leased meanwhile: the exchange will find out
+        forget_idle(entry, at);
         drop_if_unused(entry);
     }
     bury();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <khive/core/make_once.hpp>
+#include <khive/core/min_max.hpp>
 #include <khive/core/owned.hpp>
 #include <khive/core/url.hpp>
 #include <khive/net/tls_context.hpp>
@@ -11,7 +12,6 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
-#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdlib>

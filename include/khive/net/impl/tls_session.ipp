@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <khive/core/min_max.hpp>
 #include <khive/net/impl/tls_context.ipp>
 #include <khive/net/tls_context.hpp>
 #include <khive/net/tls_session.hpp>
@@ -13,7 +14,6 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
-#include <algorithm>
 #include <cstring>
 #include <string>
 #include <string_view>

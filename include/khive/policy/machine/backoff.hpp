@@ -2,9 +2,9 @@
 #pragma once
 
 #include <khive/core/config.hpp>
-#include <khive/core/ledger.hpp>
 #include <khive/core/outcome.hpp>
 #include <khive/core/time.hpp>
+#include <khive/policy/machine/retry_decision.hpp>
 
 #include <chrono>
 #include <cstdint>
@@ -33,13 +33,6 @@ struct RetryOptions {
     bool retry_unsafe = false; ///< repeat also what the server may have done already and would do twice.
 };
 static_assert(std::is_trivially_destructible_v<RetryOptions>);
-
-/// The decision of a retry policy after an attempt.
-struct RetryDecision {
-    bool retry = false;                   ///< try again after `delay`
-    StopReason reason = StopReason::done; ///< why not, where `retry` is false
-    Duration delay{};                     ///< a floor
-};
 
 namespace machine {
 
