@@ -37,8 +37,8 @@ private:
 /// What a client is behind its handles, whatever its policies.
 class ClientCore {
 public:
-    KHIVE_DECL ClientCore(asio::any_io_executor executor, const ClientOptions& options);
-    KHIVE_DECL virtual ~ClientCore();
+    KHIVE_COLD_DECL ClientCore(asio::any_io_executor executor, const ClientOptions& options);
+    KHIVE_COLD_DECL virtual ~ClientCore();
     ClientCore(const ClientCore&) = delete;
     ClientCore& operator=(const ClientCore&) = delete;
 
@@ -56,17 +56,17 @@ public:
     {
         if (settings_.observer) tell_observer(call);
     }
-    KHIVE_DECL void tell_failed(const Error& error) const noexcept;
+    KHIVE_COLD_DECL void tell_failed(const Error& error) const noexcept;
     /// @}
 
     /// \name For `close`
     /// @{
     /// Refuses new calls; until when those in flight may go on.
-    KHIVE_DECL TimePoint begin_closing(Duration timeout) noexcept;
+    KHIVE_COLD_DECL TimePoint begin_closing(Duration timeout) noexcept;
     [[nodiscard]] const std::shared_ptr<CallDrain>& drain() const noexcept { return drain_; }
     /// @}
     /// Ends everything now.
-    KHIVE_DECL void abort() noexcept;
+    KHIVE_COLD_DECL void abort() noexcept;
 
     [[nodiscard]] const asio::any_io_executor& executor() const noexcept { return executor_; }
     [[nodiscard]] net::ConnectionPool& pool() const noexcept { return *pool_; }
@@ -95,9 +95,9 @@ protected:
     [[nodiscard]] TimePoint now() const noexcept { return time_.now(); }
     [[nodiscard]] const Error& closed_error() const noexcept { return closed_error_; }
     /// The call ends with its error: whose request, whose attempts, told to the observer.
-    KHIVE_DECL void failed(CallState& call, TimePoint started);
-    KHIVE_DECL void tell_retry(const CallState& call, Duration delay) noexcept;
-    [[nodiscard]] KHIVE_DECL Error status_error(const CallState& call) const;
+    KHIVE_COLD_DECL void failed(CallState& call, TimePoint started);
+    KHIVE_COLD_DECL void tell_retry(const CallState& call, Duration delay) noexcept;
+    [[nodiscard]] KHIVE_COLD_DECL Error status_error(const CallState& call) const;
     using WallTime = std::chrono::system_clock::time_point;
     [[nodiscard]] static WallTime wall_now() noexcept { return std::chrono::system_clock::now(); }
 
@@ -115,7 +115,7 @@ private:
     KHIVE_DECL void remember_line(const CallState& call) noexcept;
     [[nodiscard]] KHIVE_DECL std::optional<Error> prepare_or_refuse(CallState& call);
     [[nodiscard]] KHIVE_DECL std::optional<Error> set_timeouts(CallState& call) const;
-    [[nodiscard]] KHIVE_DECL std::string redacted_reference(std::string_view reference) const;
+    [[nodiscard]] KHIVE_COLD_DECL std::string redacted_reference(std::string_view reference) const;
     [[nodiscard]] KHIVE_DECL bool prepare_plain(CallState& call) const;
     [[nodiscard]] KHIVE_DECL bool build_plain(CallState& call) const;
     KHIVE_DECL void append_head_with_length(RequestLine& line, const RequestExtras& extras) const;

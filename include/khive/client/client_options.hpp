@@ -31,22 +31,22 @@ using http::ReaderLimits;
 class ClientOptions {
 public:
     /// The base that request paths are appended to. User and password in it become basic authentication.
-    KHIVE_DECL ClientOptions(std::string_view base_url); // NOLINT: a URL is all that most clients need
+    KHIVE_COLD_DECL ClientOptions(std::string_view base_url); // NOLINT: a URL is all that most clients need
     ClientOptions(const char* base_url) : ClientOptions(std::string_view(base_url)) {}
     ClientOptions(const std::string& base_url) : ClientOptions(std::string_view(base_url)) {}
 
     /// A header for every request to the base's origin. Requests may replace it.
-    KHIVE_DECL ClientOptions& header(std::string_view name, std::string_view value);
+    KHIVE_COLD_DECL ClientOptions& header(std::string_view name, std::string_view value);
     /// `Authorization: Bearer`, to the base's origin only.
-    KHIVE_DECL ClientOptions& bearer(const Secret& token);
+    KHIVE_COLD_DECL ClientOptions& bearer(const Secret& token);
     /// `Authorization: Basic`, to the base's origin only.
-    KHIVE_DECL ClientOptions& basic_auth(std::string_view user, const Secret& password);
+    KHIVE_COLD_DECL ClientOptions& basic_auth(std::string_view user, const Secret& password);
     /// A header whose value is secret, such as `X-Api-Key`, to the base's origin only.
-    KHIVE_DECL ClientOptions& secret_header(std::string_view name, const Secret& value);
+    KHIVE_COLD_DECL ClientOptions& secret_header(std::string_view name, const Secret& value);
     /// `User-Agent`; `khive/<version>` by default.
-    KHIVE_DECL ClientOptions& user_agent(std::string_view agent);
+    KHIVE_COLD_DECL ClientOptions& user_agent(std::string_view agent);
     /// Every timer of a call, see `Timeouts`; a request may override them. Throws `ConfigurationError` for contradictions.
-    KHIVE_DECL ClientOptions& timeouts(const Timeouts& timeouts);
+    KHIVE_COLD_DECL ClientOptions& timeouts(const Timeouts& timeouts);
     /// Caps, idle and life times of connections, see `PoolOptions`; checked when the client is made.
     ClientOptions& pool(const PoolOptions& options);
     /// What one answer may cost, see `ReaderLimits`: by default a head of 64 KiB and a body of 64 MiB.

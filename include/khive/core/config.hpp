@@ -13,6 +13,13 @@
 #define KHIVE_ABI KHIVE_ABI_OF(v0_1)
 #endif
 
+/// Of what a program runs once or when something has failed, on which the optimiser is to spend less time and space.
+#if defined(__GNUC__)
+#define KHIVE_COLD_DECL __attribute__((cold)) KHIVE_DECL
+#else
+#define KHIVE_COLD_DECL KHIVE_DECL
+#endif
+
 /// Other bodies, other names: see `core/yield_point.hpp`.
 #if defined(KHIVE_YIELD_POINTS)
 #define KHIVE_ABI_OF(name) name##_yielding

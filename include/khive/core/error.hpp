@@ -25,7 +25,7 @@ KHIVE_DECL void intrusive_ptr_release(const ErrorDetails* details) noexcept;
 } // namespace detail
 
 /// At most `limit` bytes of untrusted text with control bytes, quotes and non-ASCII bytes escaped, safe to print.
-[[nodiscard]] KHIVE_DECL std::string escape_untrusted(std::string_view text, std::size_t limit = 256);
+[[nodiscard]] KHIVE_COLD_DECL std::string escape_untrusted(std::string_view text, std::size_t limit = 256);
 
 /// What went wrong, as a value: a kind, and behind a pointer whatever is known about it.
 ///
@@ -46,28 +46,28 @@ public:
     [[nodiscard]] ErrorKind kind() const noexcept { return kind_; }
     [[nodiscard]] boost::system::error_code code() const noexcept { return make_error_code(kind_); }
     /// All of it in one line, safe to log: no secrets, untrusted text escaped and bounded.
-    [[nodiscard]] KHIVE_DECL std::string message() const;
+    [[nodiscard]] KHIVE_COLD_DECL std::string message() const;
     /// What happened, without method and URL.
-    [[nodiscard]] KHIVE_DECL std::string_view reason() const noexcept;
+    [[nodiscard]] KHIVE_COLD_DECL std::string_view reason() const noexcept;
     /// Request method; empty where there was no request.
-    [[nodiscard]] KHIVE_DECL std::string_view method() const noexcept;
+    [[nodiscard]] KHIVE_COLD_DECL std::string_view method() const noexcept;
     /// Request URL without userinfo and with the values of the query masked.
-    [[nodiscard]] KHIVE_DECL std::string_view url() const noexcept;
+    [[nodiscard]] KHIVE_COLD_DECL std::string_view url() const noexcept;
     /// HTTP status; 0 where no answer came.
-    [[nodiscard]] KHIVE_DECL int status() const noexcept;
+    [[nodiscard]] KHIVE_COLD_DECL int status() const noexcept;
     /// Headers of the answer; empty where none came.
-    [[nodiscard]] KHIVE_DECL const Headers& headers() const noexcept;
+    [[nodiscard]] KHIVE_COLD_DECL const Headers& headers() const noexcept;
     /// The beginning of the answer's body. Untrusted: never print it raw.
-    [[nodiscard]] KHIVE_DECL std::string_view body() const noexcept;
+    [[nodiscard]] KHIVE_COLD_DECL std::string_view body() const noexcept;
     /// The error code underneath: of the socket, of TLS, of the resolver.
-    [[nodiscard]] KHIVE_DECL boost::system::error_code cause() const noexcept;
+    [[nodiscard]] KHIVE_COLD_DECL boost::system::error_code cause() const noexcept;
     /// Which timer ran out, and its value.
     [[nodiscard]] KHIVE_DECL Timer timer() const noexcept;
     [[nodiscard]] KHIVE_DECL Duration timer_value() const noexcept;
     /// Every attempt of the call.
-    [[nodiscard]] KHIVE_DECL const Ledger& ledger() const noexcept;
+    [[nodiscard]] KHIVE_COLD_DECL const Ledger& ledger() const noexcept;
     /// How long the call took; zero where none was made.
-    [[nodiscard]] KHIVE_DECL Duration elapsed() const noexcept;
+    [[nodiscard]] KHIVE_COLD_DECL Duration elapsed() const noexcept;
     /// Would the same call later end differently?
     [[nodiscard]] bool retryable() const noexcept { return retryable_; }
     /// When to try again, where somebody said so.
@@ -75,28 +75,28 @@ public:
     /// May the server have acted on the request although it failed?
     [[nodiscard]] bool maybe_processed() const noexcept { return maybe_processed_; }
     /// What it says about the other side, for policies.
-    [[nodiscard]] KHIVE_DECL Outcome outcome() const noexcept;
+    [[nodiscard]] KHIVE_COLD_DECL Outcome outcome() const noexcept;
     /// @}
 
     /// \name Building
     /// @{
-    KHIVE_DECL Error&& with_message(std::string reason) &&;
-    KHIVE_DECL Error&& with_request(std::string_view method, std::string_view redacted_url) &&;
-    KHIVE_DECL Error&& with_response(int status, Headers headers, std::string body) &&;
-    KHIVE_DECL Error&& with_cause(boost::system::error_code cause) &&;
-    KHIVE_DECL Error&& with_timer(Timer timer, Duration value) &&;
-    KHIVE_DECL Error&& with_ledger(Ledger ledger) &&;
-    KHIVE_DECL Error&& with_elapsed(Duration elapsed) &&;
+    KHIVE_COLD_DECL Error&& with_message(std::string reason) &&;
+    KHIVE_COLD_DECL Error&& with_request(std::string_view method, std::string_view redacted_url) &&;
+    KHIVE_COLD_DECL Error&& with_response(int status, Headers headers, std::string body) &&;
+    KHIVE_COLD_DECL Error&& with_cause(boost::system::error_code cause) &&;
+    KHIVE_COLD_DECL Error&& with_timer(Timer timer, Duration value) &&;
+    KHIVE_COLD_DECL Error&& with_ledger(Ledger ledger) &&;
+    KHIVE_COLD_DECL Error&& with_elapsed(Duration elapsed) &&;
     Error&& with_retryable(bool retryable) && noexcept;
     Error&& with_retry_after(std::optional<Duration> delay) && noexcept;
     Error&& with_maybe_processed(bool maybe) && noexcept;
     /// @}
 
     /// Throws the exception class of this kind.
-    [[noreturn]] KHIVE_DECL void raise() const;
+    [[noreturn]] KHIVE_COLD_DECL void raise() const;
 
 private:
-    [[nodiscard]] KHIVE_DECL detail::ErrorDetails& details();
+    [[nodiscard]] KHIVE_COLD_DECL detail::ErrorDetails& details();
 
     boost::intrusive_ptr<detail::ErrorDetails> details_;
     Duration retry_after_{-1};

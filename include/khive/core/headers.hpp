@@ -14,7 +14,7 @@
 namespace khive::inline KHIVE_ABI {
 namespace detail {
 /// Throws `InvalidArgumentError` that names the rule and the name it was broken for.
-[[noreturn]] KHIVE_DECL void raise_invalid_argument(std::string rule, std::string_view name);
+[[noreturn]] KHIVE_COLD_DECL void raise_invalid_argument(std::string rule, std::string_view name);
 
 /// Which bytes a token may have (RFC 9110 section 5.6.2), for one look a byte.
 inline constexpr auto token_bytes = [] {

@@ -25,7 +25,7 @@ struct PeerAddress {
     std::uint8_t family = 0; ///< 4, 6, or 0 where there was no connection
 
     /// `127.0.0.1:80`, `[::1]:80`, or `-`.
-    [[nodiscard]] KHIVE_DECL std::string to_string() const;
+    [[nodiscard]] KHIVE_COLD_DECL std::string to_string() const;
 };
 
 /// One attempt of a call: what it waited for, where it went, how long each phase took, how it ended.
@@ -104,7 +104,7 @@ public:
     void stop(StopReason reason) noexcept { stop_ = reason; }
 
     /// One line: how many attempts, and of each its backoff, status or error, length and what it waited for.
-    [[nodiscard]] KHIVE_DECL std::string summary() const;
+    [[nodiscard]] KHIVE_COLD_DECL std::string summary() const;
 
 private:
     void copy_first(const Ledger& other) noexcept

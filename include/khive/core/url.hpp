@@ -26,7 +26,7 @@ struct Origin {
     /// What travels in `Host`: without the default port, IPv6 in brackets.
     [[nodiscard]] KHIVE_DECL std::string host_header() const;
     /// `https://example.com:8443`
-    [[nodiscard]] KHIVE_DECL std::string to_string() const;
+    [[nodiscard]] KHIVE_COLD_DECL std::string to_string() const;
 };
 
 /// An absolute http or https URL, checked once and split into what is sent and what is kept back.
@@ -37,7 +37,7 @@ struct Origin {
 /// - Source: RFC 3986; the host rules for numbers follow the WHATWG URL standard.
 class Url {
 public:
-    [[nodiscard]] KHIVE_DECL static Result<Url> parse(std::string_view text);
+    [[nodiscard]] KHIVE_COLD_DECL static Result<Url> parse(std::string_view text);
 
     [[nodiscard]] const Origin& origin() const noexcept { return origin_; }
     /// Path and query as sent: bytes that a URL may not have are percent-encoded, others are as given.
@@ -51,7 +51,7 @@ public:
     [[nodiscard]] const Secret& password() const noexcept { return password_; }
 
     /// For logs and errors: no userinfo, each value of the query as `***`.
-    [[nodiscard]] KHIVE_DECL std::string redacted() const;
+    [[nodiscard]] KHIVE_COLD_DECL std::string redacted() const;
 
 private:
     friend KHIVE_DECL Result<Url> join(const Url& base, std::string_view reference);
@@ -67,7 +67,7 @@ private:
 };
 
 /// The URL of a target at an origin, for logs and errors: each value of the query as `***`.
-[[nodiscard]] KHIVE_DECL std::string redact_url(const Origin& origin, std::string_view target);
+[[nodiscard]] KHIVE_COLD_DECL std::string redact_url(const Origin& origin, std::string_view target);
 
 /// What a client with a base URL requests: `https://h/v1` and `/users?a=1` make `https://h/v1/users?a=1`.
 ///

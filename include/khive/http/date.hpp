@@ -14,8 +14,8 @@ namespace khive::inline KHIVE_ABI::http {
 /// `now` settles the century of the form with two digits: a date more than 50 years ahead lies in the past.
 ///
 /// - Source: RFC 9110 section 5.6.7.
-[[nodiscard]] KHIVE_DECL std::optional<std::chrono::sys_seconds> parse_http_date(std::string_view text,
-                                                                                 std::chrono::system_clock::time_point now);
+[[nodiscard]] KHIVE_COLD_DECL std::optional<std::chrono::sys_seconds>
+parse_http_date(std::string_view text, std::chrono::system_clock::time_point now);
 
 } // namespace khive::inline KHIVE_ABI::http
 

@@ -18,8 +18,8 @@ namespace khive::inline KHIVE_ABI::http {
 ///
 /// - Time: rounded up to the clock's tick; a date hundreds of years away is `unlimited`.
 /// - Source: RFC 9110 section 10.2.3.
-[[nodiscard]] KHIVE_DECL std::optional<Duration> retry_after(const Headers& headers,
-                                                             std::chrono::system_clock::time_point wall_now);
+[[nodiscard]] KHIVE_COLD_DECL std::optional<Duration> retry_after(const Headers& headers,
+                                                                  std::chrono::system_clock::time_point wall_now);
 
 } // namespace khive::inline KHIVE_ABI::http
 

@@ -101,12 +101,12 @@ public:
     using OriginEntry = net::OriginEntry;
 
     /// Throws `ConfigurationError` for options out of range.
-    KHIVE_DECL ConnectionPool(asio::any_io_executor executor, const PoolOptions& options, const http::ReaderLimits& limits,
-                              TlsContext tls);
-    KHIVE_DECL ~ConnectionPool() override;
+    KHIVE_COLD_DECL ConnectionPool(asio::any_io_executor executor, const PoolOptions& options,
+                                   const http::ReaderLimits& limits, TlsContext tls);
+    KHIVE_COLD_DECL ~ConnectionPool() override;
 
     /// The pool's record of an origin, for the pool's life: for the origin that every call goes to.
-    [[nodiscard]] KHIVE_DECL OriginEntry& entry(const Origin& origin);
+    [[nodiscard]] KHIVE_COLD_DECL OriginEntry& entry(const Origin& origin);
     /// The same for the holder's time, which is to be longer than its waits and shorter than the pool's: for origins that come and
     /// go.
     [[nodiscard]] KHIVE_DECL HeldOrigin hold(const Origin& origin);
@@ -124,9 +124,9 @@ public:
     [[nodiscard]] KHIVE_DECL async::WaitRequest checkout(OriginEntry& entry, const Deadline& deadline,
                                                          const CheckoutTimeouts& timeouts, bool fresh);
     /// Closes what is idle for that origin: its server has gone away.
-    KHIVE_DECL void discard_idle(OriginEntry& entry) noexcept;
+    KHIVE_COLD_DECL void discard_idle(OriginEntry& entry) noexcept;
     /// Ends every wait, dial and exchange with `closed`, and refuses what comes.
-    KHIVE_DECL void shut_down() noexcept;
+    KHIVE_COLD_DECL void shut_down() noexcept;
 
     /// How it stands now, in all and for one origin.
     [[nodiscard]] KHIVE_DECL PoolCounts counts() const;

@@ -34,22 +34,22 @@ class TlsContext {
 public:
     /// Trusts the system's authorities: `SSL_CERT_FILE` and `SSL_CERT_DIR` if set, OpenSSL's default places, then the bundles
     /// of common distributions, whichever has any.
-    KHIVE_DECL TlsContext();
+    KHIVE_COLD_DECL TlsContext();
 
     /// Trusts these authorities too.
-    KHIVE_DECL TlsContext& add_ca_file(const std::string& path);
+    KHIVE_COLD_DECL TlsContext& add_ca_file(const std::string& path);
     /// The same from memory.
-    KHIVE_DECL TlsContext& add_ca_pem(const std::string& pem);
+    KHIVE_COLD_DECL TlsContext& add_ca_pem(const std::string& pem);
     /// Forgets the system's authorities and whatever was added.
-    KHIVE_DECL TlsContext& trust_nothing();
+    KHIVE_COLD_DECL TlsContext& trust_nothing();
     /// The certificate chain and private key to present where a server asks for one; PEM files.
-    KHIVE_DECL TlsContext& client_certificate_file(const std::string& chain, const std::string& key);
+    KHIVE_COLD_DECL TlsContext& client_certificate_file(const std::string& chain, const std::string& key);
     /// The same from memory.
-    KHIVE_DECL TlsContext& client_certificate_pem(const std::string& chain, const Secret& key);
+    KHIVE_COLD_DECL TlsContext& client_certificate_pem(const std::string& chain, const Secret& key);
     /// Name to send and verify instead of the URL's host, for every origin; for servers reached under another name.
-    KHIVE_DECL TlsContext& server_name(const std::string& name);
+    KHIVE_COLD_DECL TlsContext& server_name(const std::string& name);
     /// Connects to anyone. For tests on one's own machine; never for data that matters.
-    KHIVE_DECL TlsContext& dangerously_skip_verification();
+    KHIVE_COLD_DECL TlsContext& dangerously_skip_verification();
 
     /// Is anybody trusted, or verification off?
     [[nodiscard]] KHIVE_DECL bool has_trust_anchors() const noexcept;

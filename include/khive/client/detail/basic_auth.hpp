@@ -9,7 +9,7 @@
 namespace khive::inline KHIVE_ABI::detail {
 
 /// The value of `Authorization` for basic authentication (RFC 7617).
-[[nodiscard]] KHIVE_DECL std::string basic_credentials(std::string_view user, const Secret& password);
+[[nodiscard]] KHIVE_COLD_DECL std::string basic_credentials(std::string_view user, const Secret& password);
 
 inline constexpr const char* no_colon_in_user = "a user name for basic authentication must not have a colon (RFC 7617)";
 

@@ -57,7 +57,7 @@ struct CallState {
         return {line.head, fields.body(), line.head_method, closes, line.idempotent};
     }
     /// The URL without userinfo and query values.
-    [[nodiscard]] KHIVE_DECL std::string redacted_url() const;
+    [[nodiscard]] KHIVE_COLD_DECL std::string redacted_url() const;
     /// Ready for another call; memory stays.
     KHIVE_DECL void clear() noexcept;
 };
