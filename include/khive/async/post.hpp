@@ -2,6 +2,7 @@
 #pragma once
 
 #include <khive/async/asio.hpp>
+#include <khive/core/owned.hpp>
 
 #include <boost/asio/detail/scheduler_operation.hpp>
 
@@ -65,13 +66,13 @@ void post(const asio::any_io_executor& executor, Function function)
         explicit Task(Function f) : call(std::move(f)) {}
         void run() override
         {
-            const std::unique_ptr<Task> self(this);
+            const Owned<Task> self(this);
             call();
         }
         void abandon() noexcept override { delete this; }
         Function call;
     };
-    auto task = std::make_unique<Task>(std::move(function));
+    Owned<Task> task(new Task(std::move(function)));
     post(executor, *task);
     (void)task.release();
 }

@@ -4,6 +4,7 @@
 #include <khive/client/detail/json_codec.hpp>
 #include <khive/client/timeouts.hpp>
 #include <khive/core/headers.hpp>
+#include <khive/core/owned.hpp>
 #include <khive/core/result.hpp>
 #include <khive/core/secret.hpp>
 #include <khive/core/single_threaded.hpp>
@@ -124,7 +125,7 @@ public:
     /// The rest, to be written.
     [[nodiscard]] RequestExtras& more()
     {
-        if (!extras_) extras_ = std::make_unique<RequestExtras>();
+        if (!extras_) extras_.reset(new RequestExtras);
         return *extras_;
     }
     [[nodiscard]] std::string_view body() const noexcept { return extras_ ? extras_->body : std::string_view{}; }
@@ -153,7 +154,7 @@ private:
     [[nodiscard]] KHIVE_DECL static const RequestLine& no_line() noexcept;
 
     RequestLinePtr line_;
-    std::unique_ptr<RequestExtras> extras_; ///< from the first setter on
+    Owned<RequestExtras> extras_; ///< from the first setter on
 };
 
 /// Method and path, its `{}` replaced by the arguments.

@@ -6,6 +6,7 @@
 #include <khive/core/error.hpp>
 #include <khive/core/headers.hpp>
 #include <khive/core/ledger.hpp>
+#include <khive/core/owned.hpp>
 #include <khive/core/result.hpp>
 
 #include <cstddef>
@@ -31,7 +32,7 @@ struct Answer {
 struct FreeAnswer {
     KHIVE_DECL void operator()(Answer* answer) const noexcept;
 };
-using AnswerPtr = std::unique_ptr<Answer, FreeAnswer>;
+using AnswerPtr = Owned<Answer, FreeAnswer>;
 [[nodiscard]] KHIVE_DECL AnswerPtr new_answer();
 /// What a response without an answer says.
 [[nodiscard]] KHIVE_DECL const Answer& no_answer() noexcept;

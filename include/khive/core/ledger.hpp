@@ -4,6 +4,7 @@
 #include <khive/core/config.hpp>
 #include <khive/core/error_kind.hpp>
 #include <khive/core/outcome.hpp>
+#include <khive/core/owned.hpp>
 #include <khive/core/time.hpp>
 
 #include <array>
@@ -115,7 +116,7 @@ private:
     union {
         Attempt first_; ///< if there is one; most ledgers that are moved are empty
     };
-    std::unique_ptr<std::vector<Attempt>> more_; ///< once there is a second: few calls have one
+    Owned<std::vector<Attempt>> more_; ///< once there is a second: few calls have one
     std::uint32_t count_ = 0;
     StopReason stop_ = StopReason::done;
 };
@@ -153,7 +154,7 @@ private:
 };
 
 inline Ledger::Ledger(const Ledger& other)
-    : more_(other.more_ ? std::make_unique<std::vector<Attempt>>(*other.more_) : nullptr),
+    : more_(other.more_ ? new std::vector<Attempt>(*other.more_) : nullptr),
       count_(other.count_),
       stop_(other.stop_)
 {

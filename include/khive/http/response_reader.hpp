@@ -4,6 +4,7 @@
 #include <khive/core/byte_buffer.hpp>
 #include <khive/core/error.hpp>
 #include <khive/core/headers.hpp>
+#include <khive/core/owned.hpp>
 #include <khive/core/time.hpp>
 #include <khive/http/chunked.hpp>
 #include <khive/http/detail/response_head.hpp>
@@ -60,7 +61,7 @@ struct HeadMemory {
     std::size_t fields = 0;    ///< of its text: where they begin
     Known known;
 };
-using HeadMemoryPtr = std::unique_ptr<HeadMemory>;
+using HeadMemoryPtr = Owned<HeadMemory>;
 
 /// Reads one answer after another from the bytes of a connection: interim answers skipped, framing checked, body put
 /// straight into its place. It knows no socket.
@@ -165,7 +166,7 @@ private:
     std::uint64_t left_ = 0;   // of a body of known length
     ByteBuffer body_;
     Headers headers_;
-    std::unique_ptr<ChunkDecoder> chunks_; // once a body was chunked
+    Owned<ChunkDecoder> chunks_; // once a body was chunked
     std::string_view problem_;
     int status_ = 0;
     unsigned interim_ = 0;

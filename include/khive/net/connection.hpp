@@ -276,14 +276,14 @@ private:
     TimePoint look_again_at_ = no_deadline;
     TimePoint last_byte_{}; ///< of an answer
     ExchangeEnd end_;
-    std::unique_ptr<boost::system::error_code> write_failure_; ///< if there is one
+    Owned<boost::system::error_code> write_failure_; ///< if there is one
     std::atomic<std::uint64_t> serial_{0}; ///< counted by who has the connection, which passes from one to the next under a lock
     http::ResponseReader reader_;
     PeerAddress peer_;
 
     // The rest.
-    std::unique_ptr<Dial> dial_ = std::make_unique<Dial>(); ///< until the first exchange
-    std::unique_ptr<asio::any_io_executor> elsewhere_;      ///< of `rest_`, made where it is not the connection's
+    Owned<Dial> dial_{new Dial}; ///< until the first exchange
+    Owned<asio::any_io_executor> elsewhere_; ///< of `rest_`, made where it is not the connection's
 };
 
 } // namespace khive::inline KHIVE_ABI::net

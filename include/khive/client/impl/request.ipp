@@ -103,7 +103,7 @@ KHIVE_DECL RequestFields::RequestFields(const RequestFields& other)
       only_line(other.only_line),
       cost(other.cost),
       line_(other.line_),
-      extras_(other.extras_ ? std::make_unique<RequestExtras>(*other.extras_) : nullptr)
+      extras_(other.extras_ ? new RequestExtras(*other.extras_) : nullptr)
 {}
 
 KHIVE_DECL const RequestLine& RequestFields::no_line() noexcept

@@ -87,7 +87,7 @@ KHIVE_DECL std::string_view to_string(StopReason reason) noexcept
 
 KHIVE_DECL Attempt& Ledger::begin_attempt(TimePoint now)
 {
-    if (count_ == 1 && !more_) more_ = std::make_unique<std::vector<Attempt>>();
+    if (count_ == 1 && !more_) more_.reset(new std::vector<Attempt>);
     Attempt& attempt = count_ == 0 ? *std::construct_at(&first_) : more_->emplace_back();
     ++count_;
     attempt.started = now;

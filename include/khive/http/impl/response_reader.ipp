@@ -143,7 +143,7 @@ KHIVE_DECL void ResponseReader::advance()
 
 KHIVE_DECL void ResponseReader::read_head()
 {
-    if (!memory_) memory_ = std::make_unique<HeadMemory>();
+    if (!memory_) memory_.reset(new HeadMemory);
     const auto text = input();
     const std::string& known = memory_->known.text;
     if (memory_->scanned != 0 || known.empty() || text.size() < known.size() ||
@@ -222,7 +222,7 @@ KHIVE_DECL void ResponseReader::begin_body(const detail::ResponseHead& head)
     if (head.length) return begin_length(*head.length);
     if (head.chunked) {
         state_ = State::chunked;
-        if (!chunks_) chunks_ = std::make_unique<ChunkDecoder>();
+        if (!chunks_) chunks_.reset(new ChunkDecoder);
         return chunks_->start(
             {limits_->max_body_bytes, limits_->max_chunk_line_bytes, limits_->max_extension_bytes, limits_->max_trailer_bytes});
     }

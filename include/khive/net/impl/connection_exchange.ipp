@@ -43,7 +43,7 @@ KHIVE_DECL void Connection::exchange(const Exchange& what, async::Completion& re
     // With several threads the exchange may be over, and its caller gone, before this function has returned.
     const ConnectionPtr alive(this);
     Step step(*this);
-    if (!resumes_here && !elsewhere_) elsewhere_ = std::make_unique<asio::any_io_executor>();
+    if (!resumes_here && !elsewhere_) elsewhere_.reset(new asio::any_io_executor);
     dial_.reset();
     exchange_ = &what;
     rest_ = std::move(rest);
@@ -169,7 +169,7 @@ KHIVE_DECL void Connection::request_written(boost::system::error_code error, std
         if (!error) flush_tls(); // an answer of TLS's own went out
     } else if (error) {
         // The answer that explains it may be on its way: a 413, say. Read before giving up.
-        write_failure_ = std::make_unique<boost::system::error_code>(error);
+        write_failure_.reset(new boost::system::error_code(error));
         stage_deadline(Timer::read_stall, now);
         pump_read(Look::now);
     } else {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <khive/async/post.hpp>
+#include <khive/core/owned.hpp>
 #include <khive/core/yield_point.hpp>
 #include <khive/net/wire.hpp>
 
@@ -40,7 +41,7 @@ public:
     static void look_up(const asio::any_io_executor& executor, const std::string& host, std::uint16_t port,
                         ListenerPtr listener)
     {
-        auto question = std::make_unique<Question>(executor, host, port, std::move(listener));
+        Owned<Question> question(new Question(executor, host, port, std::move(listener)));
         const async::Home* const home = async::home_of(executor);
         if (home != nullptr && !BOOST_ASIO_CONCURRENCY_HINT_IS_LOCKING(SCHEDULER, home->concurrency_hint())) {
             question->error = asio::error::operation_not_supported;
@@ -101,7 +102,7 @@ private:
         }
         void run() override
         {
-            const std::unique_ptr<Question> self(this);
+            const Owned<Question> self(this);
             listener->on_resolved(error, std::move(found));
         }
         void abandon() noexcept override { delete this; }
