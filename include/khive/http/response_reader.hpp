@@ -59,6 +59,7 @@ struct HeadMemory {
     std::size_t scanned = 0;   ///< of its text: searched for the end of a line
     std::size_t line = 0;      ///< of its text: read
     std::size_t fields = 0;    ///< of its text: where they begin
+    std::uint64_t left = 0;    ///< of a body of known length
     Known known;
 };
 using HeadMemoryPtr = Owned<HeadMemory>;
@@ -156,18 +157,17 @@ private:
     KHIVE_DECL void read_chunks();
     KHIVE_DECL void took_body();
     KHIVE_DECL void finish() noexcept;
-    KHIVE_DECL void fail(ErrorKind kind, std::string_view problem) noexcept;
+    KHIVE_DECL void fail(ErrorKind kind, const char* problem) noexcept; ///< a literal
     [[nodiscard]] KHIVE_DECL ReadStep step() const noexcept;
 
     const ReaderLimits* limits_;
     ByteBuffer input_;         // bytes of head and chunks
     std::size_t consumed_ = 0; // of them: belongs to earlier heads
     HeadMemoryPtr memory_;     // from the first byte of a head on
-    std::uint64_t left_ = 0;   // of a body of known length
     ByteBuffer body_;
     Headers headers_;
     Owned<ChunkDecoder> chunks_; // once a body was chunked
-    std::string_view problem_;
+    const char* problem_ = "";
     int status_ = 0;
     unsigned interim_ = 0;
     State state_ = State::idle;

@@ -46,8 +46,7 @@ KHIVE_DECL void ResponseReader::start(bool head_request) noexcept
     headers_.clear();
     consumed_ = 0;
     if (memory_) memory_->clear();
-    left_ = 0;
-    problem_ = {};
+    problem_ = "";
     problem_kind_ = {};
     status_ = 0;
     interim_ = 0;
@@ -80,12 +79,12 @@ KHIVE_DECL std::span<char> ResponseReader::prepare_body()
 {
     if (state_ == State::length) {
         // No read ends exactly where the body does: there is room for one byte more, to see what the server sends behind it.
-        const std::uint64_t wanted = detail::one_more(left_);
+        const std::uint64_t wanted = detail::one_more(memory_->left);
         if (body_.capacity() - body_.size() < 2)
             body_.reserve(body_.size() + static_cast<std::size_t>(std::min<std::uint64_t>(wanted, body_.capacity() + 2)));
         const auto room = body_.prepare(2);
         const auto offered = static_cast<std::size_t>(std::min<std::uint64_t>(wanted, room.size()));
-        return room.first(offered == left_ ? offered - 1 : offered);
+        return room.first(offered == memory_->left ? offered - 1 : offered);
     }
     const auto room = body_.prepare(detail::least_room_bytes);
     // One byte more than allowed, to tell a body that ends at the limit from one that goes on.
@@ -128,7 +127,7 @@ KHIVE_DECL Error ResponseReader::error() const
 {
     if (state_ != State::failed) return Error{};
     const bool again = problem_kind_ == ErrorKind::connection_lost || problem_kind_ == ErrorKind::truncated_body;
-    return Error{problem_kind_}.with_message(std::string{problem_}).with_retryable(again);
+    return Error{problem_kind_}.with_message(problem_).with_retryable(again);
 }
 
 KHIVE_DECL void ResponseReader::advance()
@@ -183,7 +182,7 @@ KHIVE_DECL void ResponseReader::parse_head(std::string_view text)
             }
         }
         if (!head.problem.empty())
-            return fail(head.fields > limits_->max_header_count ? ErrorKind::header_too_large : ErrorKind::protocol, head.problem);
+            return fail(head.fields > limits_->max_header_count ? ErrorKind::header_too_large : ErrorKind::protocol, head.problem.data());
     }
     scanned = window.size();
     if (window.size() != text.size()) fail(ErrorKind::header_too_large, "the head of the answer is over the limit");
@@ -239,21 +238,21 @@ KHIVE_DECL void ResponseReader::begin_length(std::uint64_t length)
     if (length > limits_->max_body_bytes) return fail(ErrorKind::body_too_large, "Content-Length is over the limit");
     state_ = State::length;
     const auto here = static_cast<std::size_t>(std::min<std::uint64_t>(length, input().size()));
-    left_ = length - here;
-    if (left_ != 0 && consumed_ + length < detail::more_input_bytes) fits_more_ = true;
-    const std::uint64_t room = left_ == 0 ? length : detail::one_more(length);
+    memory_->left = length - here;
+    if (memory_->left != 0 && consumed_ + length < detail::more_input_bytes) fits_more_ = true;
+    const std::uint64_t room = memory_->left == 0 ? length : detail::one_more(length);
     body_.reserve(static_cast<std::size_t>(std::min<std::uint64_t>(room, detail::max_reserved_bytes)));
     body_.append({input().data(), here});
     consumed_ += here;
-    if (left_ == 0) finish();
+    if (memory_->left == 0) finish();
 }
 
 KHIVE_DECL void ResponseReader::took_length(std::size_t count)
 {
-    const auto of_body = static_cast<std::size_t>(std::min<std::uint64_t>(count, left_));
+    const auto of_body = static_cast<std::size_t>(std::min<std::uint64_t>(count, memory_->left));
     body_.commit(of_body);
-    left_ -= of_body;
-    if (left_ != 0) return;
+    memory_->left -= of_body;
+    if (memory_->left != 0) return;
     finish();
     left_over_ = left_over_ || count != of_body;
 }
@@ -267,9 +266,9 @@ KHIVE_DECL void ResponseReader::read_chunks()
     switch (result) {
     case ChunkStep::more: break;
     case ChunkStep::done: return finish();
-    case ChunkStep::malformed: return fail(ErrorKind::protocol, chunks_->problem());
-    case ChunkStep::body_too_large: return fail(ErrorKind::body_too_large, chunks_->problem());
-    case ChunkStep::trailers_too_large: return fail(ErrorKind::header_too_large, chunks_->problem());
+    case ChunkStep::malformed: return fail(ErrorKind::protocol, chunks_->problem().data());
+    case ChunkStep::body_too_large: return fail(ErrorKind::body_too_large, chunks_->problem().data());
+    case ChunkStep::trailers_too_large: return fail(ErrorKind::header_too_large, chunks_->problem().data());
     }
     // A server that fills the buffer gets a larger one: fewer reads.
     input_.consume(std::exchange(consumed_, 0));
@@ -288,7 +287,7 @@ KHIVE_DECL void ResponseReader::finish() noexcept
     left_over_ = !input().empty();
 }
 
-KHIVE_DECL void ResponseReader::fail(ErrorKind kind, std::string_view problem) noexcept
+KHIVE_DECL void ResponseReader::fail(ErrorKind kind, const char* problem) noexcept
 {
     state_ = State::failed;
     problem_kind_ = kind;
