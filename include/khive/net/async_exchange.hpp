@@ -6,6 +6,7 @@
 #include <khive/net/exchange.hpp>
 
 #include <exception>
+#include <string_view>
 
 namespace khive::inline KHIVE_ABI::net {
 
@@ -17,15 +18,26 @@ class Exchange final : public async::Suspension {
 public:
     Exchange(Connection& connection, const Outgoing& outgoing, const ExchangeTimeouts& timeouts, const Deadline& deadline,
              Attempt& attempt, TimePoint now) noexcept
-        : connection_(connection), outgoing_(outgoing), timeouts_(timeouts), deadline_(deadline), attempt_(attempt), now_(now)
+        : connection_(connection),
+          attempt_(attempt),
+          timeouts_(timeouts),
+          head_(outgoing.head),
+          body_(outgoing.body),
+          now_(now),
+          ends_(deadline.at),
+          limit_(deadline.value),
+          timer_(deadline.timer),
+          head_method_(outgoing.head_method),
+          closes_(outgoing.closes),
+          idempotent_(outgoing.idempotent)
     {
     }
 
     /// \name For the connection
     /// @{
-    [[nodiscard]] const Outgoing& outgoing() const noexcept { return outgoing_; }
+    [[nodiscard]] Outgoing outgoing() const noexcept { return {head_, body_, head_method_, closes_, idempotent_}; }
     [[nodiscard]] const ExchangeTimeouts& timeouts() const noexcept { return timeouts_; }
-    [[nodiscard]] const Deadline& deadline() const noexcept { return deadline_; }
+    [[nodiscard]] Deadline deadline() const noexcept { return {ends_, timer_, limit_}; }
     [[nodiscard]] Attempt& attempt() const noexcept { return attempt_; }
     [[nodiscard]] TimePoint began() const noexcept { return now_; }
     /// @}
@@ -34,12 +46,19 @@ private:
     KHIVE_DECL void start(async::Completion& rest, asio::cancellation_slot slot) override;
     KHIVE_DECL void failed(std::exception_ptr why) noexcept override;
 
+    // In pieces, which take less room: thousands may wait for their end.
     Connection& connection_;
-    Outgoing outgoing_;
-    const ExchangeTimeouts& timeouts_;
-    Deadline deadline_;
     Attempt& attempt_;
+    const ExchangeTimeouts& timeouts_;
+    std::string_view head_;
+    std::string_view body_;
     TimePoint now_; ///< when it begins
+    TimePoint ends_;
+    Duration limit_;
+    Timer timer_;
+    bool head_method_;
+    bool closes_;
+    bool idempotent_;
 };
 
 } // namespace khive::inline KHIVE_ABI::net

@@ -155,7 +155,7 @@ public:
     struct Idle {
         TimePoint since{};
         TimePoint expires{};
-        std::uint64_t uses = 0; ///< when it was leased
+        std::uint32_t uses = 0; ///< when it was leased, modulo what fits
         bool proven = false;    ///< it is idle since an exchange that went well
         bool watched = false;
     } idle;
@@ -236,7 +236,7 @@ private:
     [[nodiscard]] Error lost(boost::system::error_code error) const;
     [[nodiscard]] static Error lost_before_request();
     /// Of the exchange or dial.
-    [[nodiscard]] const Deadline& total() const noexcept;
+    [[nodiscard]] Deadline total() const noexcept;
     [[nodiscard]] Deadline nearest() const noexcept
     {
         return earlier({stage_ends_, stage_timer_, limit_of(stage_timer_)}, total());
@@ -269,6 +269,7 @@ private:
     bool resumes_here_ = false; ///< the executor of `rest_` is the connection's
     bool closes_ = false;       ///< nothing may follow the request on this connection
     bool sent_ = false;         ///< all of the request is with the system
+    PeerAddress peer_;
     const Exchange* exchange_ = nullptr; ///< what is wanted, as long as it is under way
     async::Continuation rest_;           ///< until it is run: nothing else touches it once the exchange has ended
     std::size_t taken_ = 0;              ///< of the request: by the system, or by TLS
@@ -279,7 +280,6 @@ private:
     Owned<boost::system::error_code> write_failure_; ///< if there is one
     std::atomic<std::uint64_t> serial_{0}; ///< counted by who has the connection, which passes from one to the next under a lock
     http::ResponseReader reader_;
-    PeerAddress peer_;
 
     // The rest.
     Owned<Dial> dial_{new Dial}; ///< until the first exchange

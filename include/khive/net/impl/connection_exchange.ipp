@@ -146,7 +146,7 @@ KHIVE_DECL WriteBuffers Connection::unsent() const noexcept
 
 KHIVE_DECL WriteBuffers Connection::plain_rest() const noexcept
 {
-    const Outgoing& all = exchange_->outgoing();
+    const Outgoing all = exchange_->outgoing();
     const std::size_t of_head = std::min(taken_, all.head.size());
     return {detail::bytes_of(all.head.substr(of_head)), detail::bytes_of(all.body.substr(taken_ - of_head))};
 }

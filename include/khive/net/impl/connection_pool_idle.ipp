@@ -124,8 +124,8 @@ KHIVE_DECL void ConnectionPool::make_idle(OriginEntry& entry, ConnectionPtr conn
     Duration keep = options_.idle_timeout;
     if (const auto hint = connection->reader().keep_alive_timeout())
         keep = std::min(keep, detail::trusted_keep_alive(*hint));
-    const std::uint64_t uses = connection->uses();
-    connection->idle = {now, std::min(saturating_add(now, keep), connection->retires), uses, uses > connection->idle.uses, false};
+    const auto uses = static_cast<std::uint32_t>(connection->uses());
+    connection->idle = {now, std::min(saturating_add(now, keep), connection->retires), uses, uses != connection->idle.uses, false};
     entry.idle.push_back(std::move(connection));
 }
 
@@ -141,7 +141,7 @@ KHIVE_DECL ConnectionPtr ConnectionPool::pop_idle(OriginEntry& entry, bool fresh
             continue;
         }
         ConnectionPtr taken = std::move(entry.idle[i]);
-        taken->idle.uses = taken->uses();
+        taken->idle.uses = static_cast<std::uint32_t>(taken->uses());
         entry.idle.erase(entry.idle.begin() + static_cast<std::ptrdiff_t>(i));
         machine_.leased(entry.counts);
         return taken;

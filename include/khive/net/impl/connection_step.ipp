@@ -81,7 +81,7 @@ private:
     bool tell_keeper_ = false;
 };
 
-KHIVE_DECL const Deadline& Connection::total() const noexcept
+KHIVE_DECL Deadline Connection::total() const noexcept
 {
     return now_in_ == Stage::exchanging ? exchange_->deadline() : dial_->total;
 }
