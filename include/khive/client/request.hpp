@@ -129,6 +129,7 @@ public:
         return *extras_;
     }
     [[nodiscard]] std::string_view body() const noexcept { return extras_ ? extras_->body : std::string_view{}; }
+    [[nodiscard]] std::size_t body_capacity() const noexcept { return extras_ ? extras_->body.capacity() : 0; }
     /// Does the request have a limit of its own that beats a policy's?
     [[nodiscard]] bool sets_total() const noexcept
     {

@@ -32,10 +32,10 @@ struct CallState {
     RequestFields fields;
 
     // How it is sent, the same for every attempt.
-    bool is_new = true;     ///< it has not been prepared yet
-    bool only_line = false; ///< all that was prepared is of method and path alone, and good for the next call of the same
     net::ConnectionPool::OriginEntry* entry = nullptr;
     const TimeoutsInForce* timeouts = nullptr;
+    bool is_new = true;     ///< it has not been prepared yet
+    bool only_line = false; ///< all that was prepared is of method and path alone, and good for the next call of the same
     bool replay_safe = false;
     bool closes = false;        ///< the head says `Connection: close`
     bool raise_for_status = true;

@@ -11,6 +11,7 @@
 
 #include <boost/asio/cancellation_state.hpp>
 
+#include <memory>
 #include <optional>
 #include <type_traits>
 #include <utility>
@@ -303,7 +304,7 @@ private:
         attempt_deadline_ = no_deadline;
         fresh_ = only_queued_ = false;
         call_.error = Error{};
-        status_failure_ = Error{};
+        status_failure_.reset();
     }
 
     /// Of an attempt that has failed.
@@ -357,8 +358,8 @@ private:
     [[nodiscard]] const Error& failure()
     {
         if (!answered()) return call_.error;
-        if (status_failure_.kind() == ErrorKind{}) status_failure_ = core_.status_error(call_);
-        return status_failure_;
+        if (!status_failure_) status_failure_ = std::make_unique<Error>(core_.status_error(call_));
+        return *status_failure_;
     }
 
     PolicyCore& core_;
@@ -368,7 +369,7 @@ private:
     typename Retry::Schedule schedule_;
     Duration backoff_{};
     TimePoint attempt_deadline_ = no_deadline; ///< none before the attempt's first sending
-    Error status_failure_;
+    std::unique_ptr<Error> status_failure_;
     StopReason stop_reason_ = StopReason::done;
     bool maybe_processed_ = false; ///< in any attempt
     bool handed_over_;

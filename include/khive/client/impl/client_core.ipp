@@ -180,7 +180,7 @@ KHIVE_DECL void ClientCore::keep(CallState* call) noexcept
     constexpr std::size_t enough = 128;
     constexpr std::size_t large = 16 * 1024;
     call->clear();
-    if (call->fields.line().head.capacity() > large || call->fields.extras().body.capacity() > large) return delete call;
+    if (call->fields.line().head.capacity() > large || call->fields.body_capacity() > large) return delete call;
     KHIVE_YIELD_POINT();
     if (replace<CallState*>(last_spare_, nullptr, call, std::memory_order_acq_rel)) return;
     const std::lock_guard lock(spare_mutex_);
