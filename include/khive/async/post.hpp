@@ -22,10 +22,10 @@ using Home = asio::detail::scheduler;
 /// program that includes it a fifth of a second of compiling.
 ///
 /// - Lifetime: from `post` on it keeps itself alive, until the one call of either verb.
-class PostedTask {
+class Postable {
 public:
-    PostedTask(const PostedTask&) = delete;
-    PostedTask& operator=(const PostedTask&) = delete;
+    Postable(const Postable&) = delete;
+    Postable& operator=(const Postable&) = delete;
 
     /// It is its turn. It may be posted again from inside this call.
     virtual void run() = 0;
@@ -33,22 +33,41 @@ public:
     virtual void abandon() noexcept = 0;
 
 protected:
+    Postable() = default;
+    ~Postable() = default;
+
+private:
+    friend KHIVE_DECL void post(const asio::any_io_executor& executor, Postable& task);
+    friend KHIVE_DECL void post(Home& home, Postable& task) noexcept;
+
+    /// \name The executor that it is to be posted to again once there is memory
+    /// @{
+    virtual void keep_executor(const asio::any_io_executor& executor) noexcept = 0;
+    [[nodiscard]] virtual asio::any_io_executor kept_executor() noexcept = 0;
+    /// @}
+
+    /// In the queue of a context.
+    struct Operation : asio::detail::scheduler_operation {
+        explicit Operation(Postable& task) noexcept : scheduler_operation(&complete), owner(task) {}
+        KHIVE_DECL static void complete(void* context, asio::detail::scheduler_operation* base,
+                                        const boost::system::error_code&, std::size_t again);
+        void go_again(bool again) noexcept { task_result_ = again ? 1 : 0; }
+        Postable& owner;
+    };
+    Operation operation_{*this};
+};
+
+/// One that keeps the executor itself.
+class PostedTask : public Postable {
+protected:
     PostedTask() = default;
     ~PostedTask() = default;
 
 private:
-    friend KHIVE_DECL void post(const asio::any_io_executor& executor, PostedTask& task);
-    friend KHIVE_DECL void post(Home& home, PostedTask& task) noexcept;
+    void keep_executor(const asio::any_io_executor& executor) noexcept final { again_ = executor; }
+    [[nodiscard]] asio::any_io_executor kept_executor() noexcept final { return std::move(again_); }
 
-    /// In the queue of a context.
-    struct Operation : asio::detail::scheduler_operation {
-        explicit Operation(PostedTask& task) noexcept : scheduler_operation(&complete), owner(task) {}
-        KHIVE_DECL static void complete(void* context, asio::detail::scheduler_operation* base,
-                                        const boost::system::error_code&, std::size_t);
-        PostedTask& owner;
-    };
-    Operation operation_{*this};
-    asio::any_io_executor again_; ///< where it is to be posted once there is memory
+    asio::any_io_executor again_;
 };
 
 /// Runs `task` on `executor`, never from inside this call.
@@ -56,7 +75,7 @@ private:
 /// - Errors: none on an `io_context`, a `thread_pool`, or a strand over one of them. A strand's own queue needs memory: where
 ///   there is none the context tries again until there is, and where only the second of its two allocations fails the strand
 ///   stands still, which is Asio's. Whatever an executor of another kind throws; the task is the caller's then, as before.
-KHIVE_DECL void post(const asio::any_io_executor& executor, PostedTask& task);
+KHIVE_DECL void post(const asio::any_io_executor& executor, Postable& task);
 
 /// The same for a function, for which memory is taken. Destroyed where the execution context ends first.
 template <std::invocable Function>
@@ -83,7 +102,7 @@ void post(const asio::any_io_executor& executor, Function function)
 /// The `io_context` or `thread_pool` that `executor` is over, by way of any strands; null where it is of another kind.
 [[nodiscard]] KHIVE_DECL Home* home_of(const asio::any_io_executor& executor);
 /// Runs `task` there.
-KHIVE_DECL void post(Home& home, PostedTask& task) noexcept;
+KHIVE_DECL void post(Home& home, Postable& task) noexcept;
 
 } // namespace khive::inline KHIVE_ABI::async
 

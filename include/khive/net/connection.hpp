@@ -102,7 +102,7 @@ struct DialTimes {
 /// - Complexity: some 600 bytes while it waits for an answer: what only dialling needs goes with the first exchange.
 class Connection final : public WireListener,
                          public async::TimerNode,
-                         private async::PostedTask,
+                         private async::Postable,
                          public boost::intrusive::list_base_hook<> {
 public:
     KHIVE_DECL explicit Connection(ConnectionSetupPtr setup);
@@ -189,6 +189,12 @@ private:
     /// @{
     KHIVE_DECL void run() override;
     KHIVE_DECL void abandon() noexcept override;
+    void keep_executor(const asio::any_io_executor&) noexcept override {} ///< it has it
+    [[nodiscard]] asio::any_io_executor kept_executor() noexcept override { return executor_to_post_to(); }
+    [[nodiscard]] const asio::any_io_executor& executor_to_post_to() const noexcept
+    {
+        return dial_ends_ || resumes_here_ ? setup_->executor : *elsewhere_;
+    }
     /// @}
 
     KHIVE_DECL void on_resolved(boost::system::error_code error, Endpoints endpoints) override;

@@ -13,16 +13,16 @@ namespace khive::inline KHIVE_ABI::async {
 namespace detail {
 
 /// The task that this thread is about to post, until Asio has taken it: so it can be told who has lost it, if it is lost.
-inline PostedTask*& being_posted() noexcept
+inline Postable*& being_posted() noexcept
 {
-    static thread_local PostedTask* task = nullptr;
+    static thread_local Postable* task = nullptr;
     return task;
 }
 
 /// Runs a task, or tells it that nobody will.
 class Turn {
 public:
-    explicit Turn(PostedTask& task) noexcept : task_(&task) {}
+    explicit Turn(Postable& task) noexcept : task_(&task) {}
     Turn(Turn&& other) noexcept : task_(std::exchange(other.task_, nullptr)) {}
     Turn(const Turn&) = delete;
     ~Turn()
@@ -36,29 +36,31 @@ public:
     void operator()() { std::exchange(task_, nullptr)->run(); }
 
 private:
-    PostedTask* task_;
+    Postable* task_;
 };
 
 } // namespace detail
 
-KHIVE_DECL void PostedTask::Operation::complete(void* context, asio::detail::scheduler_operation* base,
-                                                const boost::system::error_code&, std::size_t)
+KHIVE_DECL void Postable::Operation::complete(void* context, asio::detail::scheduler_operation* base,
+                                              const boost::system::error_code&, std::size_t again)
 {
-    PostedTask& task = static_cast<Operation*>(base)->owner;
-    const asio::any_io_executor again = std::move(task.again_);
+    auto& operation = *static_cast<Operation*>(base);
+    Postable& task = operation.owner;
+    operation.go_again(false);
+    const asio::any_io_executor executor = again != 0 ? task.kept_executor() : asio::any_io_executor{};
     if (context == nullptr)
         task.abandon();
-    else if (again)
-        async::post(again, task);
+    else if (executor)
+        async::post(executor, task);
     else
         task.run();
 }
 
-KHIVE_DECL void post(const asio::any_io_executor& executor, PostedTask& task)
+KHIVE_DECL void post(const asio::any_io_executor& executor, Postable& task)
 {
     if (Home* const home = detail::plain_home_of(executor)) return post(*home, task);
-    PostedTask*& mine = detail::being_posted();
-    PostedTask* const outer = std::exchange(mine, &task);
+    Postable*& mine = detail::being_posted();
+    Postable* const outer = std::exchange(mine, &task);
     const auto is_mine = [&] { return std::exchange(mine, outer) == nullptr; };
     try {
         detail::Turn turn(task); // destroyed where `require` throws
@@ -67,7 +69,8 @@ KHIVE_DECL void post(const asio::any_io_executor& executor, PostedTask& task)
         if (!is_mine()) return;
         Home* const home = detail::home_below(executor);
         if (home == nullptr) throw;
-        task.again_ = executor;
+        task.keep_executor(executor);
+        task.operation_.go_again(true);
         return post(*home, task);
     }
     if (is_mine()) task.abandon(); // its strand's context has ended
@@ -84,7 +87,7 @@ KHIVE_DECL Home* home_of(const asio::any_io_executor& executor)
     return plain != nullptr ? plain : detail::home_below(executor);
 }
 
-KHIVE_DECL void post(Home& home, PostedTask& task) noexcept
+KHIVE_DECL void post(Home& home, Postable& task) noexcept
 {
     home.post_immediate_completion(&task.operation_, false);
 }

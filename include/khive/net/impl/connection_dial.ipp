@@ -74,6 +74,7 @@ KHIVE_DECL void Connection::run()
         step.finish(true);
     } else {
         async::Continuation rest = std::move(rest_);
+        if (elsewhere_) *elsewhere_ = nullptr;
         std::move(rest).run();
     }
 }
@@ -81,6 +82,7 @@ KHIVE_DECL void Connection::run()
 KHIVE_DECL void Connection::abandon() noexcept
 {
     const ConnectionPtr self(dial_ends_ ? this : nullptr, false);
+    if (elsewhere_) *elsewhere_ = nullptr;
     const async::Continuation rest = std::move(rest_); // what it destroys may hold the last of this connection
 }
 

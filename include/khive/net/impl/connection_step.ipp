@@ -65,7 +65,7 @@ private:
         if (!resumes) return;
         if (resumes_here) return std::move(rest).run();
         // Whoever is resumed has the connection, which may be gone once this is posted.
-        const asio::any_io_executor executor = c_.resumes_here_ ? c_.executor() : std::move(*c_.elsewhere_);
+        const asio::any_io_executor executor = c_.executor_to_post_to();
         KHIVE_YIELD_POINT();
         async::post(executor, c_);
     }
