@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <cstddef>
 #include <new>
@@ -86,10 +87,10 @@ public:
         asio::detail::scheduler& scheduler;
     };
 
-    EpollWire(const asio::any_io_executor& executor, const Home& home)
-        : reactor_(home.reactor), scheduler_(home.scheduler), background_(executor, 1)
+    /// Both outlive it.
+    EpollWire(const asio::any_io_executor& executor, const Home& home) : home_(home), by_post_(!async::posts_surely(executor))
     {
-        if (!async::posts_surely(executor)) told_.reset(new Told);
+        if (by_post_) rare().told.reset(new Told(executor));
     }
     ~EpollWire() override { EpollWire::close(); }
 
@@ -100,10 +101,10 @@ public:
         if (error == 0) return true;
         first_.take(std::move(listener), WireEvent::connected);
         if (error == EINPROGRESS) {
-            reactor_.start_op(Reactor::connect_op, socket_, state_, &first_, false, false);
+            home_.reactor.start_op(Reactor::connect_op, socket_, state_, &first_, false, false);
         } else {
             first_.fail(error);
-            reactor_.post_immediate_completion(&first_, false);
+            home_.reactor.post_immediate_completion(&first_, false);
         }
         return false;
     }
@@ -113,36 +114,36 @@ public:
         if (state_ == nullptr) return begin_reading(std::move(listener));
         first_.take(std::move(listener), WireEvent::read);
         if (look == Look::now && socket_ >= 0 && perform_read(&first_) != Operation::not_done)
-            return reactor_.post_immediate_completion(&first_, false);
-        reactor_.start_op(Reactor::read_op, socket_, state_, &first_, false, true);
+            return home_.reactor.post_immediate_completion(&first_, false);
+        home_.reactor.start_op(Reactor::read_op, socket_, state_, &first_, false, true);
     }
 
     void look_again() noexcept override
     {
         keep_alive_once();
-        if (readable_now()) reactor_.cancel_ops_by_key(socket_, state_, Reactor::read_op, &first_);
+        if (readable_now()) home_.reactor.cancel_ops_by_key(socket_, state_, Reactor::read_op, &first_);
     }
 
     void write_some(const WriteBuffers& from, ListenerPtr listener) override
     {
         if (state_ == nullptr) register_now();
-        if (!write_) write_.reset(new Writing(*this));
-        write_->from = from;
-        write_->take(std::move(listener), WireEvent::written);
-        reactor_.start_op(Reactor::write_op, socket_, state_, write_.get(), false, true);
+        if (!rare().write) rare_->write.reset(new Writing(*this));
+        rare_->write->from = from;
+        rare_->write->take(std::move(listener), WireEvent::written);
+        home_.reactor.start_op(Reactor::write_op, socket_, state_, rare_->write.get(), false, true);
     }
 
     void wait_readable(ListenerPtr listener) override
     {
-        wait_.reset(new Operation(*this));
+        rare().wait.reset(new Operation(*this));
         keep_alive_once();
         if (state_ == nullptr) register_now();
-        wait_->take(std::move(listener), WireEvent::readable);
-        background_.begin();
+        rare_->wait->take(std::move(listener), WireEvent::readable);
+        waits_.store(true);
         // Not without asking epoll again, which may have told already of what is there.
-        reactor_.start_op(Reactor::read_op, socket_, state_, wait_.get(), false, false);
+        home_.reactor.start_op(Reactor::read_op, socket_, state_, rare_->wait.get(), false, false);
         KHIVE_YIELD_POINT();
-        background_.release();
+        home_.scheduler.work_finished(); // `run()` does not stay for it
     }
 
     std::size_t try_write(const WriteBuffers& from, boost::system::error_code& error) noexcept override
@@ -163,23 +164,25 @@ public:
 
     void cancel() noexcept override
     {
-        background_.end();
-        reactor_.cancel_ops(socket_, state_);
+        end_waiting();
+        home_.reactor.cancel_ops(socket_, state_);
     }
 
     void close() noexcept override
     {
         if (socket_ < 0) return;
-        background_.end();
-        reactor_.deregister_descriptor(socket_, state_, true);
+        end_waiting();
+        home_.reactor.deregister_descriptor(socket_, state_, true);
         ::close(std::exchange(socket_, -1));
         keeps_alive_ = no_delay_ = wrote_ = false;
-        reactor_.cleanup_descriptor_data(state_);
+        home_.reactor.cleanup_descriptor_data(state_);
     }
 
 private:
     using Reactor = asio::detail::epoll_reactor;
     struct Told {
+        explicit Told(const asio::any_io_executor& by_way_of) : executor(by_way_of) {}
+        const asio::any_io_executor& executor;
         std::array<ToldByPost, 4> by; ///< of each event
     };
 
@@ -209,6 +212,24 @@ private:
         WriteBuffers from;
     };
     using Status = Operation::status;
+    /// What hardly any wire has.
+    struct Rare {
+        Owned<Told> told;      ///< where the executor is not plainly that of the context
+        Owned<Writing> write;  ///< from the first write on that had to wait: most requests go out at once
+        Owned<Operation> wait; ///< only as long as it waits
+    };
+
+    Rare& rare()
+    {
+        if (!rare_) rare_.reset(new Rare);
+        return *rare_;
+    }
+
+    /// By the handler of the wait or its cancellation, whichever comes first: whoever clears the mark takes the unit of work back.
+    void end_waiting() noexcept
+    {
+        if (waits_.load(std::memory_order_relaxed) && waits_.exchange(false)) home_.scheduler.work_started();
+    }
 
     static void complete(void* owner, asio::detail::scheduler_operation* base, const boost::system::error_code&, std::size_t)
     {
@@ -221,12 +242,12 @@ private:
         const boost::system::error_code error = operation.ec_;
         const std::size_t bytes = operation.bytes_transferred_;
         if (event == WireEvent::readable) {
-            wire.background_.end();
-            wire.wait_.reset();
+            wire.end_waiting();
+            wire.rare_->wait.reset();
         }
-        if (!wire.told_) return tell(*listener, event, error, bytes);
-        auto& told = wire.told_->by[static_cast<std::size_t>(event)];
-        told.post(wire.background_.executor(), std::move(listener), event, error, bytes);
+        if (!wire.by_post_) return tell(*listener, event, error, bytes);
+        Told& told = *wire.rare_->told;
+        told.by[static_cast<std::size_t>(event)].post(told.executor, std::move(listener), event, error, bytes);
     }
 
     static Status perform(asio::detail::reactor_op* base)
@@ -315,7 +336,7 @@ private:
     /// With the reactor, for whatever will be begun.
     void register_now()
     {
-        broken_ = reactor_.register_descriptor(socket_, state_);
+        broken_ = home_.reactor.register_descriptor(socket_, state_);
     }
 
     /// The first operation of a socket that was connected at once: it is there when the reactor is told of the socket, and hears of
@@ -323,19 +344,19 @@ private:
     /// which is awake for the one still is for the other.
     void begin_reading(ListenerPtr listener)
     {
-        scheduler_.work_started();
+        home_.scheduler.work_started();
         first_.take(std::move(listener), WireEvent::read);
         int error = 0;
         try {
-            error = reactor_.register_internal_descriptor(Reactor::read_op, socket_, state_, &first_);
+            error = home_.reactor.register_internal_descriptor(Reactor::read_op, socket_, state_, &first_);
         } catch (...) {
             first_.listener_.reset();
-            scheduler_.work_finished();
+            home_.scheduler.work_finished();
             throw;
         }
         if (error == 0) return; // and it may be over by now, in another thread
         broken_ = error;
-        reactor_.cancel_ops(socket_, state_);
+        home_.reactor.cancel_ops(socket_, state_);
     }
 
     /// Nagle's algorithm holds back the rest of a write as long as the other side has not confirmed all before. There is nothing
@@ -357,19 +378,17 @@ private:
         ::setsockopt(socket_, SOL_SOCKET, SO_KEEPALIVE, &yes, sizeof yes);
     }
 
-    Reactor& reactor_;
-    asio::detail::scheduler& scheduler_;
+    const Home& home_;
     Reactor::per_descriptor_data state_ = nullptr;
     int socket_ = -1;
+    int broken_ = 0; ///< why the reactor has not taken it
+    Owned<Rare> rare_;
+    [[no_unique_address]] Operation first_{*this}; ///< connects, and then reads; what follows is in its last word
     bool keeps_alive_ = false;
     bool no_delay_ = false;
     bool wrote_ = false;
-    int broken_ = 0; ///< why the reactor has not taken it
-    Owned<Told> told_; ///< where the executor is not plainly that of the context
-    Operation first_{*this}; ///< connects, and then reads
-    Owned<Writing> write_;  ///< from the first write on that had to wait: most requests go out at once
-    Owned<Operation> wait_; ///< only as long as it waits
-    BackgroundWait background_;
+    const bool by_post_;
+    std::atomic<bool> waits_{false}; ///< in the background
 };
 
 } // namespace khive::inline KHIVE_ABI::net::detail
