@@ -2,6 +2,8 @@
 // Who stalls, and who sends just enough to be no stall: each ends with the timer that was set for it.
 #include "hostile/hostile.hpp"
 
+#include <boost/asio/ip/tcp.hpp>
+
 #include <algorithm>
 #include <cstddef>
 #include <optional>

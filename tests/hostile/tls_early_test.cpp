@@ -2,6 +2,7 @@
 // Answers that come with the end of the TLS handshake: they are read from the wire before there is a request.
 #include "hostile/hostile.hpp"
 
+#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/read.hpp>
 #include <boost/asio/write.hpp>
 #include <openssl/bio.h>

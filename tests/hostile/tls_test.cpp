@@ -2,6 +2,7 @@
 // Ends and bytes that TLS is there to tell from good ones, and handshakes that are none.
 #include "hostile/hostile.hpp"
 
+#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/read_until.hpp>
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/ssl/stream.hpp>

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <khive/async/asio.hpp>
+#include <khive/async/home.hpp>
 #include <khive/core/owned.hpp>
 
 #include <boost/asio/detail/scheduler_operation.hpp>
@@ -11,10 +12,6 @@
 #include <utility>
 
 namespace khive::inline KHIVE_ABI::async {
-
-/// The queue of an `io_context` or a `thread_pool`, where their executors put what they are given. It is spoken to directly,
-/// as what any executor is asked for costs a program that includes this hundreds of functions.
-using Home = asio::detail::scheduler;
 
 /// Something to run later, with the memory that posting it takes, so that what has ended can be told when there is no memory left.
 ///

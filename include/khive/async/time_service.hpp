@@ -123,7 +123,7 @@ private:
     mutable std::recursive_mutex mutex_;
     boost::intrusive::multiset<TimerNode> nodes_;
     Owned<detail::Alarm> alarm_;
-    asio::any_io_executor executor_; ///< the first that was shown to it
+    asio::any_io_executor executor_; ///< the first that was shown to it, where there is no home
     Home* home_ = nullptr;
     TimePoint wakeup_ = no_deadline; ///< what the alarm is set to, or is about to be
     bool wakeup_posted_ = false;

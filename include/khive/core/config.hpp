@@ -23,7 +23,7 @@
 /// Other bodies, other names: see `core/yield_point.hpp`.
 #if defined(KHIVE_YIELD_POINTS)
 #define KHIVE_ABI_OF(name) name##_yielding
-#elif defined(KHIVE_ASIO_SOCKETS) // see async/impl/has_epoll.hpp
+#elif defined(KHIVE_ASIO_SOCKETS) // see async/has_epoll.hpp
 #define KHIVE_ABI_OF(name) name##_asio_sockets
 #else
 #define KHIVE_ABI_OF(name) name

@@ -198,6 +198,19 @@ TEST_CASE("TimeService: runs on its context itself, whichever strand of it asks 
     CHECK(khive::async::time_service(executors[which]).home() == khive::async::home_of(io.get_executor()));
 }
 
+TEST_CASE("TimeService: keeps neither work nor strand of who asks first", "[async]")
+{
+    const bool on_strand = GENERATE(false, true);
+    asio::io_context io;
+    const asio::any_io_executor executor =
+        on_strand ? asio::any_io_executor(asio::make_strand(io)) : asio::any_io_executor(io.get_executor());
+    (void)khive::async::time_service(asio::prefer(executor, asio::execution::outstanding_work.tracked));
+
+    io.run(); // or the test ends in CTest's timeout
+
+    CHECK(io.stopped());
+}
+
 TEST_CASE("TimeService: a distant deadline does not keep a program running", "[async]")
 {
     const bool on_strand = GENERATE(false, true);

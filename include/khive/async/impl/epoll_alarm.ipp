@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <khive/async/post.hpp>
 #include <khive/async/time_service.hpp>
-#include <khive/async/untracked_work.hpp>
 #include <khive/core/min_max.hpp>
 #include <khive/core/yield_point.hpp>
 
 #include <boost/asio/detail/epoll_reactor.hpp>
 #include <boost/asio/detail/reactor_op.hpp>
+#include <boost/asio/detail/scheduler.hpp>
 #include <boost/system/system_error.hpp>
 
 #include <sys/timerfd.h>
@@ -38,7 +39,7 @@ public:
         if (timer_ >= 0) ::close(timer_); // the reactor may be gone
     }
 
-    void attach(const asio::any_io_executor& executor) { executor_ = executor; }
+    void attach(const asio::any_io_executor& executor) { home_ = home_of(executor); }
 
     /// Only from a handler that runs in the context. The alarm rings once, at the time that it was set to last.
     void set(TimePoint due)
@@ -53,7 +54,7 @@ public:
         if (waits_.exchange(true)) return;
         reactor_.start_op(Reactor::read_op, timer_, state_, &ringing_, false, true);
         KHIVE_YIELD_POINT();
-        UntrackedWork::release(executor_, 1);
+        if (home_ != nullptr) home_->work_finished(); // of the operation, until it completes
     }
 
     /// The execution context ends, or the process has become another.
@@ -89,7 +90,7 @@ private:
         {
             if (context == nullptr) return;
             Alarm& alarm = static_cast<Ringing*>(base)->owner;
-            UntrackedWork::retake(alarm.executor_, 1);
+            if (alarm.home_ != nullptr) alarm.home_->work_started();
             KHIVE_YIELD_POINT();
             alarm.waits_.store(false); // from here on it may be set again, by another thread
             alarm.service_.on_alarm();
@@ -102,7 +103,9 @@ private:
     {
         timer_ = ::timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
         const int error = timer_ < 0 ? errno : reactor_.register_descriptor(timer_, state_);
-        if (error != 0) throw boost::system::system_error(error, boost::system::system_category(), "timer");
+        if (error == 0) return;
+        if (timer_ >= 0) ::close(std::exchange(timer_, -1));
+        throw boost::system::system_error(error, boost::system::system_category(), "timer");
     }
 
     TimeService& service_;
@@ -111,7 +114,7 @@ private:
     int timer_ = -1;
     std::atomic<Duration::rep> due_{0};
     std::atomic<bool> waits_{false};
-    asio::any_io_executor executor_;
+    Home* home_ = nullptr; ///< no executor is kept: a strand must not outlive its context, nor work hold it up
     Ringing ringing_{*this};
 };
 

@@ -23,11 +23,12 @@ public:
         time_.disarm(*this);
     }
 
-    void start(std::shared_ptr<void> self, Completion rest, TimePoint due)
+    /// Who calls it keeps `self` until it returns: the sleep may end before that.
+    void start(const std::shared_ptr<void>& self, Completion rest, TimePoint due)
     {
         rest_ = std::move(rest);
         alive_ = self;
-        self_ = std::move(self);
+        self_ = self;
         KHIVE_YIELD_POINT();
         time_.arm(*this, due);
         KHIVE_YIELD_POINT();
@@ -86,11 +87,11 @@ KHIVE_DECL void Sleep::start(Completion& rest, asio::cancellation_slot slot)
     const TimePoint due = due_;
     // Before the executor is tracked: the time service keeps the first that it is shown.
     auto* const sleeper = new detail::Sleeper(rest.executor(), *this);
-    std::shared_ptr<void> self(sleeper);
+    const std::shared_ptr<void> self(sleeper);
     rest.track();
     on_cancellation(slot, self, sleeper,
                     [](void* sleeping, asio::cancellation_type) { static_cast<detail::Sleeper*>(sleeping)->cancel(); });
-    sleeper->start(std::move(self), std::move(rest), due);
+    sleeper->start(self, std::move(rest), due);
 }
 
 } // namespace khive::inline KHIVE_ABI::async

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <khive/async/impl/has_epoll.hpp>
+#include <khive/async/has_epoll.hpp>
 #include <khive/async/post.hpp>
 #include <khive/async/time_service.hpp>
 #include <khive/core/yield_point.hpp>
@@ -40,7 +40,7 @@ KHIVE_DECL void TimeService::attach(const asio::any_io_executor& executor)
     // Not by way of a strand: what else runs there could hold up every timer of the context, and a timer that is held up
     // gives up its unit of work before it is taken back, at which the context may stop.
     home_ = home_of(executor);
-    executor_ = executor;
+    if (home_ == nullptr) executor_ = executor;
     alarm_->attach(executor);
     attached_.store(true, std::memory_order_release);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <khive/async/impl/has_epoll.hpp>
+#include <khive/async/has_epoll.hpp>
 #include <khive/net/tcp_wire.hpp>
 
 #include <arpa/inet.h>
