@@ -135,6 +135,8 @@ public:
     /// With the head that it compares the next one with, for another connection to the same server.
     [[nodiscard]] HeadMemoryPtr take_head_memory() noexcept { return std::move(memory_); }
     void use_head_memory(HeadMemoryPtr memory) noexcept;
+    /// After an answer: gives the read buffer back.
+    void release_buffer() noexcept;
     /// Gives all memory back, for a connection that idles.
     void release_memory() noexcept;
     /// @}
@@ -191,10 +193,15 @@ inline void ResponseReader::use_head_memory(HeadMemoryPtr memory) noexcept
     if (memory_) memory_->clear();
 }
 
-inline void ResponseReader::release_memory() noexcept
+inline void ResponseReader::release_buffer() noexcept
 {
     input_.release();
     consumed_ = 0;
+}
+
+inline void ResponseReader::release_memory() noexcept
+{
+    release_buffer();
     memory_.reset();
     chunks_.reset();
 }

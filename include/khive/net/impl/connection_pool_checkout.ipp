@@ -42,6 +42,7 @@ KHIVE_DECL void ConnectionPool::give_back(ConnectionPtr connection) noexcept
     if (connection->reusable() && !is_closed()) {
         const TimePoint now = connection->result().any_answer ? connection->last_byte() : time_.now();
         machine_.returned(entry.counts);
+        if (entry.idle.size() >= detail::with_buffers) connection->reader().release_buffer();
         make_idle(entry, std::move(connection), now);
         const bool wanted = has_waiters();
         if (wanted)

@@ -13,6 +13,9 @@ namespace detail {
 
 /// An idle connection is watched from this age on; before, watching would cost every request of a busy client a system call.
 inline constexpr Duration watch_after = std::chrono::milliseconds{50};
+/// So many idle connections of an origin keep their read buffers until they are watched. After a burst there may be thousands, of
+/// which those on top are used next.
+inline constexpr std::size_t with_buffers = 64;
 /// A connection that has been idle for less is used without a look at its socket.
 inline constexpr Duration trusted_for = std::chrono::milliseconds{2};
 
