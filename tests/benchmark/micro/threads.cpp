@@ -14,6 +14,9 @@
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 
+#include <pthread.h>
+#include <sched.h>
+
 #include <algorithm>
 #include <barrier>
 #include <chrono>
@@ -46,6 +49,15 @@ struct Span {
     TimePoint ended;
 };
 
+/// As in the race, each has a core of its own, if there are as many.
+void keep_to_core(unsigned number)
+{
+    cpu_set_t cores;
+    CPU_ZERO(&cores);
+    CPU_SET(number % std::thread::hardware_concurrency(), &cores);
+    ::pthread_setaffinity_np(::pthread_self(), sizeof cores, &cores);
+}
+
 /// One thread's share: warms up, waits for the others, then works.
 Span work(Policies policies, std::barrier<>& start)
 {
@@ -74,7 +86,10 @@ double throughput(int count, bool share)
     std::vector<std::jthread> threads;
     const Policies shared;
     for (Span& mine : spans)
-        threads.emplace_back([&] { mine = work(share ? shared : Policies{}, start); });
+        threads.emplace_back([&, core = static_cast<unsigned>(threads.size())] {
+            keep_to_core(core);
+            mine = work(share ? shared : Policies{}, start);
+        });
     threads.clear();
     const auto first = std::ranges::min(spans, {}, &Span::begun).begun;
     const auto last = std::ranges::max(spans, {}, &Span::ended).ended;

@@ -4,22 +4,28 @@ import sys
 
 import measure
 
-WORKLOADS = {"W1": ("plain", 1, "small"), "W2": ("plain", 64, "small"), "W3": ("tls", 64, "small"), "W4": ("plain", 64, "big")}
+# server, connections, path, body, share of the requests: each of W5 takes a port
+WORKLOADS = {"W1": ("plain", 1, "/small", "small", 1), "W2": ("plain", 64, "/small", "small", 1),
+             "W3": ("tls", 64, "/small", "small", 1), "W4": ("plain", 64, "/big", "big", 1),
+             "W5": ("plain", 8, "/fresh", "small", 5)}
 
 
-def costs(url, connections, body, mode):
+def costs(url, connections, body, mode, share):
     """What is counted, a request, and the CPU time it took."""
     def command(requests, warm_up=200):
-        return [measure.OUT / "khive_client", url, connections, requests, warm_up, mode]
+        return [measure.OUT / "khive_client", url, connections, requests // share, warm_up // share, mode]
+
+    def slope(count, lengths):
+        return measure.slope(count, lengths) * share
 
     timed, stderr = measure.run(command(30000, 2000), body)
     if timed["wrong"] != "0":
         raise SystemExit(f"{timed['wrong']} wrong answers\n{stderr}")
     return {
-        "instructions": measure.slope(lambda n: measure.instructions(command(n), body), (1000, 3000)),
+        "instructions": slope(lambda n: measure.instructions(command(n), body), (1000, 3000)),
         "allocations": float(timed["allocations"]),
         # The least of three: a server that is slow to answer makes the client look for the answer twice.
-        "syscalls": min(measure.slope(lambda n: measure.syscalls(command(n), body), (5000, 20000)) for _ in range(3)),
+        "syscalls": min(slope(lambda n: measure.syscalls(command(n), body), (5000, 20000)) for _ in range(3)),
     }, timed["cpu_us"]
 
 
@@ -53,8 +59,8 @@ def main(file):
                 print(f"memory {mode}")
                 failed += within(memory(server.url(mode, "/slow")), limits)
                 continue
-            port, connections, body = WORKLOADS[workload]
-            found, cpu = costs(server.url(port, f"/{body}"), connections, body, mode)
+            port, connections, path, body, share = WORKLOADS[workload]
+            found, cpu = costs(server.url(port, path), connections, body, mode, share)
             print(f"{workload} {mode}: {cpu} µs of CPU a request")
             failed += within(found, limits)
     print(f"{counted - failed} passed, {failed} failed")
