@@ -4,7 +4,7 @@
 #include "integration/real_world.hpp"
 
 #include <khive/async/sleep.hpp>
-#include <khive/core/detail/sanitizer.hpp>
+#include <khive/core/sanitizer.hpp>
 #include <khive/testing/fault_server.hpp>
 
 #include "support/catch.hpp"

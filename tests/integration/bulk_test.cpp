@@ -6,7 +6,7 @@
 #include "support/catch.hpp"
 #include "support/temp_directory.hpp"
 
-#include <khive/core/detail/sanitizer.hpp>
+#include <khive/core/sanitizer.hpp>
 #include <khive/testing/fault_server.hpp>
 #include <khive/testing/faulty_api.hpp>
 

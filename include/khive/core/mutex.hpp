@@ -2,7 +2,7 @@
 #pragma once
 
 #include <khive/core/config.hpp>
-#include <khive/core/detail/sanitizer.hpp>
+#include <khive/core/sanitizer.hpp>
 #include <khive/core/single_threaded.hpp>
 
 #include <atomic>

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <khive/client/response.hpp>
-#include <khive/core/detail/sanitizer.hpp>
+#include <khive/core/sanitizer.hpp>
 
 #include <array>
 #include <cstddef>

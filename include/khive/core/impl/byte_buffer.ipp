@@ -2,7 +2,7 @@
 #pragma once
 
 #include <khive/core/byte_buffer.hpp>
-#include <khive/core/detail/sanitizer.hpp>
+#include <khive/core/sanitizer.hpp>
 #include <khive/core/min_max.hpp>
 
 #include <array>
