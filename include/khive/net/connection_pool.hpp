@@ -114,8 +114,7 @@ public:
     [[nodiscard]] KHIVE_DECL std::optional<Lease> try_checkout(OriginEntry& entry, TimePoint now);
     /// For a caller that found none: one that is dialled now and up at once, as to an address on the same machine. Nothing if that
     /// takes its time, and goes on then for the first who waits, or if there cannot be one.
-    [[nodiscard]] KHIVE_DECL std::optional<Lease> try_dial(OriginEntry& entry, const DialTimeouts& timeouts,
-                                                            TimePoint now) noexcept;
+    [[nodiscard]] KHIVE_DECL std::optional<Lease> try_dial(OriginEntry& entry, const DialTimeouts& timeouts, TimePoint now);
     /// Would a caller that comes now have to wait for somebody to give a connection back?
     [[nodiscard]] KHIVE_DECL bool is_exhausted(const OriginEntry& entry) const;
     /// A connection, dialled or waited for until `deadline`; `fresh` insists on one that nobody has used. `timeouts` are all > 0.

@@ -160,8 +160,7 @@ KHIVE_DECL void ConnectionPool::settle_dial(Connection& dialled, Error error, Ti
     connection->close();
 }
 
-KHIVE_DECL std::optional<Lease> ConnectionPool::try_dial(OriginEntry& entry, const DialTimeouts& timeouts,
-                                                         TimePoint now) noexcept
+KHIVE_DECL std::optional<Lease> ConnectionPool::try_dial(OriginEntry& entry, const DialTimeouts& timeouts, TimePoint now)
 {
     ConnectionPtr connection;
     try {
