@@ -6,7 +6,6 @@
 #include <khive/async/wait_scope.hpp>
 #include <khive/core/cache_line.hpp>
 #include <khive/core/dial_timeouts.hpp>
-#include <khive/core/maybe.hpp>
 #include <khive/core/mutex.hpp>
 #include <khive/core/result.hpp>
 
@@ -225,13 +224,13 @@ template <class Owner, class Grant>
 class GrantWaiter final : public Waiter {
 public:
     GrantWaiter(const std::shared_ptr<Owner>& owner, const WaitRequest& request) : Waiter(owner, request), owner_(*owner) {}
-    [[nodiscard]] Maybe<Grant>& grant() noexcept { return grant_; }
+    [[nodiscard]] std::optional<Grant>& grant() noexcept { return grant_; }
 
 private:
     void take_grant() noexcept override { grant_.emplace(owner_.make_grant(request())); }
 
     Owner& owner_;
-    Maybe<Grant> grant_;
+    std::optional<Grant> grant_;
 };
 
 /// A coroutine's wait for a grant, in its frame.

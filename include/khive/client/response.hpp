@@ -21,6 +21,14 @@ namespace detail {
 
 /// What a `Response` holds.
 struct Answer {
+    /// Without status and ledger; memory stays.
+    void clear() noexcept
+    {
+        status = 0;
+        elapsed = {};
+        ledger.clear();
+    }
+
     Headers headers;
     ByteBuffer body;
     Ledger ledger;
@@ -101,10 +109,7 @@ public:
     /// Without status and ledger; memory stays, if there is some.
     void clear() noexcept
     {
-        if (!answer_) return;
-        answer_->status = 0;
-        answer_->elapsed = {};
-        answer_->ledger.clear();
+        if (answer_) answer_->clear();
     }
     /// Gives the body's memory back.
     void release_body() noexcept

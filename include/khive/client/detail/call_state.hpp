@@ -7,7 +7,6 @@
 #include <khive/client/timeouts.hpp>
 #include <khive/core/error.hpp>
 #include <khive/core/ledger.hpp>
-#include <khive/core/maybe.hpp>
 #include <khive/core/owned.hpp>
 #include <khive/net/async_exchange.hpp>
 #include <khive/net/connection_pool.hpp>

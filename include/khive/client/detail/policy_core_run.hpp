@@ -4,6 +4,7 @@
 #include <khive/async/sleep.hpp>
 #include <khive/client/detail/policy_core.hpp>
 #include <khive/core/min_max.hpp>
+#include <khive/core/owned.hpp>
 #include <khive/core/yield_point.hpp>
 #include <khive/http/classify.hpp>
 #include <khive/net/async_exchange.hpp>
@@ -11,7 +12,6 @@
 
 #include <boost/asio/cancellation_state.hpp>
 
-#include <memory>
 #include <optional>
 #include <type_traits>
 #include <utility>
@@ -358,7 +358,7 @@ private:
     [[nodiscard]] const Error& failure()
     {
         if (!answered()) return call_.error;
-        if (!status_failure_) status_failure_ = std::make_unique<Error>(core_.status_error(call_));
+        if (!status_failure_) status_failure_.reset(new Error(core_.status_error(call_)));
         return *status_failure_;
     }
 
@@ -369,7 +369,7 @@ private:
     typename Retry::Schedule schedule_;
     Duration backoff_{};
     TimePoint attempt_deadline_ = no_deadline; ///< none before the attempt's first sending
-    std::unique_ptr<Error> status_failure_;
+    Owned<Error> status_failure_;
     StopReason stop_reason_ = StopReason::done;
     bool maybe_processed_ = false; ///< in any attempt
     bool handed_over_;

@@ -28,10 +28,8 @@ public:
     void keep(Answer* answer) noexcept
     {
         if (count_ == answers_.size()) return delete answer;
-        answer->status = 0;
-        answer->elapsed = {};
+        answer->clear();
         answer->body.release();
-        answer->ledger.clear();
         if (answer->headers.lines().capacity() > large) answer->headers = {};
         answers_[count_++] = answer;
     }

@@ -4,6 +4,7 @@
 #include <khive/core/yield_point.hpp>
 #include <khive/policy/detail/check_cost.hpp>
 #include <khive/policy/detail/work_state.hpp>
+#include <khive/policy/impl/work_share.ipp>
 
 #include <algorithm>
 #include <limits>
@@ -353,44 +354,6 @@ KHIVE_DECL std::size_t WorkState::left(bool inside) const
     const std::size_t tasks = tasks_.size() - std::min(exempt, tasks_.size());
     const std::size_t slots = running_ - std::min(exempt, running_);
     return std::max({tasks, slots, waiting_locked()});
-}
-
-KHIVE_DECL std::shared_ptr<WorkShare> WorkShare::make(std::shared_ptr<WorkState> work)
-{
-    WorkState& of = *work;
-    std::shared_ptr<WorkShare> share(new WorkShare(std::move(work)), [](WorkShare* gone) { gone->without_handles(); });
-    of.add(*share);
-    return share;
-}
-
-KHIVE_DECL WorkShare::~WorkShare()
-{
-    work_->remove(*this);
-}
-
-KHIVE_DECL void WorkShare::without_handles() noexcept
-{
-    bool unused = false;
-    {
-        const std::lock_guard lock(mutex_);
-        has_handles_ = false;
-        unused = given_ == 0;
-    }
-    KHIVE_YIELD_POINT();
-    if (unused) delete this;
-}
-
-/// The slot goes to who waits, or one of too many back.
-KHIVE_DECL void WorkShare::release_slowly() noexcept
-{
-    work_->release(0, {});
-    KHIVE_YIELD_POINT();
-    bool last = false;
-    {
-        const std::lock_guard lock(mutex_);
-        last = let_go();
-    }
-    if (last) delete this;
 }
 
 /// While it lives, the calling task is not waited for by its own `shutdown`.
