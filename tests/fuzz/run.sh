@@ -74,7 +74,7 @@ report() {
     if [ "$(cat "$result")" = passed ]; then
       passed=$((passed + 1))
     else
-      count_failure "$(basename "$result")"
+      count_failure "$(basename "$result"): $(grep -m 1 -E '^broken: |ERROR: |runtime error: ' "$result.log" | cut -c 1-300)"
       tail -n 40 "$result.log"
     fi
   done
