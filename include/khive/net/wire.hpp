@@ -82,6 +82,13 @@ public:
     /// True where it is connected by then, as to a server on the same machine: the listener is not told.
     [[nodiscard]] virtual bool connect(const Endpoint& endpoint, ListenerPtr listener) = 0;
     virtual void read_some(ListenerPtr listener, Look look) = 0;
+    /// Reads what there is at once, without waiting; how much that was. None where it has ended or failed, which `error` tells, and
+    /// where it does not know of any more. `keeper` is the listener of its reads.
+    virtual std::size_t try_read(std::span<char> into, const ListenerPtr& keeper, boost::system::error_code& error)
+    {
+        (void)into, (void)keeper, (void)error;
+        return 0;
+    }
     /// If there is something to read although the pending read was not told of it, ends that with `operation_aborted`: the next
     /// with `Look::now` gets it.
     virtual void look_again() noexcept {}

@@ -138,6 +138,12 @@ private:
             const memory::Aside aside;
             wire_->read_some(new Listener(std::move(listener)), look);
         }
+        std::size_t try_read(std::span<char> into, const khive::net::ListenerPtr& keeper, ErrorCode& error) override
+        {
+            memory::charge();
+            const memory::Aside aside;
+            return wire_->try_read(into, keeper, error);
+        }
         void look_again() noexcept override
         {
             const memory::Aside aside;

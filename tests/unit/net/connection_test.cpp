@@ -343,6 +343,36 @@ TEST_CASE_METHOD(ConnectionWorld, "Connection: pieces of any size make the same 
     CHECK(server->requests().at(0).body == "0123456789");
 }
 
+TEST_CASE_METHOD(ConnectionWorld,
+                 "Connection: what the first read has no room for makes the same answer, and the next one too",
+                 "[net][connection]")
+{
+    // Around the room of the first read, of a body's buffer, and of what is read at once.
+    const auto size = GENERATE(800u, 1023u, 1024u, 1025u, 8192u, 65'536u, 262'144u, 1'100'000u);
+    const std::string body(size - GENERATE(0u, 100u, 200u), 'x');
+    server->reply(GENERATE(true, false) ? ok(body) : ok(body).chunked(5000)).reply(ok("hello"));
+    REQUIRE(dialled().kind() == ErrorKind{});
+
+    const auto got = exchange();
+    CHECK(got.body == body);
+    REQUIRE(got.reusable);
+    CHECK(got.attempt.bytes_received > body.size());
+    CHECK(exchange().body == "hello");
+}
+
+TEST_CASE_METHOD(ConnectionWorld, "Connection: an end that follows a read that was filled ends the answer",
+                 "[net][connection]")
+{
+    const std::string head = "HTTP/1.1 200 OK\r\n\r\n";
+    const auto size = GENERATE(1023u, 1024u, 1025u, 2048u);
+    const std::string body(size - head.size(), 'x');
+
+    const auto whole = answer(raw(head + body).then_close());
+    CHECK(whole.body == body);
+    CHECK_FALSE(whole.reusable);
+    CHECK(answer(raw(head + body).then_reset()).end.error.kind() == ErrorKind::truncated_body);
+}
+
 TEST_CASE_METHOD(ConnectionWorld, "Connection: each timer of an exchange ends it by its name and value", "[net][connection]")
 {
     const int which = GENERATE(0, 1, 2, 3, 4);

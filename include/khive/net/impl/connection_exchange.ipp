@@ -36,6 +36,9 @@ inline constexpr std::size_t enough_output = 64 * 1024;
 /// it, is told of once, with the answer.
 inline constexpr Duration told_within = std::chrono::milliseconds{250};
 
+/// What is read of one answer before it is another connection's turn.
+inline constexpr std::size_t most_at_once = 256 * 1024;
+
 } // namespace detail
 
 KHIVE_DECL void Connection::exchange(const Exchange& what, async::Completion& rest, bool resumes_here)
@@ -219,8 +222,18 @@ KHIVE_DECL void Connection::answer_read(boost::system::error_code error, std::si
     if (early_ == Early::on_wire) return error ? end(lost_before_request()) : begin_first();
     if (error) return read_failed(error);
     if (tls_) return decrypt();
-    received(bytes);
-    step_to(reader_.commit(bytes));
+    // What a read had no room for is read at once: the call goes on with its body still in the processor's cache.
+    http::ReadStep step = http::ReadStep::more;
+    for (std::size_t at_once = 0;;) {
+        received(bytes);
+        step = reader_.commit(bytes);
+        at_once += bytes;
+        if (step != http::ReadStep::more || at_once > detail::most_at_once) break;
+        bytes = wire_->try_read(reader_.prepare(), self(), error);
+        if (error) return read_failed(error);
+        if (bytes == 0) break;
+    }
+    step_to(step);
 }
 
 KHIVE_DECL void Connection::read_failed(boost::system::error_code error)

@@ -113,9 +113,24 @@ public:
     {
         if (state_ == nullptr) return begin_reading(std::move(listener));
         first_.take(std::move(listener), WireEvent::read);
-        if (look == Look::now && socket_ >= 0 && perform_read(&first_) != Operation::not_done)
+        // Where the last read was filled the reactor looks by itself, and remembers whether that was all.
+        if (look == Look::now && !filled_ && socket_ >= 0 && perform_read(&first_) != Operation::not_done)
             return home_.reactor.post_immediate_completion(&first_, false);
         home_.reactor.start_op(Reactor::read_op, socket_, state_, &first_, false, true);
+    }
+
+    std::size_t try_read(std::span<char> into, const ListenerPtr& keeper, boost::system::error_code& error) override
+    {
+        if (!filled_) return 0; // by now all is read
+        if (!rare().reread) rare_->reread.reset(new Reread);
+        Reread& reread = *rare_->reread;
+        if (reread.keeper) return 0; // from a moment ago
+        reread.keeper = keeper;
+        reread.into = into;
+        reread.wire = this;
+        home_.reactor.start_op(Reactor::read_op, socket_, state_, &reread, false, true);
+        error = reread.ec_;
+        return reread.bytes_transferred_;
     }
 
     void look_again() noexcept override
@@ -174,7 +189,7 @@ public:
         end_waiting();
         home_.reactor.deregister_descriptor(socket_, state_, true);
         ::close(std::exchange(socket_, -1));
-        keeps_alive_ = no_delay_ = wrote_ = false;
+        keeps_alive_ = no_delay_ = wrote_ = filled_ = false;
         home_.reactor.cleanup_descriptor_data(state_);
     }
 
@@ -187,6 +202,7 @@ private:
     };
 
     /// Waits in the reactor, one at a time.
+    using Status = asio::detail::reactor_op::status;
     class Operation : public asio::detail::reactor_op {
     public:
         explicit Operation(EpollWire& wire)
@@ -211,12 +227,31 @@ private:
         using Operation::Operation;
         WriteBuffers from;
     };
-    using Status = Operation::status;
+    /// Reads more where there was more than there was room for, and ends inside of the call that starts it. It is an operation of the
+    /// reactor's all the same, which is to know whether all is read now: then the next request's read need not look in vain.
+    struct Reread final : asio::detail::reactor_op {
+        Reread() : reactor_op(boost::system::error_code{}, &Reread::perform, &Reread::complete) {}
+        static Status perform(asio::detail::reactor_op* base)
+        {
+            auto& reread = *static_cast<Reread*>(base);
+            return reread.wire->receive(reread, reread.into) == Operation::done ? Operation::done
+                                                                                : Operation::done_and_exhausted;
+        }
+        static void complete(void*, asio::detail::scheduler_operation* base, const boost::system::error_code&, std::size_t)
+        {
+            const ListenerPtr last = std::move(static_cast<Reread*>(base)->keeper);
+        }
+
+        ListenerPtr keeper; ///< until the reactor is done with it
+        std::span<char> into;
+        EpollWire* wire = nullptr;
+    };
     /// What hardly any wire has.
     struct Rare {
         Owned<Told> told;      ///< where the executor is not plainly that of the context
         Owned<Writing> write;  ///< from the first write on that had to wait: most requests go out at once
         Owned<Operation> wait; ///< only as long as it waits
+        Owned<Reread> reread;  ///< from the first answer on that a read had no room for
     };
 
     Rare& rare()
@@ -272,17 +307,25 @@ private:
             operation.fail(ENOMEM);
             return Operation::done;
         }
+        return operation.wire_.receive(operation, into);
+    }
+
+    Status receive(asio::detail::reactor_op& operation, std::span<char> into) noexcept
+    {
         ::ssize_t bytes = 0;
-        do bytes = ::recv(operation.wire_.socket_, into.data(), into.size(), MSG_DONTWAIT);
+        do bytes = ::recv(socket_, into.data(), into.size(), MSG_DONTWAIT);
         while (bytes < 0 && errno == EINTR);
+        filled_ = bytes == static_cast<::ssize_t>(into.size());
+        operation.ec_ = {};
+        operation.bytes_transferred_ = 0;
         if (bytes < 0) {
             if (errno == EAGAIN) return Operation::not_done;
-            operation.fail(errno);
+            operation.ec_.assign(errno, boost::system::system_category());
             return Operation::done;
         }
         if (bytes == 0) operation.ec_ = asio::error::eof;
         operation.bytes_transferred_ = static_cast<std::size_t>(bytes);
-        return operation.bytes_transferred_ < into.size() ? Operation::done_and_exhausted : Operation::done;
+        return filled_ ? Operation::done : Operation::done_and_exhausted;
     }
 
     static Status perform_write(asio::detail::reactor_op* base)
@@ -387,6 +430,7 @@ private:
     bool keeps_alive_ = false;
     bool no_delay_ = false;
     bool wrote_ = false;
+    bool filled_ = false; ///< the last read was
     const bool by_post_;
     std::atomic<bool> waits_{false}; ///< in the background
 };

@@ -58,6 +58,7 @@ public:
     /// @{
     [[nodiscard]] KHIVE_TESTING_DECL bool connect(net::ListenerPtr listener);
     KHIVE_TESTING_DECL void read_some(net::ListenerPtr listener, net::Look look);
+    [[nodiscard]] KHIVE_TESTING_DECL std::size_t try_read(std::span<char> into, boost::system::error_code& error);
     KHIVE_TESTING_DECL void look_again();
     KHIVE_TESTING_DECL void write_some(const net::WriteBuffers& from, net::ListenerPtr listener);
     KHIVE_TESTING_DECL void wait_readable(net::ListenerPtr listener);
@@ -111,6 +112,7 @@ private:
     void lose(boost::system::error_code error);
     void serve_client();
     void serve_read();
+    [[nodiscard]] std::size_t receive(std::span<char> into, boost::system::error_code& error);
     void serve_write();
     [[nodiscard]] bool readable() const noexcept;
     [[nodiscard]] boost::system::error_code write_error();
@@ -138,6 +140,7 @@ private:
     std::size_t unacknowledged_ = 0;
     boost::system::error_code error_;
     bool told_ = false; ///< something has come since all was read: the next read need not wait to be told
+    bool filled_ = false; ///< the last read was: there may be more
     bool connected_ = false;
     bool inbound_ended_ = false;
     bool client_closed_ = false;

@@ -65,6 +65,11 @@ KHIVE_TESTING_DECL void SimulatedLink::read_some(net::ListenerPtr listener, net:
     serve_client();
 }
 
+KHIVE_TESTING_DECL std::size_t SimulatedLink::try_read(std::span<char> into, boost::system::error_code& error)
+{
+    return filled_ ? receive(into, error) : 0;
+}
+
 KHIVE_TESTING_DECL void SimulatedLink::look_again()
 {
     if (read_ && readable()) tell(std::exchange(read_, nullptr), [](net::WireListener& l) { l.on_read(aborted, 0); });
@@ -157,17 +162,23 @@ inline void SimulatedLink::serve_read()
     boost::system::error_code error;
     std::size_t bytes = 0;
     try {
-        const auto into = read->read_buffer();
-        bytes = std::min({into.size(), inbound_.size(), address_->read_at_most_});
-        if (bytes == 0) error = read_end();
-        std::copy_n(inbound_.data(), bytes, into.data());
-        inbound_.erase(0, bytes);
-        // As epoll does, edge-triggered: what ended together with these bytes is not told of again.
-        told_ = !inbound_.empty() || bytes == into.size();
+        bytes = receive(read->read_buffer(), error);
     } catch (const std::bad_alloc&) {
         error = make_error_code(boost::system::errc::not_enough_memory);
     }
     tell(std::move(read), [error, bytes](net::WireListener& l) { l.on_read(error, bytes); });
+}
+
+inline std::size_t SimulatedLink::receive(std::span<char> into, boost::system::error_code& error)
+{
+    const std::size_t bytes = std::min({into.size(), inbound_.size(), address_->read_at_most_});
+    if (bytes == 0 && readable()) error = read_end();
+    std::copy_n(inbound_.data(), bytes, into.data());
+    inbound_.erase(0, bytes);
+    filled_ = bytes == into.size();
+    // As epoll does, edge-triggered: what ended together with these bytes is not told of again.
+    told_ = !inbound_.empty() || filled_;
+    return bytes;
 }
 
 inline void SimulatedLink::serve_write()

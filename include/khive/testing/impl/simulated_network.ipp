@@ -60,6 +60,11 @@ public:
         refuse(std::move(listener), [](net::WireListener& l) { l.on_readable(asio::error::bad_descriptor); });
     }
 
+    std::size_t try_read(std::span<char> into, const net::ListenerPtr&, boost::system::error_code& error) override
+    {
+        return link_ ? link_->try_read(into, error) : 0;
+    }
+
     void look_again() noexcept override
     {
         if (link_) link_->look_again();
