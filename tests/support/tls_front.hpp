@@ -36,12 +36,29 @@ public:
         SSL_CTX_set_session_id_context(context_.get(), name, sizeof name);
     }
 
+    TlsFront& only(int version)
+    {
+        SSL_CTX_set_min_proto_version(context_.get(), version);
+        SSL_CTX_set_max_proto_version(context_.get(), version);
+        return *this;
+    }
+
     [[nodiscard]] std::size_t requests() const noexcept { return requests_; }
+    /// In how many pieces its clients have sent what they had to say.
+    [[nodiscard]] std::size_t pieces() const noexcept { return pieces_; }
+    /// Of the connections that are open.
+    [[nodiscard]] std::size_t finished_handshakes() const noexcept
+    {
+        std::size_t count = 0;
+        for (const auto& [id, session] : sessions_) count += SSL_is_init_finished(session.ssl.get()) == 1 ? 1 : 0;
+        return count;
+    }
 
     void on_connection(khive::testing::SimulatedPeer peer) override { sessions_[peer.id()].open(context_.get()); }
     void on_end(khive::testing::SimulatedPeer peer) override { sessions_.erase(peer.id()); }
     void on_bytes(khive::testing::SimulatedPeer peer, std::string_view bytes) override
     {
+        ++pieces_;
         Session& session = sessions_[peer.id()];
         session.reader.feed(session.decrypt(bytes));
         for (khive::testing::ReceivedRequest request; session.reader.next(request);) {
@@ -89,6 +106,7 @@ private:
     Handler handler_;
     std::map<std::uint64_t, Session> sessions_;
     std::size_t requests_ = 0;
+    std::size_t pieces_ = 0;
 };
 
 } // namespace khive_tests

@@ -64,8 +64,10 @@ public:
     [[nodiscard]] KHIVE_DECL bool has_input() const noexcept;
     /// Gives memory back while nothing goes on; the next record takes some again.
     KHIVE_DECL void release_buffers() noexcept;
-    /// Is nothing on its way, not even a part of a record or message, after it has read all that there was?
-    [[nodiscard]] KHIVE_DECL bool at_rest() const noexcept;
+    /// Has nothing come that it has not told of, not even a part of a record or message?
+    [[nodiscard]] KHIVE_DECL bool is_quiet() const noexcept;
+    /// And has it nothing to say?
+    [[nodiscard]] bool at_rest() const noexcept { return is_quiet() && output_size() == 0; }
 
     [[nodiscard]] KHIVE_DECL bool resumed() const noexcept;
     /// Why it failed: verification with its reason, subject and depth, or OpenSSL's reason.

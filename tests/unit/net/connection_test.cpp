@@ -2,6 +2,7 @@
 #include "unit/net/net_world.hpp"
 
 #include "support/catch.hpp"
+#include "support/tls_front.hpp"
 
 #include <memory>
 #include <string>
@@ -23,14 +24,14 @@ struct Keeper final : net::ConnectionKeeper {
 struct ConnectionWorld : NetWorld {
     DialTimeouts dial_timeouts;
     http::ReaderLimits limits;
+    net::TlsContext tls;
     std::shared_ptr<Keeper> keeper = std::make_shared<Keeper>();
     net::ConnectionPtr connection;
     TimePoint began{};
 
     void make()
     {
-        const net::ConnectionSetupPtr setup(
-            new net::ConnectionSetup(origin, time.executor(), network, net::TlsContext{}, limits, keeper));
+        const net::ConnectionSetupPtr setup(new net::ConnectionSetup(origin, time.executor(), network, tls, limits, keeper));
         connection.reset(new net::Connection(setup));
     }
     net::ConnectionPtr& dial()
@@ -95,6 +96,20 @@ public:
 
 private:
     std::string answer_;
+};
+
+/// With a server that speaks TLS.
+struct TlsWorld : ConnectionWorld {
+    TlsWorld()
+    {
+        origin.tls = true;
+        there.serve(front);
+        tls = trusting(identity.root).server_name("localhost");
+    }
+
+    const TestIdentity identity;
+    std::shared_ptr<TlsFront> front =
+        std::make_shared<TlsFront>(identity.server, [](const ReceivedRequest&) { return ok("hello"); });
 };
 
 } // namespace
@@ -310,6 +325,72 @@ TEST_CASE_METHOD(ConnectionWorld, "Connection: a TLS handshake that is broken of
     CHECK(error.kind() == ErrorKind::tls);
     CHECK(error.retryable());
     CHECK_FALSE(error.maybe_processed());
+}
+
+TEST_CASE_METHOD(TlsWorld, "Connection: the end of a TLS handshake goes out with the first request",
+                 "[net][connection][tls]")
+{
+    front->only(TLS1_3_VERSION);
+    REQUIRE(dialled().kind() == ErrorKind{});
+    CHECK(front->pieces() == 1);
+    CHECK(front->finished_handshakes() == 0);
+
+    const auto got = exchange();
+
+    CHECK(front->pieces() == 2);
+    CHECK(got.body == "hello");
+    REQUIRE(got.reusable);
+    CHECK(exchange().body == "hello");
+    CHECK(front->pieces() == 3);
+}
+
+TEST_CASE_METHOD(TlsWorld, "Connection: the end of a TLS handshake goes out when no request follows",
+                 "[net][connection][tls]")
+{
+    front->only(TLS1_3_VERSION);
+    REQUIRE(dialled().kind() == ErrorKind{});
+
+    connection->watch();
+    time.settle();
+    CHECK(front->finished_handshakes() == 1);
+
+    const auto got = exchange();
+    CHECK(got.body == "hello");
+    CHECK(got.reusable);
+    CHECK(front->pieces() == 3);
+}
+
+TEST_CASE_METHOD(TlsWorld, "Connection: closed before any request, a TLS connection has ended its handshake",
+                 "[net][connection][tls]")
+{
+    front->only(TLS1_3_VERSION);
+    REQUIRE(dialled().kind() == ErrorKind{});
+
+    connection->close(Error{ErrorKind::closed});
+    time.settle();
+
+    CHECK(front->pieces() == 2);
+}
+
+TEST_CASE_METHOD(TlsWorld, "Connection: TLS in pieces of any size makes the same answer", "[net][connection][tls]")
+{
+    const auto version = GENERATE(TLS1_2_VERSION, TLS1_3_VERSION);
+    const auto size = GENERATE(1u, 7u, 90u, 1000u);
+    const bool idles_first = GENERATE(false, true);
+    front->only(version);
+    there.read_at_most(size).write_at_most(size);
+    REQUIRE(dialled().kind() == ErrorKind{});
+    const bool settles = GENERATE(false, true);
+    if (idles_first) connection->watch();
+    if (settles) time.settle();
+    INFO("version " << version << ", pieces of " << size << ", idles first " << idles_first << ", settles " << settles);
+
+    for (int i = 0; i < 2; ++i) {
+        const auto got = exchange(a_post("/items", "0123456789"));
+        CHECK(got.end.ok());
+        CHECK(got.body == "hello");
+        CHECK(got.reusable);
+    }
 }
 
 // --- Exchanging -------------------------------------------------------------------------------------------------------

@@ -58,6 +58,8 @@ KHIVE_DECL void Connection::written(boost::system::error_code error, std::size_t
     } else if (ended_ && rest_ && !error) {
         end_.wrote = true; // it was on its way when the exchange was ended
         std::move(end_.error).with_maybe_processed(true);
+    } else if (now_in_ == Stage::idle && !error) {
+        flush_tls();
     }
 }
 
@@ -224,6 +226,7 @@ KHIVE_DECL void Connection::watch()
     Step step(*this);
     if (now_in_ == Stage::idle && !waiting_ && !reading_) {
         try {
+            flush_tls(); // the end of a handshake that no request has followed
             wait_readable();
             reader_.release_memory();
             if (tls_) tls_->release_buffers();

@@ -173,10 +173,10 @@ KHIVE_DECL void Connection::connected(TimePoint now)
 KHIVE_DECL void Connection::handshake()
 {
     const TlsStep step = tls_->handshake();
-    flush_tls();
+    if (step != TlsStep::done) flush_tls(); // what ends it goes out together with the first request
     switch (step) {
     case TlsStep::done:
-        if (tls_->output_size() == 0) dialled(); // else when all of it is out
+        if (!writing_) dialled(); // else when all of it is out
         return;
     case TlsStep::read: return start_read(Look::now);
     case TlsStep::closed: return end(lost(asio::error::eof));

@@ -93,17 +93,22 @@ KHIVE_DECL void Connection::begin_exchange()
 KHIVE_DECL void Connection::begin_first()
 {
     if (tls_) {
+        const std::size_t of_handshake = tls_->output_size();
         const TlsStep there = tls_->peek();
         if (there == TlsStep::closed) return end(lost_before_request());
         if (there == TlsStep::failed) return end(tls_->error());
         // With something to say to the server first, as after a request for new keys, the connection is not worth the wait.
-        const bool may_wait = there == TlsStep::read && tls_->output_size() == 0;
-        if (may_wait && (reading_ || !tls_->at_rest() || wire_->readable_now())) {
-            early_ = Early::on_wire;
-            return pump_read(Look::now);
+        const bool may_wait = there == TlsStep::read && tls_->output_size() == of_handshake;
+        if (may_wait && (reading_ || !tls_->is_quiet() || wire_->readable_now())) {
+            flush_tls();
+            if (!writing_) {
+                early_ = Early::on_wire;
+                return pump_read(Look::now);
+            }
+            closes_ = true;
         }
         early_ = there == TlsStep::done ? Early::in_session : Early::none;
-        if (!tls_->at_rest()) closes_ = true;
+        if (!tls_->is_quiet() || tls_->output_size() != of_handshake) closes_ = true;
     } else if (!(std::exchange(just_up_, false) && exchange_->outgoing().idempotent) && wire_->readable_now()) {
         closes_ = true;
     }
@@ -114,6 +119,7 @@ KHIVE_DECL void Connection::begin_write()
 {
     if (tls_) {
         if (auto failed = encrypt(); failed.kind() != ErrorKind{}) return end(std::move(failed));
+        if (writing_) return stage_deadline(Timer::write_stall, exchange_->began()); // the end of the handshake still
     }
     // Nearly every request goes out at once; what an operation of the wire costs is spared then.
     boost::system::error_code error;

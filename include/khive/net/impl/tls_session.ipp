@@ -322,11 +322,11 @@ KHIVE_DECL bool TlsSession::has_input() const noexcept
     return buffers_->input_begin != buffers_->input_end;
 }
 
-KHIVE_DECL bool TlsSession::at_rest() const noexcept
+KHIVE_DECL bool TlsSession::is_quiet() const noexcept
 {
     const bool inside_record = std::string_view(SSL_rstate_string(ssl_)) == "RB"; // its header has been read
     const bool inside_message = SSL_in_init(ssl_) != 0;                           // a session ticket in two records, say
-    return !has_input() && SSL_has_pending(ssl_) == 0 && !inside_record && !inside_message && output_size() == 0;
+    return !has_input() && SSL_has_pending(ssl_) == 0 && !inside_record && !inside_message;
 }
 
 KHIVE_DECL bool TlsSession::resumed() const noexcept
