@@ -84,7 +84,13 @@ asio::awaitable<void> call_for_sizes(AnyAPIClient api, int rounds, Ends* ends)
 
 Reply so_many(const ReceivedRequest& request)
 {
-    return ok(std::string(std::stoul(request.target.substr(1)), 'x'));
+    const Reply reply = ok(std::string(std::stoul(request.target.substr(1)), 'x'));
+    switch (request.number % 4) {
+    case 1: return Reply(reply).chunked(3'000);
+    case 2: return Reply(reply).in_pieces(7'777);
+    case 3: return Reply(reply).chunked(50'000).in_pieces(20'000);
+    default: return reply;
+    }
 }
 
 Reply echo(const ReceivedRequest& request)
@@ -127,10 +133,15 @@ TEST_CASE("Threads: many callers on four threads each get their own answer", "[i
 TEST_CASE("Threads: answers that no read has room for come whole and at once", "[integration][threads]")
 {
     const auto threads = GENERATE(1u, 4u);
-    FaultServer server(so_many);
-    server.forget_requests();
+    const bool with_tls = GENERATE(false, true);
+    const TestIdentity identity;
+    auto server =
+        with_tls
+            ? std::make_unique<FaultServer>(FaultServerTls(identity.server.chain_pem(), identity.server.key_pem()), so_many)
+            : std::make_unique<FaultServer>(so_many);
+    server->forget_requests();
     asio::io_context io{static_cast<int>(threads)};
-    AsyncAPIClient api{io, server.url()};
+    AsyncAPIClient api{io, ClientOptions(server->url("localhost")).tls(trusting(identity.root))};
     Ends ends;
     for (int i = 0; i < 8; ++i) asio::co_spawn(io, call_for_sizes(api, 20, &ends), asio::detached);
     const auto began = std::chrono::steady_clock::now();

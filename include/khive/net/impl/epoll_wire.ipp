@@ -114,8 +114,11 @@ public:
         if (state_ == nullptr) return begin_reading(std::move(listener));
         first_.take(std::move(listener), WireEvent::read);
         // Where the last read was filled the reactor looks by itself, and remembers whether that was all.
-        if (look == Look::now && !filled_ && socket_ >= 0 && perform_read(&first_) != Operation::not_done)
-            return home_.reactor.post_immediate_completion(&first_, false);
+        if (look == Look::now && !filled_ && socket_ >= 0) {
+            const Status status = perform_read(&first_);
+            filled_ = false; // of which the reactor knows nothing
+            if (status != Operation::not_done) return home_.reactor.post_immediate_completion(&first_, false);
+        }
         home_.reactor.start_op(Reactor::read_op, socket_, state_, &first_, false, true);
     }
 
@@ -430,7 +433,7 @@ private:
     bool keeps_alive_ = false;
     bool no_delay_ = false;
     bool wrote_ = false;
-    bool filled_ = false; ///< the last read was
+    bool filled_ = false; ///< the last read was, and the reactor, which made it, knows: it looks when it is given another
     const bool by_post_;
     std::atomic<bool> waits_{false}; ///< in the background
 };
