@@ -48,7 +48,7 @@ dictionary_of() {
 run_target() {
   local what=$1 target=$2 result="build/fuzz/results/$2 $1"
   shift 2
-  if "build/fuzz/tests/fuzz/fuzz_$target" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
+  if "build/fuzz/tests/fuzz/fuzz_$target" -timeout=30 -rss_limit_mb=2048 -print_final_stats=1 \
     -artifact_prefix="build/fuzz/artifacts/$target/" "$@" >"$result.log" 2>&1; then
     echo passed >"$result"
   else
