@@ -127,7 +127,7 @@ public:
         if (!filled_) return 0; // by now all is read
         if (!rare().reread) rare_->reread.reset(new Reread);
         Reread& reread = *rare_->reread;
-        if (reread.keeper) return 0; // from a moment ago
+        if (reread.in_use.exchange(true, std::memory_order_acquire)) return 0; // a moment ago, and not told of it yet
         reread.keeper = keeper;
         reread.into = into;
         reread.wire = this;
@@ -242,10 +242,13 @@ private:
         }
         static void complete(void*, asio::detail::scheduler_operation* base, const boost::system::error_code&, std::size_t)
         {
-            const ListenerPtr last = std::move(static_cast<Reread*>(base)->keeper);
+            auto& reread = *static_cast<Reread*>(base);
+            const ListenerPtr last = std::move(reread.keeper); // which may be the last of the wire's, too
+            reread.in_use.store(false, std::memory_order_release);
         }
 
-        ListenerPtr keeper; ///< until the reactor is done with it
+        std::atomic<bool> in_use{false}; ///< until the reactor has told that it is over, which nobody waits for
+        ListenerPtr keeper;
         std::span<char> into;
         EpollWire* wire = nullptr;
     };
