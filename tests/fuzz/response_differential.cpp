@@ -92,7 +92,7 @@ std::optional<Seen> read_by_beast(std::string_view bytes, std::size_t cut, bool 
 
 std::optional<Seen> read_by_khive(std::string_view bytes, std::size_t cut, bool to_head)
 {
-    http::ResponseReader reader;
+    khive_tests::Reader reader;
     reader.start(to_head);
     auto first = bytes.substr(0, cut);
     auto step = khive_tests::feed(reader, first);
@@ -104,9 +104,9 @@ std::optional<Seen> read_by_khive(std::string_view bytes, std::size_t cut, bool 
     Seen answer;
     answer.status = reader.status();
     answer.keeps_alive = reader.reusable();
-    answer.headers = reader.take_headers();
+    answer.headers = reader.content.headers;
     answer.trailers = reader.trailers();
-    answer.body = reader.take_body().view();
+    answer.body = reader.content.body.view();
     return answer;
 }
 

@@ -41,7 +41,7 @@ Answer choose_answer(Input& in)
 /// By a reader that was given a part of it for a request of the other kind, which then failed.
 std::string read_after_abort(const Answer& answer, std::size_t part)
 {
-    http::ResponseReader reader(answer.limits);
+    Reader reader(answer.limits);
     std::string_view head = std::string_view{answer.bytes}.substr(0, part);
     reader.start(!answer.to_head);
     (void)feed(reader, head);
@@ -58,7 +58,7 @@ std::string read_after_abort(const Answer& answer, std::size_t part)
 void check_limits(const Answer& answer)
 {
     const auto& limits = answer.limits;
-    http::ResponseReader reader(limits);
+    Reader reader(limits);
     std::string_view bytes = answer.bytes;
     reader.start(answer.to_head);
     auto step = feed(reader, bytes);
@@ -71,8 +71,8 @@ void check_limits(const Answer& answer)
     if (step == http::ReadStep::failed) return require(!reader.reusable(), "a failed connection is reused");
 
     const auto trailers = reader.trailers();
-    const auto headers = reader.take_headers();
-    const auto body = reader.take_body();
+    const auto& headers = reader.content.headers;
+    const auto& body = reader.content.body;
     require(reader.status() >= 200 && reader.status() <= 999, "no final status");
     require(body.size() <= limits.max_body_bytes, "the body is over its limit");
     require(headers.size() <= limits.max_header_count, "there are more fields than allowed");

@@ -2,12 +2,12 @@
 #pragma once
 
 #include <khive/client/detail/json_codec.hpp>
-#include <khive/core/byte_buffer.hpp>
 #include <khive/core/error.hpp>
 #include <khive/core/headers.hpp>
 #include <khive/core/ledger.hpp>
 #include <khive/core/owned.hpp>
 #include <khive/core/result.hpp>
+#include <khive/http/content.hpp>
 
 #include <cstddef>
 #include <memory>
@@ -29,8 +29,7 @@ struct Answer {
         ledger.clear();
     }
 
-    Headers headers;
-    ByteBuffer body;
+    http::Content content;
     Ledger ledger;
     Duration elapsed{};
     int status = 0;
@@ -59,11 +58,11 @@ public:
     [[nodiscard]] int status() const noexcept { return answer().status; }
     /// Status 200 to 299.
     [[nodiscard]] bool ok() const noexcept { return status() >= 200 && status() < 300; }
-    [[nodiscard]] const Headers& headers() const noexcept { return answer().headers; }
+    [[nodiscard]] const Headers& headers() const noexcept { return answer().content.headers; }
     /// The first header of that name, or empty.
     [[nodiscard]] std::string_view header(std::string_view name) const noexcept { return headers().get_or(name, {}); }
     /// The body, valid until the answer it belongs to goes.
-    [[nodiscard]] std::string_view body() const noexcept { return answer().body.view(); }
+    [[nodiscard]] std::string_view body() const noexcept { return answer().content.body.view(); }
     /// A copy of the body.
     [[nodiscard]] std::string text() const { return std::string(body()); }
     /// The body as a `T`: as it is for `std::string`, else from JSON, for which `#include <khive/client/json.hpp>`. Throws
@@ -94,16 +93,11 @@ public:
     {
         if (!answer_) answer_ = detail::new_answer();
     }
-    void assign(int status, Headers&& headers, ByteBuffer&& body) noexcept
-    {
-        answer_->status = status;
-        answer_->headers = std::move(headers);
-        answer_->body = std::move(body);
-    }
+    /// Where headers and body go; they are there once there is a status.
+    [[nodiscard]] http::Content& content() noexcept { return answer_->content; }
+    void set_status(int status) noexcept { answer_->status = status; }
     void finish(Duration elapsed) noexcept { answer_->elapsed = elapsed; }
     [[nodiscard]] Ledger& writable_ledger() noexcept { return answer_->ledger; }
-    [[nodiscard]] Headers&& take_headers() noexcept { return std::move(answer_->headers); }
-    [[nodiscard]] ByteBuffer&& take_body() noexcept { return std::move(answer_->body); }
     /// The error with what is known of the answer, and so much of the body.
     [[nodiscard]] KHIVE_DECL Error with_answer(Error error, std::size_t max_body = 4096) const;
     /// Without status and ledger; memory stays, if there is some.
@@ -114,7 +108,7 @@ public:
     /// Gives the body's memory back.
     void release_body() noexcept
     {
-        if (answer_) answer_->body.release();
+        if (answer_) answer_->content.body.release();
     }
     /// Empties another and has its memory, if it has some.
     void take_memory(Response& other) noexcept

@@ -7,6 +7,7 @@
 #include <khive/core/owned.hpp>
 #include <khive/core/time.hpp>
 #include <khive/http/chunked.hpp>
+#include <khive/http/content.hpp>
 #include <khive/http/detail/response_head.hpp>
 
 #include <cstddef>
@@ -80,7 +81,8 @@ using HeadMemoryPtr = Owned<HeadMemory>;
 /// - Complexity: linear in the bytes; no allocation where memory of earlier answers is large enough. A head of the same bytes as
 ///   the one before, as many are within a second, is compared, not parsed. An announced length
 ///   reserves at most 1 MiB before its bytes come.
-/// - Lifetime: its limits outlive it. It is small until an answer comes: a client may have thousands that wait for one.
+/// - Lifetime: its limits outlive it, and where the answer goes outlives the reading. It is small until an answer comes: a client
+///   may have thousands that wait for one.
 /// - Source: RFC 9112.
 class ResponseReader {
 public:
@@ -90,10 +92,10 @@ public:
     /// \name Reading
     /// @{
 
+    /// Before `start`: where the answer goes, into memory that is there if it is large enough.
+    void read_into(Content& content) noexcept { content_ = &content; }
     /// Ready for the answer to a request; `head_request` where its method was HEAD. Keeps all memory.
     KHIVE_DECL void start(bool head_request) noexcept;
-    /// Before `start`: memory handed back from an earlier answer.
-    void use_memory(ByteBuffer&& body, Headers&& headers) noexcept;
     /// Where the next bytes belong, valid until the next call; never empty while the step is `more`.
     [[nodiscard]] KHIVE_DECL std::span<char> prepare();
     /// The first `count` bytes of the prepared room have been read.
@@ -109,9 +111,6 @@ public:
     /// \name The answer
     /// @{
     [[nodiscard]] int status() const noexcept { return status_; }
-    /// Can be taken once the head is complete, the body once all is.
-    [[nodiscard]] Headers&& take_headers() noexcept { return std::move(headers_); }
-    [[nodiscard]] ByteBuffer&& take_body() noexcept { return std::move(body_); }
     /// What came after a chunked body, kept apart from the headers.
     [[nodiscard]] Headers trailers() const { return chunks_ ? Headers::from_lines(chunks_->trailers()) : Headers{}; }
     [[nodiscard]] KHIVE_DECL Error error() const;
@@ -148,6 +147,7 @@ private:
     [[nodiscard]] KHIVE_DECL std::span<char> prepare_input();
     [[nodiscard]] KHIVE_DECL std::span<char> prepare_body();
     [[nodiscard]] std::string_view input() const noexcept { return {input_.data() + consumed_, input_.size() - consumed_}; }
+    [[nodiscard]] ByteBuffer& body() const noexcept { return content_->body; }
     KHIVE_DECL void advance();
     KHIVE_DECL void read_head();
     KHIVE_DECL void parse_head(std::string_view text);
@@ -166,8 +166,7 @@ private:
     ByteBuffer input_;         // bytes of head and chunks
     std::size_t consumed_ = 0; // of them: belongs to earlier heads
     HeadMemoryPtr memory_;     // from the first byte of a head on
-    ByteBuffer body_;
-    Headers headers_;
+    Content* content_ = nullptr; // its headers are whole once the head is, its body once all is
     Owned<ChunkDecoder> chunks_; // once a body was chunked
     const char* problem_ = "";
     int status_ = 0;
@@ -180,12 +179,6 @@ private:
     bool keep_alive_ = false;
     bool left_over_ = false;
 };
-
-inline void ResponseReader::use_memory(ByteBuffer&& body, Headers&& headers) noexcept
-{
-    body_ = std::move(body);
-    headers_ = std::move(headers);
-}
 
 inline void ResponseReader::use_head_memory(HeadMemoryPtr memory) noexcept
 {

@@ -22,8 +22,17 @@ struct Answer {
     khive::http::ReaderLimits limits{};
 };
 
+/// A reader with a place of its own for what it reads.
+struct Reader : khive::http::ResponseReader {
+    Reader() { read_into(content); }
+    explicit Reader(const khive::http::ReaderLimits& limits) : ResponseReader(limits) { read_into(content); }
+    Reader(khive::http::ReaderLimits&&) = delete;
+
+    khive::http::Content content;
+};
+
 /// Gives `bytes` to the reader in as many pieces as it makes room for; what is left when it needs no more.
-inline khive::http::ReadStep feed(khive::http::ResponseReader& reader, std::string_view& bytes)
+inline khive::http::ReadStep feed(Reader& reader, std::string_view& bytes)
 {
     auto step = khive::http::ReadStep::more;
     while (step == khive::http::ReadStep::more && !bytes.empty()) {
@@ -38,7 +47,7 @@ inline khive::http::ReadStep feed(khive::http::ResponseReader& reader, std::stri
 
 /// All that can be observed, in one line. Whether bytes were left over in the reader depends on the split, so that the unread
 /// rest counts as left over too.
-inline std::string describe(khive::http::ResponseReader& reader, khive::http::ReadStep step, bool unread)
+inline std::string describe(Reader& reader, khive::http::ReadStep step, bool unread)
 {
     if (step == khive::http::ReadStep::more) return "more";
     if (step == khive::http::ReadStep::failed) {
@@ -46,14 +55,14 @@ inline std::string describe(khive::http::ResponseReader& reader, khive::http::Re
         return std::string{to_string(error.kind())} + ": " + std::string{error.reason()};
     }
     const bool reusable = reader.reusable() && !unread;
-    return std::to_string(reader.status()) + (reusable ? " reusable [" : " closing [") + reader.take_headers().lines() +
-           "] [" + std::string{reader.take_body().view()} + "] [" + reader.trailers().lines() + "]";
+    return std::to_string(reader.status()) + (reusable ? " reusable [" : " closing [") + reader.content.headers.lines() +
+           "] [" + std::string{reader.content.body.view()} + "] [" + reader.trailers().lines() + "]";
 }
 
 /// Reads the answer cut into pieces that end at `cuts`, which are in order; `again` by a reader that has read it before.
 inline std::string read_cut(const Answer& answer, const std::vector<std::size_t>& cuts, bool again = false)
 {
-    khive::http::ResponseReader reader(answer.limits);
+    Reader reader(answer.limits);
     if (again) {
         std::string_view before = answer.bytes;
         reader.start(answer.to_head);

@@ -122,15 +122,15 @@ std::optional<std::string> read_by_beast(const Answer& answer)
 
 std::string read_by_khive(const Answer& answer)
 {
-    http::ResponseReader reader;
+    Reader reader;
     reader.start(false);
     std::string_view bytes = answer.bytes;
     auto step = feed(reader, bytes);
     if (step == http::ReadStep::more) step = reader.end_of_stream(true);
     if (step == http::ReadStep::failed) return reader.error().message();
     std::string out = std::to_string(reader.status());
-    for (const auto field : reader.take_headers()) out.append("|").append(field.name).append("=").append(field.value);
-    return out + "|" + std::string{reader.take_body().view()};
+    for (const auto field : reader.content.headers) out.append("|").append(field.name).append("=").append(field.value);
+    return out + "|" + std::string{reader.content.body.view()};
 }
 
 } // namespace

@@ -10,7 +10,6 @@ namespace khive_tests::response_reader_test {
 
 using namespace khive;
 using http::ReadStep;
-using http::ResponseReader;
 using namespace std::chrono_literals;
 
 namespace {
@@ -19,7 +18,7 @@ const std::string plain = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX: y\r\n\r\nh
 const std::string chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
 
 /// Starts the reader and gives it `bytes`, all of which it must take.
-ReadStep read_next(ResponseReader& reader, std::string_view bytes, bool to_head = false)
+ReadStep read_next(Reader& reader, std::string_view bytes, bool to_head = false)
 {
     reader.start(to_head);
     const auto step = feed(reader, bytes);
@@ -69,23 +68,23 @@ TEST_CASE("ResponseReader: an answer reads the same however its bytes are cut", 
 TEST_CASE("ResponseReader: with the head that another has learnt it reads what it would have read without", "[http][reader]")
 {
     const std::string other = "HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno";
-    ResponseReader first;
+    Reader first;
     REQUIRE(read_next(first, plain) == ReadStep::done);
-    ResponseReader second;
+    Reader second;
     second.use_head_memory(first.take_head_memory());
 
-    for (ResponseReader* const reader : {&first, &second}) {
+    for (Reader* const reader : {&first, &second}) {
         for (int i = 0; i < 2; ++i) {
             CHECK(read_next(*reader, plain) == ReadStep::done);
             CHECK(reader->status() == 200);
             CHECK(reader->reusable());
-            CHECK(Headers(reader->take_headers()).get_or("x", {}) == "y");
-            CHECK(ByteBuffer(reader->take_body()).view() == "hello");
+            CHECK(reader->content.headers.get_or("x", {}) == "y");
+            CHECK(reader->content.body.view() == "hello");
 
             CHECK(read_next(*reader, other) == ReadStep::done);
             CHECK(reader->status() == 404);
             CHECK_FALSE(reader->reusable());
-            CHECK(ByteBuffer(reader->take_body()).view() == "no");
+            CHECK(reader->content.body.view() == "no");
         }
     }
 }
@@ -127,7 +126,7 @@ TEST_CASE("ResponseReader: an answer cut short anywhere is an error", "[http][re
 
 TEST_CASE("ResponseReader: an end after interim answers is a lost connection that had answered", "[http][reader]")
 {
-    ResponseReader reader;
+    Reader reader;
     CHECK(read_next(reader, "HTTP/1.1 100 Continue\r\n\r\n") == ReadStep::more);
 
     CHECK(reader.any_byte());
@@ -139,7 +138,7 @@ TEST_CASE("ResponseReader: an end after interim answers is a lost connection tha
 
 TEST_CASE("ResponseReader: knows whether any byte has come", "[http][reader]")
 {
-    ResponseReader reader;
+    Reader reader;
     reader.start(false);
     CHECK_FALSE(reader.any_byte());
     CHECK(reader.commit(0) == ReadStep::more);
@@ -152,7 +151,7 @@ TEST_CASE("ResponseReader: knows whether any byte has come", "[http][reader]")
 
 TEST_CASE("ResponseReader: an end of the stream after the answer changes nothing", "[http][reader]")
 {
-    ResponseReader reader;
+    Reader reader;
     REQUIRE(read_next(reader, plain) == ReadStep::done);
 
     CHECK(reader.end_of_stream(false) == ReadStep::done);
@@ -162,7 +161,7 @@ TEST_CASE("ResponseReader: an end of the stream after the answer changes nothing
 
 TEST_CASE("ResponseReader: reads the next answer with all state of the last one gone", "[http][reader]")
 {
-    ResponseReader reader;
+    Reader reader;
     REQUIRE(
         read_next(reader, "HTTP/1.1 500 Oh\r\nKeep-Alive: timeout=5\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx") ==
         ReadStep::done);
@@ -174,8 +173,8 @@ TEST_CASE("ResponseReader: reads the next answer with all state of the last one 
     CHECK(reader.status() == 200);
     CHECK(reader.reusable());
     CHECK_FALSE(reader.keep_alive_timeout());
-    CHECK(reader.take_headers().lines() == "Content-Length: 5\r\nX: y\r\n");
-    CHECK(reader.take_body().view() == "hello");
+    CHECK(reader.content.headers.lines() == "Content-Length: 5\r\nX: y\r\n");
+    CHECK(reader.content.body.view() == "hello");
     CHECK(reader.error().kind() == ErrorKind{});
 }
 
@@ -186,13 +185,13 @@ TEST_CASE("ResponseReader: a head that is the last one's but for a byte is read 
         for (const char other : {'3', ' ', '\r', '\n', 'x', '\0'}) {
             std::string changed = head;
             changed[at] = other;
-            ResponseReader knowing;
+            Reader knowing;
             (void)read_next(knowing, head + "hello");
             knowing.start(false);
             std::string_view again = changed;
             const auto step = feed(knowing, again);
             const auto timeout = knowing.keep_alive_timeout();
-            ResponseReader fresh;
+            Reader fresh;
             fresh.start(false);
             std::string_view bytes = changed;
             const auto expected = feed(fresh, bytes);
@@ -213,12 +212,12 @@ TEST_CASE("ResponseReader: an answer given up half-way leaves nothing to the nex
 {
     const auto half = GENERATE(as<std::string>{}, "HTTP/1.1 200 \r\nA", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nxx",
                                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhe", "HTTP/1.1 200 OK\r\n\r\nxx");
-    ResponseReader reader;
+    Reader reader;
     REQUIRE(read_next(reader, half) == ReadStep::more);
 
     // A blank stands where the line of the half head began.
     CHECK(read_next(reader, "HTTP/1.1 200 OK a\r\nContent-Length: 1\r\n\r\nx") == ReadStep::done);
-    CHECK(reader.take_body().view() == "x");
+    CHECK(reader.content.body.view() == "x");
     CHECK(reader.reusable());
 }
 
@@ -232,7 +231,7 @@ TEST_CASE("ResponseReader: a body without length is never given room far beyond 
 {
     http::ReaderLimits limits;
     limits.max_body_bytes = 100;
-    ResponseReader reader(limits);
+    Reader reader(limits);
     REQUIRE(read_next(reader, "HTTP/1.1 200 OK\r\n\r\nabc") == ReadStep::more);
 
     CHECK(reader.prepare().size() == 98);
@@ -250,30 +249,24 @@ TEST_CASE("ResponseReader: interim answers do not use up the limit of the head t
     CHECK(read_every_way({"HTTP/1.1 100 Continue\r\n\r\n" + plain, Then::silence, false, limits}).starts_with("200"));
 }
 
-TEST_CASE("ResponseReader: memory handed back is used again", "[http][reader]")
+TEST_CASE("ResponseReader: memory that is there is used", "[http][reader]")
 {
-    ResponseReader reader;
-    ByteBuffer body;
-    body.reserve(4096);
-    auto headers = Headers::from_lines(std::string(512, 'x'));
-    const char* const body_at = body.data();
-    const char* const headers_at = headers.lines().data();
+    Reader reader;
+    reader.content.body.reserve(4096);
+    reader.content.headers = Headers::from_lines(std::string(512, 'x'));
+    const char* const body_at = reader.content.body.data();
+    const char* const headers_at = reader.content.headers.lines().data();
 
-    reader.use_memory(std::move(body), std::move(headers));
-    reader.start(false);
-    std::string_view bytes = plain;
-    REQUIRE(feed(reader, bytes) == ReadStep::done);
+    REQUIRE(read_next(reader, plain) == ReadStep::done);
 
-    body = reader.take_body();
-    headers = reader.take_headers();
-    CHECK(body.data() == body_at);
-    CHECK(headers.lines().data() == headers_at);
-    CHECK(body.view() == "hello");
+    CHECK(reader.content.body.data() == body_at);
+    CHECK(reader.content.headers.lines().data() == headers_at);
+    CHECK(reader.content.body.view() == "hello");
 }
 
 TEST_CASE("ResponseReader: a body of known length is read into its place, with room for one byte that does not belong there", "[http][reader]")
 {
-    ResponseReader reader;
+    Reader reader;
     REQUIRE(read_next(reader, "HTTP/1.1 200 OK\r\nContent-Length: 300\r\n\r\n") == ReadStep::more);
 
     CHECK(reader.head_done());
@@ -282,7 +275,7 @@ TEST_CASE("ResponseReader: a body of known length is read into its place, with r
     CHECK(reader.prepare().size() == 201);
     CHECK(reader.commit(200) == ReadStep::done);
     CHECK(reader.reusable());
-    CHECK(reader.take_body().size() == 300);
+    CHECK(reader.content.body.size() == 300);
 }
 
 TEST_CASE("ResponseReader: a byte behind a body of known length costs the connection and is not in the body", "[http][reader][hostile]")
@@ -290,7 +283,7 @@ TEST_CASE("ResponseReader: a byte behind a body of known length costs the connec
     const std::size_t size = GENERATE(1u, 2u, 300u, (1u << 20) - 1u, 1u << 20, (1u << 20) + 1u, (2u << 20) + 1u, (2u << 20) + 2u);
     const std::size_t first_piece = GENERATE(0u, 1u, 298u, 299u, (1u << 20) - 2u, 1u << 20, 2u << 20);
     if (first_piece >= size) return;
-    ResponseReader reader;
+    Reader reader;
     REQUIRE(read_next(reader, "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(size) + "\r\n\r\n") == ReadStep::more);
     const std::string sent(size + 1, 'x');
     std::string_view first = std::string_view(sent).substr(0, first_piece);
@@ -302,7 +295,7 @@ TEST_CASE("ResponseReader: a byte behind a body of known length costs the connec
 
     CHECK(rest.empty());
     CHECK_FALSE(reader.reusable());
-    CHECK(reader.take_body().view() == std::string(size, 'x'));
+    CHECK(reader.content.body.view() == std::string(size, 'x'));
     CHECK(read_next(reader, plain) == ReadStep::done); // and it does not stick
     CHECK(reader.reusable());
 }
@@ -311,7 +304,7 @@ TEST_CASE("ResponseReader: an announced length is not allocated before its bytes
 {
     http::ReaderLimits limits;
     limits.max_body_bytes = std::numeric_limits<std::uint64_t>::max();
-    ResponseReader reader(limits);
+    Reader reader(limits);
     REQUIRE(read_next(reader, "HTTP/1.1 200 OK\r\nContent-Length: 18446744073709551615\r\n\r\n") == ReadStep::more);
 
     std::size_t received = 0;
@@ -325,7 +318,7 @@ TEST_CASE("ResponseReader: an announced length is not allocated before its bytes
 
 TEST_CASE("ResponseReader: a chunked body that comes in large reads gets a larger buffer", "[http][reader]")
 {
-    ResponseReader reader;
+    Reader reader;
     REQUIRE(read_next(reader, chunked + "100000\r\n") == ReadStep::more);
     const auto small = reader.prepare().size();
 
@@ -343,7 +336,7 @@ TEST_CASE("ResponseReader: a chunked body that comes in large reads gets a large
 
 TEST_CASE("ResponseReader: gives the memory of its buffer back and reads on", "[http][reader]")
 {
-    ResponseReader reader;
+    Reader reader;
     REQUIRE(read_next(reader, plain) == ReadStep::done);
     reader.release_memory();
 
@@ -354,7 +347,7 @@ TEST_CASE("ResponseReader: gives the memory of its buffer back and reads on", "[
 
 TEST_CASE("ResponseReader: bytes left over stay left over when the buffer is given back", "[http][reader][hostile]")
 {
-    ResponseReader reader;
+    Reader reader;
     REQUIRE(read_next(reader, plain + "HTTP/1.1 200 poison") == ReadStep::done);
     reader.release_memory();
 
@@ -374,7 +367,7 @@ TEST_CASE("ResponseReader: reads what the server says about keeping the connecti
         {"Keep-Alive: timeout, =, max=,,", std::nullopt, std::nullopt},
         {"X: timeout=5", std::nullopt, std::nullopt},
     }));
-    ResponseReader reader;
+    Reader reader;
 
     CHECK(read_next(reader, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n" + field + "\r\n\r\n") == ReadStep::done);
 
@@ -396,7 +389,7 @@ TEST_CASE("ResponseReader: the connection is kept as version and Connection say"
         {"HTTP/1.0", "Connection: keep-alive\r\n", true},
         {"HTTP/1.0", "Connection: keep-alive, close\r\n", false},
     }));
-    ResponseReader reader;
+    Reader reader;
 
     CHECK(read_next(reader, line + " 200 OK\r\n" + field + "Content-Length: 0\r\n\r\n") == ReadStep::done);
 

@@ -63,13 +63,15 @@ inline asio::awaitable<Exchanged> exchange_on(net::ConnectionPtr connection, std
                                  http::is_idempotent(method)};
     net::Exchange exchange(*connection, outgoing, sending->timeouts, sending->deadline, got.attempt,
                            async::time_service(connection->executor()).now());
+    http::Content content;
+    connection->reader().read_into(content);
     auto exchanging = async::suspend(exchange);
     co_await std::move(exchanging);
     got.end = connection->result();
     got.reusable = connection->reusable();
     if (!got.end.ok()) co_return got;
     got.status = connection->reader().status();
-    got.body = std::string(connection->reader().take_body().view());
+    got.body = std::string(content.body.view());
     co_return got;
 }
 

@@ -158,7 +158,7 @@ public:
         record.peer = connection.peer();
         record.reused = connection.uses() != 0;
         if (!record.replayed) attempt_deadline_ = saturating_add(now, attempt_limit()); // a replay belongs to its attempt
-        connection.reader().use_memory(call_.response.take_body(), call_.response.take_headers());
+        connection.reader().read_into(call_.response.content());
         return call_.waiting.template emplace<net::Exchange>(connection, call_.outgoing(), call_.timeouts->of_exchange,
                                                              deadline(), record, now);
     }
@@ -202,10 +202,10 @@ public:
         const bool text_is_cut =
             end.error.kind() == ErrorKind::body_too_large && reader.status() >= 400 && call_.raise_for_status;
         attempt().status = static_cast<std::uint16_t>(reader.status());
-        if (end.ok() || text_is_cut)
-            return call_.response.assign(reader.status(), reader.take_headers(), reader.take_body());
+        if (end.ok() || text_is_cut) return call_.response.set_status(reader.status());
         call_.error = std::move(end.error);
-        if (reader.head_done()) std::move(call_.error).with_response(reader.status(), reader.take_headers(), {});
+        if (!reader.head_done()) return;
+        std::move(call_.error).with_response(reader.status(), std::move(call_.response.content().headers), {});
     }
 
     /// What the attempt means for everyone. Is there to be another, after `delay`?

@@ -29,8 +29,8 @@ public:
     {
         if (count_ == answers_.size()) return delete answer;
         answer->clear();
-        answer->body.release();
-        if (answer->headers.lines().capacity() > large) answer->headers = {};
+        answer->content.body.release();
+        if (answer->content.headers.lines().capacity() > large) answer->content.headers = {};
         answers_[count_++] = answer;
     }
     /// Has this thread's cache been destroyed?

@@ -42,8 +42,8 @@ inline bool is_bodiless(int status) noexcept
 KHIVE_DECL void ResponseReader::start(bool head_request) noexcept
 {
     input_.clear();
-    body_.clear();
-    headers_.clear();
+    body().clear();
+    content_->headers.clear();
     consumed_ = 0;
     if (memory_) memory_->clear();
     problem_ = "";
@@ -80,15 +80,16 @@ KHIVE_DECL std::span<char> ResponseReader::prepare_body()
     if (state_ == State::length) {
         // No read ends exactly where the body does: there is room for one byte more, to see what the server sends behind it.
         const std::uint64_t wanted = detail::one_more(memory_->left);
-        if (body_.capacity() - body_.size() < 2)
-            body_.reserve(body_.size() + static_cast<std::size_t>(std::min<std::uint64_t>(wanted, body_.capacity() + 2)));
-        const auto room = body_.prepare(2);
+        ByteBuffer& body = content_->body;
+        if (body.capacity() - body.size() < 2)
+            body.reserve(body.size() + static_cast<std::size_t>(std::min<std::uint64_t>(wanted, body.capacity() + 2)));
+        const auto room = body.prepare(2);
         const auto offered = static_cast<std::size_t>(std::min<std::uint64_t>(wanted, room.size()));
         return room.first(offered == memory_->left ? offered - 1 : offered);
     }
-    const auto room = body_.prepare(detail::least_room_bytes);
+    const auto room = body().prepare(detail::least_room_bytes);
     // One byte more than allowed, to tell a body that ends at the limit from one that goes on.
-    const std::uint64_t allowed = limits_->max_body_bytes - body_.size();
+    const std::uint64_t allowed = limits_->max_body_bytes - body().size();
     return allowed < room.size() ? room.first(static_cast<std::size_t>(allowed) + 1) : room;
 }
 
@@ -103,7 +104,7 @@ KHIVE_DECL ReadStep ResponseReader::commit(std::size_t count)
         break;
     case State::length: took_length(count); break;
     case State::until_close:
-        body_.commit(count);
+        body().commit(count);
         took_body();
         break;
     default: break;
@@ -208,7 +209,7 @@ KHIVE_DECL void ResponseReader::use_head(std::string_view lines)
         return memory_->clear();
     }
     status_ = head.status;
-    headers_.assign_lines(lines);
+    content_->headers.assign_lines(lines);
     keep_alive_ = !head.says_close && (head.version == 11 || head.says_keep_alive);
     begin_body(head);
 }
@@ -227,8 +228,8 @@ KHIVE_DECL void ResponseReader::begin_body(const detail::ResponseHead& head)
     }
     state_ = State::until_close;
     keep_alive_ = false;
-    body_.reserve(detail::first_body_bytes);
-    body_.append(input());
+    body().reserve(detail::first_body_bytes);
+    body().append(input());
     consumed_ = input_.size();
     took_body();
 }
@@ -241,8 +242,8 @@ KHIVE_DECL void ResponseReader::begin_length(std::uint64_t length)
     memory_->left = length - here;
     if (memory_->left != 0 && consumed_ + length < detail::more_input_bytes) fits_more_ = true;
     const std::uint64_t room = memory_->left == 0 ? length : detail::one_more(length);
-    body_.reserve(static_cast<std::size_t>(std::min<std::uint64_t>(room, detail::max_reserved_bytes)));
-    body_.append({input().data(), here});
+    body().reserve(static_cast<std::size_t>(std::min<std::uint64_t>(room, detail::max_reserved_bytes)));
+    body().append({input().data(), here});
     consumed_ += here;
     if (memory_->left == 0) finish();
 }
@@ -250,7 +251,7 @@ KHIVE_DECL void ResponseReader::begin_length(std::uint64_t length)
 KHIVE_DECL void ResponseReader::took_length(std::size_t count)
 {
     const auto of_body = static_cast<std::size_t>(std::min<std::uint64_t>(count, memory_->left));
-    body_.commit(of_body);
+    body().commit(of_body);
     memory_->left -= of_body;
     if (memory_->left != 0) return;
     finish();
@@ -261,7 +262,7 @@ KHIVE_DECL void ResponseReader::read_chunks()
 {
     auto rest = input();
     const bool filled = input_.size() == input_.capacity();
-    const auto result = chunks_->decode(rest, body_);
+    const auto result = chunks_->decode(rest, body());
     consumed_ = input_.size() - rest.size();
     switch (result) {
     case ChunkStep::more: break;
@@ -278,7 +279,7 @@ KHIVE_DECL void ResponseReader::read_chunks()
 
 KHIVE_DECL void ResponseReader::took_body()
 {
-    if (body_.size() > limits_->max_body_bytes) fail(ErrorKind::body_too_large, "body is over the limit");
+    if (body().size() > limits_->max_body_bytes) fail(ErrorKind::body_too_large, "body is over the limit");
 }
 
 KHIVE_DECL void ResponseReader::finish() noexcept
