@@ -75,21 +75,12 @@ public:
     [[nodiscard]] const ClientOptions::Settings& settings() const noexcept { return settings_; }
 
 protected:
-    /// Counts a call in; counts it out when destroyed.
-    class InFlight {
-    public:
-        explicit InFlight(ClientCore& core) noexcept : core_(core.enter() ? &core : nullptr) {}
-        InFlight(const InFlight&) = delete;
-        InFlight& operator=(const InFlight&) = delete;
-        ~InFlight()
-        {
-            if (core_ != nullptr) core_->leave();
-        }
-        [[nodiscard]] bool open() const noexcept { return core_ != nullptr; }
-
-    private:
-        ClientCore* core_; ///< null where it is closed
-    };
+    /// Counts a call in; false where the client is closed.
+    [[nodiscard]] KHIVE_DECL bool enter() noexcept;
+    /// Counts one out.
+    KHIVE_DECL void leave() noexcept;
+    /// Is what is being handled what Asio throws from `co_await` where a cancellation arrived while nothing was suspended?
+    [[nodiscard]] KHIVE_COLD_DECL static bool cancellation_was_thrown();
 
     [[nodiscard]] async::TimeService& time() const noexcept { return time_; }
     [[nodiscard]] TimePoint now() const noexcept { return time_.now(); }
@@ -104,8 +95,6 @@ protected:
     const std::shared_ptr<async::WaitScope>& scope() const noexcept { return scope_; }
 
 private:
-    KHIVE_DECL bool enter() noexcept;
-    KHIVE_DECL void leave() noexcept;
     friend struct ReturnCallState;
     KHIVE_DECL void tell_observer(const CallState& call) const noexcept;
     [[nodiscard]] KHIVE_DECL bool prepare_anew(CallState& call);

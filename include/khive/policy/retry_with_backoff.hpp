@@ -103,8 +103,7 @@ private:
 
     const RetryWithBackoff* policy_;
     Duration last_;
-    std::uint64_t seed_ = 0;
-    bool seeded_ = false;
+    std::uint64_t seed_ = 0; ///< of what chance adds; 0: none has been taken yet
 };
 
 static_assert(RetryPolicy<RetryWithBackoff>);

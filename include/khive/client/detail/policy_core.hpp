@@ -6,10 +6,9 @@
 #include <khive/client/detail/roles.hpp>
 
 #include <boost/asio/cancellation_state.hpp>
-#include <boost/asio/error.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <boost/system/system_error.hpp>
 
+#include <cstdint>
 #include <optional>
 #include <tuple>
 #include <utility>
@@ -44,14 +43,13 @@ public:
         if (const auto bad = timeouts.check_retry(retry_.attempt_timeout(), retry_.total_timeout())) bad->raise();
     }
 
-    // The frame of every call is to be small enough for Asio to recycle, which is 1020 bytes, and GCC gives every local of it a
-    // place of its own. So there are few, and no errors among them.
+    // Thousands of calls may wait, each with its frame, and GCC gives every local of it a place of its own, also every condition
+    // that awaits. So there are few, and what is awaited leaves what it found in `state`.
     asio::awaitable<Response> perform(CallState& call, CallPtr handed_over) override
     {
         if (!prepare(call)) co_return CallEnd(call, handed_over != nullptr);
-        const InFlight in_flight(*this);
         Run state(*this, call, handed_over != nullptr);
-        if (!state.may_begin(in_flight.open())) co_return state.end();
+        if (!state.may_begin()) co_return state.end();
         try {
             for (;;) {
                 if (!state.begin()) co_return state.end();
@@ -59,9 +57,8 @@ public:
                 // Token and slot, both at dispatch.
                 auto permit = gate_.try_take(call.fields.cost, state.now);
                 if constexpr (Gate::ever_waits) {
-                    if (!permit) {
-                        if (!co_await wait_for_permit(&state, &permit)) co_return state.end();
-                    }
+                    if (!permit) co_await wait_for_permit(&state, &permit);
+                    if (!permit) co_return state.end();
                 }
                 std::optional<Ticket> ticket;
                 if (!state.admit(ticket)) co_return state.end();
@@ -69,24 +66,24 @@ public:
                 // A connection; then one exchange, or two where the first met one that had died while idle.
                 auto lease = state.try_checkout();
                 for (;;) {
-                    const bool connected{lease};
-                    if (!connected) {
+                    if (!lease) {
                         if constexpr (Gate::ever_waits) {
                             if (pool().is_exhausted(*call.entry)) {
-                                const Waited waited = co_await wait_for_connection(&state, &permit, &ticket, &lease);
-                                if (waited == Waited::refused) co_return state.end();
-                                if (waited == Waited::failed) break;
+                                co_await wait_for_connection(&state, &permit, &ticket, &lease);
+                                if (state.waited() == Waited::refused) co_return state.end();
+                                if (state.waited() == Waited::failed) break;
                                 continue;
                             }
                         }
                     } else {
                         // Cancelled? Then nothing is sent: the token goes back.
-                        if (state.stopped(co_await asio::this_coro::cancellation_state)) co_return state.interrupted();
+                        state.look_at(co_await asio::this_coro::cancellation_state);
+                        if (state.stopped()) co_return state.interrupted();
                         permit->spend();
                     }
-                    auto waiting = async::suspend(connected ? state.exchange(*lease) : state.checkout());
+                    auto waiting = async::suspend(lease ? state.exchange(*lease) : state.checkout());
                     co_await std::move(waiting);
-                    if (!connected) {
+                    if (!lease) {
                         if (!state.opened(lease)) break;
                     } else if (state.met_stale(*lease)) {
                         state.replay(lease);
@@ -101,14 +98,14 @@ public:
                 if (!state.conclude(ticket, permit)) co_return state.finish();
                 if constexpr (!std::is_same_v<Retry, NullRetry>) {
                     if (state.delay() > Duration::zero()) {
-                        if (!co_await back_off(&state)) co_return state.interrupted();
+                        co_await back_off(&state);
+                        if (!state.slept()) co_return state.interrupted();
                     }
                 }
             }
-        } catch (const boost::system::system_error& error) {
-            if (error.code() != asio::error::operation_aborted) throw;
+        } catch (...) {
+            if (!cancellation_was_thrown()) throw;
         }
-        // Asio throws from `co_await` where a cancellation arrived while nothing was suspended.
         co_return state.interrupted();
     }
 
@@ -116,12 +113,12 @@ private:
     class Run;
     using Permit = typename Gate::Permit;
     using Ticket = typename Breaker::Ticket;
-    enum class Waited { connected, lost, failed, refused };
+    enum class Waited : std::uint8_t { connected, lost, failed, refused };
 
     // What hardly any call needs has coroutines of its own. They are awaited at once, and work on the locals of the frame that does.
 
-    /// False if there is none and the call has ended.
-    asio::awaitable<bool> wait_for_permit(Run* state, std::optional<Permit>* permit)
+    /// Without one the call has ended.
+    asio::awaitable<void> wait_for_permit(Run* state, std::optional<Permit>* permit)
     {
         auto taking = gate_.take(state->wait_request(), &time(), &state->attempt());
         auto taken = co_await std::move(taking);
@@ -130,14 +127,14 @@ private:
             permit->emplace(std::move(*taken));
         else
             state->refuse(taken.error());
-        co_return taken.has_value();
     }
 
     /// Who waits for a connection of a full pool keeps its slot only. Its token would be paid for now and used in a burst later.
     /// So everybody who waits for one thing while holding others holds them in this order: slot, connection, token.
-    asio::awaitable<Waited> wait_for_connection(Run* state, std::optional<Permit>* permit, std::optional<Ticket>* ticket,
-                                                net::Lease* lease)
+    asio::awaitable<void> wait_for_connection(Run* state, std::optional<Permit>* permit, std::optional<Ticket>* ticket,
+                                              net::Lease* lease)
     {
+        state->waited(Waited::refused);
         ticket->reset();
         typename Gate::Slot slot = Gate::keep_slot(std::move(**permit));
         permit->reset();
@@ -152,27 +149,25 @@ private:
             state->read_clock();
             if (!charged) {
                 state->refuse(charged.error());
-                co_return Waited::refused;
+                co_return;
             }
             permit->emplace(std::move(*charged));
             if (!(**opened).wake(true)) opened->reset(); // nobody has watched it
         }
         if (!opened) {
             state->try_admit(*ticket);
-            co_return Waited::failed;
+            state->waited(Waited::failed);
+            co_return;
         }
-        if (!state->admit(*ticket)) co_return Waited::refused;
-        if (!*opened) co_return Waited::lost;
+        if (!state->admit(*ticket)) co_return;
+        state->waited(*opened ? Waited::connected : Waited::lost);
         *lease = std::move(*opened);
-        co_return Waited::connected;
     }
 
-    /// False if the call has been cancelled.
-    asio::awaitable<bool> back_off(Run* state)
+    asio::awaitable<void> back_off(Run* state)
     {
         auto sleep = async::suspend(state->backoff());
         co_await std::move(sleep);
-        co_return state->slept();
     }
 
     static Gate make_gate(const std::tuple<Policies...>& policies)

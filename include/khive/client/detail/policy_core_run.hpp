@@ -27,12 +27,18 @@ public:
         : now(core.now()),
           core_(core),
           call_(call),
-          started_(now),
           total_limit_(call.timeouts->total),
           schedule_(core.retry_.begin()),
           handed_over_(handed_over)
     {
         if (!call.fields.sets_total()) total_limit_ = std::min(total_limit_, core.retry_.total_timeout());
+        open_ = core.enter();
+    }
+    Run(const Run&) = delete;
+    Run& operator=(const Run&) = delete;
+    ~Run()
+    {
+        if (open_) core_.leave();
     }
 
     TimePoint now;
@@ -41,9 +47,9 @@ public:
     void read_clock() { now = core_.now(); }
 
     /// Refuses the call where no attempt can be made.
-    [[nodiscard]] bool may_begin(bool open)
+    [[nodiscard]] bool may_begin()
     {
-        auto refused = open ? core_.gate_.check_cost(call_.fields.cost) : core_.closed_error();
+        auto refused = open_ ? core_.gate_.check_cost(call_.fields.cost) : core_.closed_error();
         if (refused) refuse(*std::move(refused));
         return !refused;
     }
@@ -164,11 +170,16 @@ public:
     }
 
     /// Cancelled or closed while nothing was suspended, between a grant and here say?
-    [[nodiscard]] bool stopped(const asio::cancellation_state& cancellation) const noexcept
+    void look_at(const asio::cancellation_state& cancellation) noexcept
     {
         KHIVE_YIELD_POINT();
-        return cancellation.cancelled() != asio::cancellation_type::none || core_.scope()->closed();
+        stopped_ = cancellation.cancelled() != asio::cancellation_type::none || core_.scope()->closed();
     }
+    [[nodiscard]] bool stopped() const noexcept { return stopped_; }
+
+    /// How `wait_for_connection` has ended.
+    void waited(Waited how) noexcept { waited_ = how; }
+    [[nodiscard]] Waited waited() const noexcept { return waited_; }
 
     /// Of what the attempt does next: from its sending on, its own deadline counts too, also while a replay is dialled.
     [[nodiscard]] net::Deadline deadline() const noexcept
@@ -242,11 +253,11 @@ public:
         call_.ledger().stop(reason);
         if (answered() && has_failed() && call_.raise_for_status) call_.error = failure();
         if (answered()) {
-            call_.response.finish(now - started_); // told to the observer once it is decoded
+            call_.response.finish(now - started()); // told to the observer once it is decoded
         } else {
             // What was true of an earlier attempt is true of the call.
             std::move(call_.error).with_maybe_processed(maybe_processed_ || call_.error.maybe_processed());
-            core_.failed(call_, started_);
+            core_.failed(call_, started());
         }
         return end();
     }
@@ -287,9 +298,11 @@ private:
         backoff_ = delay;
     }
 
+    /// Once the first attempt has begun.
+    [[nodiscard]] TimePoint started() const noexcept { return call_.ledger()[0].started; }
     [[nodiscard]] net::Deadline total() const noexcept
     {
-        return {saturating_add(started_, total_limit_), Timer::total, total_limit_};
+        return {saturating_add(started(), total_limit_), Timer::total, total_limit_};
     }
     [[nodiscard]] Duration attempt_limit() const noexcept
     {
@@ -364,7 +377,6 @@ private:
 
     PolicyCore& core_;
     CallState& call_;
-    TimePoint started_;
     Duration total_limit_;
     typename Retry::Schedule schedule_;
     Duration backoff_{};
@@ -373,6 +385,9 @@ private:
     StopReason stop_reason_ = StopReason::done;
     bool maybe_processed_ = false; ///< in any attempt
     bool handed_over_;
+    bool open_ = false;            ///< it is counted as in flight
+    bool stopped_ = false;
+    Waited waited_{};
     bool fresh_ = false;           ///< only a connection that nobody has used will do
     bool only_queued_ = false;     ///< the attempt ended in the pool's queue, by a deadline of the caller's
 };

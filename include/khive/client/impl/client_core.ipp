@@ -10,6 +10,9 @@
 #include <khive/http/method.hpp>
 #include <khive/http/request_head.hpp>
 
+#include <boost/asio/error.hpp>
+#include <boost/system/system_error.hpp>
+
 #include <array>
 #include <charconv>
 #include <initializer_list>
@@ -345,6 +348,17 @@ KHIVE_DECL bool ClientCore::enter() noexcept
 KHIVE_DECL void ClientCore::leave() noexcept
 {
     if (fetch_add(in_flight_, ~std::size_t{0}) == 1 && (KHIVE_YIELD_POINT(), closing_.load())) drain_->check(now());
+}
+
+KHIVE_DECL bool ClientCore::cancellation_was_thrown()
+{
+    try {
+        throw;
+    } catch (const boost::system::system_error& error) {
+        return error.code() == asio::error::operation_aborted;
+    } catch (...) {
+        return false;
+    }
 }
 
 KHIVE_DECL TimePoint ClientCore::begin_closing(Duration timeout) noexcept

@@ -47,7 +47,7 @@ KHIVE_DECL Outcome RetryWithBackoff::judge(const Failure& failure) const
 KHIVE_DECL RetryDecision RetryWithBackoff::Schedule::next(const Outcome& outcome, unsigned attempts_made, TimePoint now,
                                                           TimePoint deadline) noexcept
 {
-    if (!std::exchange(seeded_, true)) seed_ = policy_->random_->next();
+    if (seed_ == 0) seed_ = policy_->random_->next();
     Random random{seed_};
     machine::Backoff backoff = policy_->backoff_;
     backoff.go_on_after(last_);
