@@ -40,7 +40,7 @@ enum class ReadStep : std::uint8_t {
     failed, ///< `error()` says why; the connection is of no more use
 };
 
-/// What reading heads takes, from the first byte on.
+/// What reading heads and chunks takes, from the first byte on.
 struct HeadMemory {
     /// A final head as it came, and what it says: the next answer of a server often has the same.
     struct Known {
@@ -49,6 +49,7 @@ struct HeadMemory {
         detail::ResponseHead head;
     };
 
+    [[nodiscard]] std::string_view unread() const noexcept { return {input.data() + consumed, input.size() - consumed}; }
     /// Ready for another head; what is known stays.
     void clear() noexcept
     {
@@ -56,6 +57,8 @@ struct HeadMemory {
         scanned = line = fields = 0;
     }
 
+    ByteBuffer input;          ///< bytes of head and chunks
+    std::size_t consumed = 0;  ///< of them: belongs to earlier heads
     detail::ResponseHead head; ///< of the present answer
     std::size_t scanned = 0;   ///< of its text: searched for the end of a line
     std::size_t line = 0;      ///< of its text: read
@@ -132,7 +135,7 @@ public:
         return memory_ ? memory_->head.keep_alive_max : std::nullopt;
     }
     /// With the head that it compares the next one with, for another connection to the same server.
-    [[nodiscard]] HeadMemoryPtr take_head_memory() noexcept { return std::move(memory_); }
+    [[nodiscard]] HeadMemoryPtr take_head_memory() noexcept;
     void use_head_memory(HeadMemoryPtr memory) noexcept;
     /// After an answer: gives the read buffer back.
     void release_buffer() noexcept;
@@ -146,7 +149,7 @@ private:
 
     [[nodiscard]] KHIVE_DECL std::span<char> prepare_input();
     [[nodiscard]] KHIVE_DECL std::span<char> prepare_body();
-    [[nodiscard]] std::string_view input() const noexcept { return {input_.data() + consumed_, input_.size() - consumed_}; }
+    [[nodiscard]] std::string_view input() const noexcept { return memory_->unread(); }
     [[nodiscard]] ByteBuffer& body() const noexcept { return content_->body; }
     KHIVE_DECL void advance();
     KHIVE_DECL void read_head();
@@ -163,9 +166,7 @@ private:
     [[nodiscard]] KHIVE_DECL ReadStep step() const noexcept;
 
     const ReaderLimits* limits_;
-    ByteBuffer input_;         // bytes of head and chunks
-    std::size_t consumed_ = 0; // of them: belongs to earlier heads
-    HeadMemoryPtr memory_;     // from the first byte of a head on
+    HeadMemoryPtr memory_;       // from the first byte of a head on
     Content* content_ = nullptr; // its headers are whole once the head is, its body once all is
     Owned<ChunkDecoder> chunks_; // once a body was chunked
     const char* problem_ = "";
@@ -180,6 +181,12 @@ private:
     bool left_over_ = false;
 };
 
+inline HeadMemoryPtr ResponseReader::take_head_memory() noexcept
+{
+    release_buffer();
+    return std::move(memory_);
+}
+
 inline void ResponseReader::use_head_memory(HeadMemoryPtr memory) noexcept
 {
     memory_ = std::move(memory);
@@ -188,13 +195,13 @@ inline void ResponseReader::use_head_memory(HeadMemoryPtr memory) noexcept
 
 inline void ResponseReader::release_buffer() noexcept
 {
-    input_.release();
-    consumed_ = 0;
+    if (!memory_) return;
+    memory_->input.release();
+    memory_->consumed = 0;
 }
 
 inline void ResponseReader::release_memory() noexcept
 {
-    release_buffer();
     memory_.reset();
     chunks_.reset();
 }

@@ -41,11 +41,13 @@ inline bool is_bodiless(int status) noexcept
 
 KHIVE_DECL void ResponseReader::start(bool head_request) noexcept
 {
-    input_.clear();
     body().clear();
     content_->headers.clear();
-    consumed_ = 0;
-    if (memory_) memory_->clear();
+    if (memory_) {
+        memory_->clear();
+        memory_->input.clear();
+        memory_->consumed = 0;
+    }
     problem_ = "";
     problem_kind_ = {};
     status_ = 0;
@@ -69,10 +71,12 @@ KHIVE_DECL std::span<char> ResponseReader::prepare()
 
 KHIVE_DECL std::span<char> ResponseReader::prepare_input()
 {
-    input_.consume(std::exchange(consumed_, 0));
+    if (!memory_) memory_.reset(new HeadMemory);
+    ByteBuffer& input = memory_->input;
+    input.consume(std::exchange(memory_->consumed, 0));
     const std::size_t wanted = fits_more_ ? detail::more_input_bytes : detail::first_input_bytes;
-    if (input_.capacity() < wanted) input_.reserve(wanted);
-    return input_.prepare(detail::least_room_bytes);
+    if (input.capacity() < wanted) input.reserve(wanted);
+    return input.prepare(detail::least_room_bytes);
 }
 
 KHIVE_DECL std::span<char> ResponseReader::prepare_body()
@@ -95,11 +99,12 @@ KHIVE_DECL std::span<char> ResponseReader::prepare_body()
 
 KHIVE_DECL ReadStep ResponseReader::commit(std::size_t count)
 {
-    any_byte_ = any_byte_ || count != 0;
+    if (count == 0) return step();
+    any_byte_ = true;
     switch (state_) {
     case State::head:
     case State::chunked:
-        input_.commit(count);
+        memory_->input.commit(count);
         advance();
         break;
     case State::length: took_length(count); break;
@@ -134,16 +139,15 @@ KHIVE_DECL Error ResponseReader::error() const
 KHIVE_DECL void ResponseReader::advance()
 {
     while (state_ == State::head && !input().empty()) {
-        const auto before = consumed_;
+        const auto before = memory_->consumed;
         read_head();
-        if (consumed_ == before) break;
+        if (memory_->consumed == before) break;
     }
     if (state_ == State::chunked) read_chunks();
 }
 
 KHIVE_DECL void ResponseReader::read_head()
 {
-    if (!memory_) memory_.reset(new HeadMemory);
     const auto text = input();
     const std::string& known = memory_->known.text;
     if (memory_->scanned != 0 || known.empty() || text.size() < known.size() ||
@@ -201,7 +205,7 @@ KHIVE_DECL void ResponseReader::remember_head(std::string_view text)
 KHIVE_DECL void ResponseReader::use_head(std::string_view lines)
 {
     const detail::ResponseHead& head = memory_->head;
-    consumed_ += std::exchange(memory_->line, 0);
+    memory_->consumed += std::exchange(memory_->line, 0);
     memory_->scanned = 0;
     if (head.status == 101) return fail(ErrorKind::protocol, "the server switches protocols unasked");
     if (head.status < 200) {
@@ -230,7 +234,7 @@ KHIVE_DECL void ResponseReader::begin_body(const detail::ResponseHead& head)
     keep_alive_ = false;
     body().reserve(detail::first_body_bytes);
     body().append(input());
-    consumed_ = input_.size();
+    memory_->consumed = memory_->input.size();
     took_body();
 }
 
@@ -240,11 +244,11 @@ KHIVE_DECL void ResponseReader::begin_length(std::uint64_t length)
     state_ = State::length;
     const auto here = static_cast<std::size_t>(std::min<std::uint64_t>(length, input().size()));
     memory_->left = length - here;
-    if (memory_->left != 0 && consumed_ + length < detail::more_input_bytes) fits_more_ = true;
+    if (memory_->left != 0 && memory_->consumed + length < detail::more_input_bytes) fits_more_ = true;
     const std::uint64_t room = memory_->left == 0 ? length : detail::one_more(length);
     body().reserve(static_cast<std::size_t>(std::min<std::uint64_t>(room, detail::max_reserved_bytes)));
     body().append({input().data(), here});
-    consumed_ += here;
+    memory_->consumed += here;
     if (memory_->left == 0) finish();
 }
 
@@ -260,10 +264,11 @@ KHIVE_DECL void ResponseReader::took_length(std::size_t count)
 
 KHIVE_DECL void ResponseReader::read_chunks()
 {
+    ByteBuffer& all = memory_->input;
     auto rest = input();
-    const bool filled = input_.size() == input_.capacity();
+    const bool filled = all.size() == all.capacity();
     const auto result = chunks_->decode(rest, body());
-    consumed_ = input_.size() - rest.size();
+    memory_->consumed = all.size() - rest.size();
     switch (result) {
     case ChunkStep::more: break;
     case ChunkStep::done: return finish();
@@ -272,9 +277,9 @@ KHIVE_DECL void ResponseReader::read_chunks()
     case ChunkStep::trailers_too_large: return fail(ErrorKind::header_too_large, chunks_->problem().data());
     }
     // A server that fills the buffer gets a larger one: fewer reads.
-    input_.consume(std::exchange(consumed_, 0));
-    if (filled && input_.capacity() < detail::max_input_bytes)
-        input_.reserve(std::max(detail::more_input_bytes, 2 * input_.capacity()));
+    all.consume(std::exchange(memory_->consumed, 0));
+    if (filled && all.capacity() < detail::max_input_bytes)
+        all.reserve(std::max(detail::more_input_bytes, 2 * all.capacity()));
 }
 
 KHIVE_DECL void ResponseReader::took_body()
