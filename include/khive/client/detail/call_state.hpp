@@ -25,7 +25,6 @@ class ClientCore;
 /// ready, and coroutine frames stay small enough to be recycled.
 struct CallState {
     std::shared_ptr<ClientCore> core; ///< set while in use: a call keeps its client's core
-    CallState* next_spare = nullptr;  ///< while the client keeps it
 
     // What the caller wants.
     RequestFields fields;
@@ -33,14 +32,15 @@ struct CallState {
     // How it is sent, the same for every attempt.
     net::ConnectionPool::OriginEntry* entry = nullptr;
     const TimeoutsInForce* timeouts = nullptr;
+
+    /// What it waits for, or has waited for last; while the client keeps it, the next that it keeps. What follows is in its last
+    /// word.
+    [[no_unique_address]] std::variant<CallState*, net::Checkout, net::Exchange, async::Sleep> waiting;
     bool is_new = true;     ///< it has not been prepared yet
     bool only_line = false; ///< all that was prepared is of method and path alone, and good for the next call of the same
     bool replay_safe = false;
-    bool closes = false;        ///< the head says `Connection: close`
+    bool closes = false; ///< the head says `Connection: close`
     bool raise_for_status = true;
-
-    /// What it waits for, or has waited for last.
-    std::variant<std::monostate, net::Checkout, net::Exchange, async::Sleep> waiting;
 
     // What has happened.
     Response response; ///< and the ledger, which is written in its place

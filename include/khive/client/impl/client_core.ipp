@@ -18,6 +18,7 @@
 #include <initializer_list>
 #include <iterator>
 #include <utility>
+#include <variant>
 
 namespace khive::inline KHIVE_ABI::detail {
 
@@ -97,7 +98,7 @@ KHIVE_DECL void CallState::clear() noexcept
     fields.clear();
     response.clear();
     response.release_body();
-    waiting.emplace<std::monostate>();
+    waiting.emplace<CallState*>(nullptr);
     if (error.kind() != ErrorKind{}) error = Error{};
 }
 
@@ -163,7 +164,7 @@ KHIVE_DECL CallState* ClientCore::take_spare() noexcept
     const std::lock_guard lock(spare_mutex_);
     if (spare_ == nullptr) return nullptr;
     --spare_count_;
-    return std::exchange(spare_, spare_->next_spare);
+    return std::exchange(spare_, std::get<CallState*>(spare_->waiting));
 }
 
 KHIVE_DECL void ClientCore::use_last_line(CallState& call) noexcept
@@ -189,7 +190,7 @@ KHIVE_DECL void ClientCore::keep(CallState* call) noexcept
     const std::lock_guard lock(spare_mutex_);
     if (spare_count_ == enough) return delete call;
     ++spare_count_;
-    call->next_spare = std::exchange(spare_, call);
+    call->waiting.emplace<CallState*>(std::exchange(spare_, call));
 }
 
 KHIVE_DECL std::optional<Error> ClientCore::set_timeouts(CallState& call) const
