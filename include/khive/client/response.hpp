@@ -21,18 +21,8 @@ namespace detail {
 
 /// What a `Response` holds.
 struct Answer {
-    /// Without status and ledger; memory stays.
-    void clear() noexcept
-    {
-        status = 0;
-        elapsed = {};
-        ledger.clear();
-    }
-
     http::Content content;
-    Ledger ledger;
-    Duration elapsed{};
-    int status = 0;
+    Ledger ledger; ///< its last attempt is the one that has got the answer
 };
 
 /// Keeps the memory for the next answer of the thread.
@@ -55,7 +45,7 @@ class Response {
 public:
     Response() = default;
 
-    [[nodiscard]] int status() const noexcept { return answer().status; }
+    [[nodiscard]] int status() const noexcept { return ledger().empty() ? 0 : ledger().back().status; }
     /// Status 200 to 299.
     [[nodiscard]] bool ok() const noexcept { return status() >= 200 && status() < 300; }
     [[nodiscard]] const Headers& headers() const noexcept { return answer().content.headers; }
@@ -83,7 +73,10 @@ public:
         return value;
     }
     /// From the call's start to the last byte, waits and failed attempts included.
-    [[nodiscard]] Duration elapsed() const noexcept { return answer().elapsed; }
+    [[nodiscard]] Duration elapsed() const noexcept
+    {
+        return ledger().empty() ? Duration{} : ledger().back().started + ledger().back().elapsed - ledger()[0].started;
+    }
     [[nodiscard]] const Ledger& ledger() const noexcept { return answer().ledger; }
 
     /// \name For the client
@@ -93,17 +86,15 @@ public:
     {
         if (!answer_) answer_ = detail::new_answer();
     }
-    /// Where headers and body go; they are there once there is a status.
+    /// Where headers and body go; they are there once the ledger has a status.
     [[nodiscard]] http::Content& content() noexcept { return answer_->content; }
-    void set_status(int status) noexcept { answer_->status = status; }
-    void finish(Duration elapsed) noexcept { answer_->elapsed = elapsed; }
     [[nodiscard]] Ledger& writable_ledger() noexcept { return answer_->ledger; }
     /// The error with what is known of the answer, and so much of the body.
     [[nodiscard]] KHIVE_DECL Error with_answer(Error error, std::size_t max_body = 4096) const;
-    /// Without status and ledger; memory stays, if there is some.
+    /// Without a ledger; memory stays, if there is some.
     void clear() noexcept
     {
-        if (answer_) answer_->clear();
+        if (answer_) answer_->ledger.clear();
     }
     /// Gives the body's memory back.
     void release_body() noexcept

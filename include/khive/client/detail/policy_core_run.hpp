@@ -213,7 +213,7 @@ public:
         const bool text_is_cut =
             end.error.kind() == ErrorKind::body_too_large && reader.status() >= 400 && call_.raise_for_status;
         attempt().status = static_cast<std::uint16_t>(reader.status());
-        if (end.ok() || text_is_cut) return call_.response.set_status(reader.status());
+        if (end.ok() || text_is_cut) return;
         call_.error = std::move(end.error);
         if (!reader.head_done()) return;
         std::move(call_.error).with_response(reader.status(), std::move(call_.response.content().headers), {});
@@ -252,13 +252,10 @@ public:
     {
         call_.ledger().stop(reason);
         if (answered() && has_failed() && call_.raise_for_status) call_.error = failure();
-        if (answered()) {
-            call_.response.finish(now - started()); // told to the observer once it is decoded
-        } else {
-            // What was true of an earlier attempt is true of the call.
-            std::move(call_.error).with_maybe_processed(maybe_processed_ || call_.error.maybe_processed());
-            core_.failed(call_, started());
-        }
+        if (answered()) return end(); // told to the observer once it is decoded
+        // What was true of an earlier attempt is true of the call.
+        std::move(call_.error).with_maybe_processed(maybe_processed_ || call_.error.maybe_processed());
+        core_.failed(call_, started());
         return end();
     }
     [[nodiscard]] CallEnd end() const noexcept { return {call_, handed_over_}; }
@@ -385,11 +382,11 @@ private:
     StopReason stop_reason_ = StopReason::done;
     bool maybe_processed_ = false; ///< in any attempt
     bool handed_over_;
-    bool open_ = false;            ///< it is counted as in flight
     bool stopped_ = false;
     Waited waited_{};
-    bool fresh_ = false;           ///< only a connection that nobody has used will do
-    bool only_queued_ = false;     ///< the attempt ended in the pool's queue, by a deadline of the caller's
+    bool open_ = false;        ///< it is counted as in flight
+    bool fresh_ = false;       ///< only a connection that nobody has used will do
+    bool only_queued_ = false; ///< the attempt ended in the pool's queue, by a deadline of the caller's
 };
 
 } // namespace khive::inline KHIVE_ABI::detail

@@ -28,7 +28,7 @@ public:
     void keep(Answer* answer) noexcept
     {
         if (count_ == answers_.size()) return delete answer;
-        answer->clear();
+        answer->ledger.clear();
         answer->content.body.release();
         if (answer->content.headers.lines().capacity() > large) answer->content.headers = {};
         answers_[count_++] = answer;
