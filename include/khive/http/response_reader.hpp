@@ -64,6 +64,7 @@ struct HeadMemory {
     std::size_t line = 0;      ///< of its text: read
     std::size_t fields = 0;    ///< of its text: where they begin
     std::uint64_t left = 0;    ///< of a body of known length
+    Owned<ChunkDecoder> chunks; ///< once a body was chunked
     Known known;
 };
 using HeadMemoryPtr = Owned<HeadMemory>;
@@ -115,7 +116,10 @@ public:
     /// @{
     [[nodiscard]] int status() const noexcept { return status_; }
     /// What came after a chunked body, kept apart from the headers.
-    [[nodiscard]] Headers trailers() const { return chunks_ ? Headers::from_lines(chunks_->trailers()) : Headers{}; }
+    [[nodiscard]] Headers trailers() const
+    {
+        return memory_ && memory_->chunks ? Headers::from_lines(memory_->chunks->trailers()) : Headers{};
+    }
     [[nodiscard]] KHIVE_DECL Error error() const;
     /// @}
 
@@ -168,7 +172,6 @@ private:
     const ReaderLimits* limits_;
     HeadMemoryPtr memory_;       // from the first byte of a head on
     Content* content_ = nullptr; // its headers are whole once the head is, its body once all is
-    Owned<ChunkDecoder> chunks_; // once a body was chunked
     const char* problem_ = "";
     int status_ = 0;
     unsigned interim_ = 0;
@@ -203,7 +206,6 @@ inline void ResponseReader::release_buffer() noexcept
 inline void ResponseReader::release_memory() noexcept
 {
     memory_.reset();
-    chunks_.reset();
 }
 
 } // namespace khive::inline KHIVE_ABI::http

@@ -47,7 +47,7 @@ struct Outgoing {
 
 /// How an exchange ended; `error.kind()` is zero where a whole answer came.
 struct ExchangeEnd {
-    Error error;
+    [[no_unique_address]] Error error; ///< what follows is in its last word
     bool reused = false;        ///< the connection had served before
     bool wrote = false;         ///< at least one byte of the request was accepted by the system
     bool any_answer = false;    ///< at least one byte of an answer came

@@ -47,6 +47,7 @@ KHIVE_DECL void ResponseReader::start(bool head_request) noexcept
         memory_->clear();
         memory_->input.clear();
         memory_->consumed = 0;
+        if (memory_->chunks) memory_->chunks->start({});
     }
     problem_ = "";
     problem_kind_ = {};
@@ -55,7 +56,6 @@ KHIVE_DECL void ResponseReader::start(bool head_request) noexcept
     state_ = State::head;
     head_request_ = head_request;
     any_byte_ = keep_alive_ = left_over_ = false;
-    if (chunks_) chunks_->start({});
 }
 
 KHIVE_DECL std::span<char> ResponseReader::prepare()
@@ -226,9 +226,9 @@ KHIVE_DECL void ResponseReader::begin_body(const detail::ResponseHead& head)
     if (head.length) return begin_length(*head.length);
     if (head.chunked) {
         state_ = State::chunked;
-        if (!chunks_) chunks_.reset(new ChunkDecoder);
-        return chunks_->start(
-            {limits_->max_body_bytes, limits_->max_chunk_line_bytes, limits_->max_extension_bytes, limits_->max_trailer_bytes});
+        if (!memory_->chunks) memory_->chunks.reset(new ChunkDecoder);
+        return memory_->chunks->start({limits_->max_body_bytes, limits_->max_chunk_line_bytes, limits_->max_extension_bytes,
+                                       limits_->max_trailer_bytes});
     }
     state_ = State::until_close;
     keep_alive_ = false;
@@ -267,14 +267,15 @@ KHIVE_DECL void ResponseReader::read_chunks()
     ByteBuffer& all = memory_->input;
     auto rest = input();
     const bool filled = all.size() == all.capacity();
-    const auto result = chunks_->decode(rest, body());
+    ChunkDecoder& chunks = *memory_->chunks;
+    const auto result = chunks.decode(rest, body());
     memory_->consumed = all.size() - rest.size();
     switch (result) {
     case ChunkStep::more: break;
     case ChunkStep::done: return finish();
-    case ChunkStep::malformed: return fail(ErrorKind::protocol, chunks_->problem().data());
-    case ChunkStep::body_too_large: return fail(ErrorKind::body_too_large, chunks_->problem().data());
-    case ChunkStep::trailers_too_large: return fail(ErrorKind::header_too_large, chunks_->problem().data());
+    case ChunkStep::malformed: return fail(ErrorKind::protocol, chunks.problem().data());
+    case ChunkStep::body_too_large: return fail(ErrorKind::body_too_large, chunks.problem().data());
+    case ChunkStep::trailers_too_large: return fail(ErrorKind::header_too_large, chunks.problem().data());
     }
     // A server that fills the buffer gets a larger one: fewer reads.
     all.consume(std::exchange(memory_->consumed, 0));
