@@ -19,7 +19,7 @@ namespace khive::inline KHIVE_ABI::async {
 /// program that includes it a fifth of a second of compiling.
 ///
 /// - Lifetime: from `post` on it keeps itself alive, until the one call of either verb.
-class Postable {
+class Postable : private asio::detail::scheduler_operation {
 public:
     Postable(const Postable&) = delete;
     Postable& operator=(const Postable&) = delete;
@@ -30,7 +30,7 @@ public:
     virtual void abandon() noexcept = 0;
 
 protected:
-    Postable() = default;
+    Postable() : scheduler_operation(&in_turn) {}
     ~Postable() = default;
 
 private:
@@ -43,15 +43,10 @@ private:
     [[nodiscard]] virtual asio::any_io_executor kept_executor() noexcept = 0;
     /// @}
 
-    /// In the queue of a context.
-    struct Operation : asio::detail::scheduler_operation {
-        explicit Operation(Postable& task) noexcept : scheduler_operation(&complete), owner(task) {}
-        KHIVE_DECL static void complete(void* context, asio::detail::scheduler_operation* base,
-                                        const boost::system::error_code&, std::size_t again);
-        void go_again(bool again) noexcept { task_result_ = again ? 1 : 0; }
-        Postable& owner;
-    };
-    Operation operation_{*this};
+    /// As an operation in the queue of a context.
+    KHIVE_DECL static void in_turn(void* context, asio::detail::scheduler_operation* operation,
+                                   const boost::system::error_code&, std::size_t again);
+    void go_again(bool again) noexcept { task_result_ = again ? 1 : 0; }
 };
 
 /// One that keeps the executor itself.

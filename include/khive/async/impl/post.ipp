@@ -41,12 +41,11 @@ private:
 
 } // namespace detail
 
-KHIVE_DECL void Postable::Operation::complete(void* context, asio::detail::scheduler_operation* base,
-                                              const boost::system::error_code&, std::size_t again)
+KHIVE_DECL void Postable::in_turn(void* context, asio::detail::scheduler_operation* operation,
+                                  const boost::system::error_code&, std::size_t again)
 {
-    auto& operation = *static_cast<Operation*>(base);
-    Postable& task = operation.owner;
-    operation.go_again(false);
+    auto& task = *static_cast<Postable*>(operation);
+    task.go_again(false);
     const asio::any_io_executor executor = again != 0 ? task.kept_executor() : asio::any_io_executor{};
     if (context == nullptr)
         task.abandon();
@@ -70,7 +69,7 @@ KHIVE_DECL void post(const asio::any_io_executor& executor, Postable& task)
         Home* const home = detail::home_below(executor);
         if (home == nullptr) throw;
         task.keep_executor(executor);
-        task.operation_.go_again(true);
+        task.go_again(true);
         return post(*home, task);
     }
     if (is_mine()) task.abandon(); // its strand's context has ended
@@ -89,7 +88,7 @@ KHIVE_DECL Home* home_of(const asio::any_io_executor& executor)
 
 KHIVE_DECL void post(Home& home, Postable& task) noexcept
 {
-    home.post_immediate_completion(&task.operation_, false);
+    home.post_immediate_completion(&task, false);
 }
 
 } // namespace khive::inline KHIVE_ABI::async
