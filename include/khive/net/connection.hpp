@@ -26,6 +26,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 
 namespace khive::inline KHIVE_ABI::async {
 struct WaitRequest;
@@ -162,7 +163,14 @@ public:
     TimePoint retires = no_deadline; ///< not used again from then on
     void* pool_entry = nullptr; ///< the pool's record of its origin
     async::WaitRequest* made_for = nullptr; ///< the request of the caller it is dialled for, as long as that waits
-    ConnectionPtr kept;                     ///< itself, as long as it is dialled, or has been given up and is to be closed
+    /// It keeps itself, as long as it is dialled, or has been given up and is to be closed.
+    void keep() noexcept
+    {
+        kept_ = true;
+        (void)ConnectionPtr(this).detach();
+    }
+    /// The end of that; null if it did not keep itself.
+    ConnectionPtr let_go() noexcept { return ConnectionPtr(std::exchange(kept_, false) ? this : nullptr, false); }
 
 private:
     enum class Stage : std::uint8_t { fresh, resolving, connecting, handshaking, idle, exchanging, closed };
@@ -275,6 +283,7 @@ private:
     bool resumes_here_ = false; ///< the executor of `rest_` is the connection's
     bool closes_ = false;       ///< nothing may follow the request on this connection
     bool sent_ = false;         ///< all of the request is with the system
+    bool kept_ = false;         ///< by itself; under the pool's lock
     PeerAddress peer_;
     const Exchange* exchange_ = nullptr; ///< what is wanted, as long as it is under way
     async::Continuation rest_;           ///< until it is run: nothing else touches it once the exchange has ended

@@ -57,7 +57,7 @@ KHIVE_DECL ConnectionPool::~ConnectionPool()
     while (!live_.empty()) {
         const ConnectionPtr connection(&live_.front());
         live_.pop_front();
-        connection->kept.reset();
+        connection->let_go();
         connection->close();
     }
     while (!entries_.empty()) drop(*entries_.begin());

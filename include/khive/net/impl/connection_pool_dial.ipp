@@ -26,7 +26,7 @@ KHIVE_DECL ConnectionPtr ConnectionPool::new_connection(OriginEntry& entry)
     ConnectionPtr connection(new Connection(entry.setup));
     connection->reader().use_head_memory(std::move(entry.head_memory));
     connection->pool_entry = &entry;
-    connection->kept = connection;
+    connection->keep();
     live_.push_back(*connection);
     machine_.dialling(entry.counts);
     return connection;
@@ -138,7 +138,7 @@ KHIVE_DECL void ConnectionPool::settle_dial(Connection& dialled, Error error, Ti
     const ConnectionPtr connection(&dialled);
     std::unique_lock lock(mutex_);
     auto& entry = entry_of(*connection);
-    if (!std::exchange(connection->kept, nullptr)) return;
+    if (!connection->let_go()) return;
     if (entry.unpromised == connection) entry.unpromised = nullptr;
     async::WaitRequest* const made_for = std::exchange(connection->made_for, nullptr);
     if (made_for != nullptr) made_for->under_way = nullptr;
@@ -178,7 +178,7 @@ KHIVE_DECL std::optional<Lease> ConnectionPool::try_dial(OriginEntry& entry, con
         const bool still_mine = entry.unpromised == connection.get() && !is_closed();
         if (still_mine) {
             entry.unpromised = nullptr;
-            connection->kept.reset();
+            connection->let_go();
             connection->retires = retirement(now);
             machine_.dialled(entry.counts);
             machine_.leased(entry.counts);

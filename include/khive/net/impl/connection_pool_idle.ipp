@@ -97,7 +97,7 @@ KHIVE_DECL void ConnectionPool::forget_idle(OriginEntry& entry, std::size_t inde
     machine_.idle_closed(entry.counts);
     forget(*connection);
     graves_.push_back(*connection);
-    connection->kept = connection;
+    connection->keep();
 }
 
 /// It is none of this pool's any more.
@@ -115,7 +115,7 @@ KHIVE_DECL void ConnectionPool::bury() noexcept
         {
             const std::lock_guard lock(mutex_);
             if (graves_.empty()) return;
-            closing = std::exchange(graves_.front().kept, nullptr);
+            closing = graves_.front().let_go();
             graves_.pop_front();
         }
         closing->close();
