@@ -85,8 +85,8 @@ using HeadMemoryPtr = Owned<HeadMemory>;
 /// - Complexity: linear in the bytes; no allocation where memory of earlier answers is large enough. A head of the same bytes as
 ///   the one before, as many are within a second, is compared, not parsed. An announced length
 ///   reserves at most 1 MiB before its bytes come.
-/// - Lifetime: its limits outlive it, and where the answer goes outlives the reading. It is small until an answer comes: a client
-///   may have thousands that wait for one.
+/// - Lifetime: its limits outlive it, and where the answer goes outlives the reading. It is small until an answer comes: a
+///   client may have thousands that wait for one.
 /// - Source: RFC 9112.
 class ResponseReader {
 public:

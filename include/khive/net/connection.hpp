@@ -100,7 +100,7 @@ struct DialTimes {
 /// - Thread safety: safe; steps, deadline and cancellation exclude each other by a mutex that is uncontended in one thread.
 /// - Lifetime: pending operations keep it alive; an exchange ends only after its last operation has, so the caller's buffers are
 ///   not touched afterwards.
-/// - Complexity: some 600 bytes while it waits for an answer: what only dialling needs goes with the first exchange.
+/// - Complexity: some 550 bytes while it waits for an answer: what only dialling needs goes with the first exchange.
 class Connection final : public WireListener,
                          public async::TimerNode,
                          private async::Postable,

@@ -33,8 +33,8 @@ struct CallState {
     net::ConnectionPool::OriginEntry* entry = nullptr;
     const TimeoutsInForce* timeouts = nullptr;
 
-    /// What it waits for, or has waited for last; while the client keeps it, the next that it keeps. What follows is in its last
-    /// word.
+    /// What it waits for, or has waited for last; while the client keeps it, the next that it keeps. What follows is in its
+    /// last word.
     [[no_unique_address]] std::variant<CallState*, net::Checkout, net::Exchange, async::Sleep> waiting;
     bool is_new = true;     ///< it has not been prepared yet
     bool only_line = false; ///< all that was prepared is of method and path alone, and good for the next call of the same

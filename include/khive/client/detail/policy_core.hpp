@@ -43,8 +43,8 @@ public:
         if (const auto bad = timeouts.check_retry(retry_.attempt_timeout(), retry_.total_timeout())) bad->raise();
     }
 
-    // Thousands of calls may wait, each with its frame, and GCC gives every local of it a place of its own, also every condition
-    // that awaits. So there are few, and what is awaited leaves what it found in `state`.
+    // Thousands of calls may wait, each with its frame, and GCC gives every local of it a place of its own, also every
+    // condition that awaits. So there are few, and what is awaited leaves what it found in `state`.
     asio::awaitable<Response> perform(CallState& call, CallPtr handed_over) override
     {
         if (!prepare(call)) co_return CallEnd(call, handed_over != nullptr);
