@@ -1,21 +1,19 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <khive/async/sleep.hpp>
+#include <khive/client/detail/waiting.hpp>
 #include <khive/client/request.hpp>
 #include <khive/client/response.hpp>
 #include <khive/client/timeouts.hpp>
 #include <khive/core/error.hpp>
 #include <khive/core/ledger.hpp>
 #include <khive/core/owned.hpp>
-#include <khive/net/async_exchange.hpp>
 #include <khive/net/connection_pool.hpp>
 #include <khive/net/exchange.hpp>
 
 #include <memory>
 #include <string>
 #include <utility>
-#include <variant>
 
 namespace khive::inline KHIVE_ABI::detail {
 
@@ -35,7 +33,7 @@ struct CallState {
 
     /// What it waits for, or has waited for last; while the client keeps it, the next that it keeps. What follows is in its
     /// last word.
-    [[no_unique_address]] std::variant<CallState*, net::Checkout, net::Exchange, async::Sleep> waiting;
+    [[no_unique_address]] Waiting waiting;
     bool is_new = true;     ///< it has not been prepared yet
     bool only_line = false; ///< all that was prepared is of method and path alone, and good for the next call of the same
     bool replay_safe = false;

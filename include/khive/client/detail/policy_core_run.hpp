@@ -15,7 +15,6 @@
 #include <optional>
 #include <type_traits>
 #include <utility>
-#include <variant>
 
 namespace khive::inline KHIVE_ABI::detail {
 
@@ -117,12 +116,12 @@ public:
     }
 
     [[nodiscard]] double cost() const noexcept { return call_.fields.cost; }
-    [[nodiscard]] Result<net::Lease> checked_out() { return std::get<net::Checkout>(call_.waiting).result(); }
+    [[nodiscard]] Result<net::Lease> checked_out() { return call_.waiting.template as<net::Checkout>().result(); }
 
     /// After waiting for a connection: is there one?
     [[nodiscard]] bool opened(net::Lease& lease)
     {
-        net::Checkout& checkout = std::get<net::Checkout>(call_.waiting);
+        net::Checkout& checkout = call_.waiting.template as<net::Checkout>();
         const bool granted = checkout.granted();
         if (granted) lease = checkout.take();
         opened(granted ? &lease : nullptr);
@@ -149,10 +148,10 @@ public:
         }
         record.pool_wait += waited;
         if (lease != nullptr) return;
-        call_.error = std::get<net::Checkout>(call_.waiting).refusal();
+        call_.error = call_.waiting.template as<net::Checkout>().refusal();
         // Our own deadline, run out in our own queue, says nothing about the server.
         only_queued_ = call_.error.kind() == ErrorKind::timeout &&
-                       std::get<net::Checkout>(call_.waiting).request().under_way == nullptr &&
+                       call_.waiting.template as<net::Checkout>().request().under_way == nullptr &&
                        (call_.error.timer() == Timer::total || call_.error.timer() == Timer::attempt);
         if (call_.error.timer() == Timer::attempt) std::move(call_.error).with_retryable(true);
     }
@@ -244,7 +243,7 @@ public:
     {
         return call_.waiting.template emplace<async::Sleep>(saturating_add(now, backoff_), core_.scope());
     }
-    [[nodiscard]] bool slept() const { return std::get<async::Sleep>(call_.waiting).slept(); }
+    [[nodiscard]] bool slept() const { return call_.waiting.template as<async::Sleep>().slept(); }
 
     /// The call's end: the answer, or the last real error.
     CallEnd finish() { return finish(stop_reason_); }

@@ -18,7 +18,6 @@
 #include <initializer_list>
 #include <iterator>
 #include <utility>
-#include <variant>
 
 namespace khive::inline KHIVE_ABI::detail {
 
@@ -98,7 +97,7 @@ KHIVE_DECL void CallState::clear() noexcept
     fields.clear();
     response.clear();
     response.release_body();
-    waiting.emplace<CallState*>(nullptr);
+    waiting.clear();
     if (error.kind() != ErrorKind{}) error = Error{};
 }
 
@@ -164,7 +163,7 @@ KHIVE_DECL CallState* ClientCore::take_spare() noexcept
     const std::lock_guard lock(spare_mutex_);
     if (spare_ == nullptr) return nullptr;
     --spare_count_;
-    return std::exchange(spare_, std::get<CallState*>(spare_->waiting));
+    return std::exchange(spare_, spare_->waiting.as<CallState*>());
 }
 
 KHIVE_DECL void ClientCore::use_last_line(CallState& call) noexcept
