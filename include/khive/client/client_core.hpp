@@ -131,7 +131,7 @@ private:
     CallState* spare_ = nullptr; ///< owned, and what follows it
     std::size_t spare_count_ = 0;
     RequestLinePtr last_new_line_; ///< of a call with a new state, for the next such call: thousands may wait for the same
-    std::shared_ptr<async::WaitScope> scope_ = make_once<async::WaitScope>();
+    std::shared_ptr<async::WaitScope> scope_ = make_once_as<async::WaitScope, async::WaitScope>();
     std::shared_ptr<CallDrain> drain_;
     Error closed_error_; ///< made in advance, since closing must not fail
     /// A call counts itself in before it looks at `closing_` and out before it looks again; `close` sets that before it looks at

@@ -23,7 +23,7 @@ public:
     Owned() noexcept = default;
     Owned(std::nullptr_t) noexcept {} // NOLINT: none
     explicit Owned(T* object) noexcept : object_(object) {}
-    Owned(Owned&& other) noexcept : object_(other.release()) {}
+    Owned(Owned&& other) noexcept : object_(other.object_) { other.object_ = nullptr; }
     Owned& operator=(Owned&& other) noexcept
     {
         reset(other.release());

@@ -55,7 +55,7 @@ private:
 };
 
 /// What a pool knows of one origin. Only the pool touches it.
-struct OriginEntry : boost::intrusive::set_base_hook<> {
+struct OriginEntry : boost::intrusive::set_base_hook<boost::intrusive::optimize_size<true>> { // as timers: one kind of tree
     OriginEntry(const Origin& which, ConnectionPool& whose) : origin(which), pool(whose) {}
     friend bool operator<(const OriginEntry& a, const OriginEntry& b) noexcept { return before(a.origin, b.origin); }
     /// In the order of the pool.

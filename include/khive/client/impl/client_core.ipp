@@ -121,11 +121,11 @@ KHIVE_DECL ClientCore::ClientCore(asio::any_io_executor executor, const ClientOp
       settings_(options.settings()),
       timeouts_(settings_.timeouts),
       base_headers_(overlay(settings_.headers, settings_.origin_headers)),
-      pool_(make_once<net::ConnectionPool>(executor_, settings_.pool, settings_.limits, settings_.tls)),
+      pool_(make_once_as<net::ConnectionPool, async::WaitQueue>(executor_, settings_.pool, settings_.limits, settings_.tls)),
       base_entry_(&pool_->entry(settings_.base.origin())),
       base_host_(settings_.base.origin().host_header()),
       base_path_(settings_.base.path()),
-      drain_(make_once<CallDrain>(in_flight_)),
+      drain_(make_once_as<CallDrain, async::WaitQueue>(in_flight_)),
       closed_error_(Error{ErrorKind::closed}.with_message("the client is closed"))
 {
     if (base_path_.ends_with('/')) base_path_.pop_back();
@@ -324,7 +324,8 @@ KHIVE_DECL std::optional<Error> ClientCore::prepare_any(CallState& call)
     if (!same_origin) {
         auto held = pool_->hold(url->origin());
         call.entry = held.get();
-        extras.other_origin.reset(held.release(), net::LetGoOfOrigin{});
+        void (*const let_go)(void*) = [](void* entry) { net::LetGoOfOrigin{}(static_cast<net::OriginEntry*>(entry)); };
+        extras.other_origin = std::shared_ptr<void>(static_cast<void*>(held.release()), let_go);
     }
     line.target = url->target();
     if (!head) return head.error();

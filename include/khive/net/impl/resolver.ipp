@@ -18,7 +18,6 @@
 
 #include <pthread.h>
 
-#include <condition_variable>
 #include <cstring>
 #include <memory>
 #include <mutex>
@@ -115,7 +114,7 @@ private:
         start();
         *last_ = &question;
         last_ = &question.next;
-        asked_.notify_one();
+        ::pthread_cond_signal(&asked_);
     }
 
     void start()
@@ -134,7 +133,7 @@ private:
             if (!runs_) return;
             stopping_ = true;
         }
-        asked_.notify_one();
+        ::pthread_cond_signal(&asked_);
         ::pthread_join(thread_, nullptr);
         runs_ = stopping_ = false;
     }
@@ -156,8 +155,8 @@ private:
     /// The next that is asked; null to stop.
     Question* next()
     {
-        std::unique_lock lock(mutex_);
-        while (first_ == nullptr && !stopping_) asked_.wait(lock);
+        const std::lock_guard lock(mutex_);
+        while (first_ == nullptr && !stopping_) ::pthread_cond_wait(&asked_, mutex_.native_handle());
         return stopping_ ? nullptr : take();
     }
 
@@ -182,7 +181,7 @@ private:
     }
 
     std::mutex mutex_;
-    std::condition_variable asked_;
+    ::pthread_cond_t asked_ = PTHREAD_COND_INITIALIZER; ///< `<condition_variable>` is 5 MB of the compiler's memory
     Question* first_ = nullptr;
     Question** last_ = &first_;
     ::pthread_t thread_{};

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <khive/core/make_once.hpp>
 #include <khive/net/tcp_wire.hpp>
 #include <khive/net/wire.hpp>
 
 namespace khive::inline KHIVE_ABI::net {
 
 KHIVE_DECL NetworkService::NetworkService(asio::execution_context& context)
-    : asio::execution_context::service(context), network_(new TcpNetwork(context))
+    : asio::execution_context::service(context), network_(make_once<TcpNetwork>(context))
 {
 }
 
