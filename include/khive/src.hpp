@@ -30,6 +30,7 @@
 #include <khive/core/impl/mutex.ipp>
 #include <khive/core/impl/percent.ipp>
 #include <khive/core/impl/random.ipp>
+#include <khive/core/impl/tree.ipp>
 #include <khive/core/impl/url.ipp>
 #include <khive/core/impl/url_authority.ipp>
 #include <khive/http/impl/chunked.ipp>

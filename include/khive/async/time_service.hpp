@@ -5,12 +5,13 @@
 #include <khive/async/post.hpp>
 #include <khive/core/owned.hpp>
 #include <khive/core/time.hpp>
+#include <khive/core/tree.hpp>
 #include <khive/core/yield_point.hpp>
 
 #include <boost/asio/execution_context.hpp>
-#include <boost/intrusive/set.hpp>
 
 #include <atomic>
+#include <cassert>
 #include <mutex>
 #include <optional>
 
@@ -26,14 +27,14 @@ class Alarm;
 ///
 /// It is a node of the time service's tree, so being armed costs no allocation. It must be disarmed before it is destroyed
 /// unless the service has let go of it.
-class TimerNode : public boost::intrusive::set_base_hook<boost::intrusive::optimize_size<true>> {
+class TimerNode : public TreeNode {
 public:
     TimerNode(const TimerNode&) = delete;
     TimerNode& operator=(const TimerNode&) = delete;
 
 protected:
     TimerNode() = default;
-    ~TimerNode() = default;
+    ~TimerNode() { assert(!is_linked()); }
 
     /// The time has come, or came for an earlier wish that is out of date. Returns when to call again; `no_deadline` for never,
     /// after which the service does not touch the node. Short; completions are posted, never run here.
@@ -121,7 +122,7 @@ private:
     KHIVE_DECL void on_time();
 
     mutable std::recursive_mutex mutex_;
-    boost::intrusive::multiset<TimerNode> nodes_;
+    Tree<TimerNode> nodes_;
     Owned<detail::Alarm> alarm_;
     asio::any_io_executor executor_; ///< the first that was shown to it, where there is no home
     Home* home_ = nullptr;

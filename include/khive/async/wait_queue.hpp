@@ -6,11 +6,11 @@
 #include <khive/async/wait_scope.hpp>
 #include <khive/core/cache_line.hpp>
 #include <khive/core/dial_timeouts.hpp>
+#include <khive/core/list.hpp>
 #include <khive/core/mutex.hpp>
 #include <khive/core/result.hpp>
 
 #include <boost/asio/cancellation_type.hpp>
-#include <boost/intrusive/list.hpp>
 
 #include <atomic>
 #include <concepts>
@@ -52,7 +52,7 @@ struct WaitRequest {
 /// One suspended caller in a `WaitQueue`. Made on the slow path only.
 class Waiter : public TimerNode,
                public ScopedWait,
-               public boost::intrusive::list_base_hook<>,
+               public ListHook<WaitQueue>,
                private BeforeResume,
                public std::enable_shared_from_this<Waiter> {
 public:
@@ -172,8 +172,8 @@ protected:
     template <class Visit>
     void for_each_waiting(Visit visit)
     {
-        for (Waiter& waiter : waiters_)
-            if (!visit(waiter.request_)) return;
+        for (Waiter* waiter = waiters_.first(); waiter != nullptr; waiter = waiters_.after(*waiter))
+            if (!visit(waiter->request_)) return;
     }
 
     /// After a change of the owner's state: grants to the head as long as it goes, unlocks, completes those, and wakes the next
@@ -192,7 +192,7 @@ protected:
 
 private:
     friend class Waiter;
-    using WaiterList = boost::intrusive::list<Waiter, boost::intrusive::constant_time_size<false>>;
+    using WaiterList = List<Waiter, WaitQueue>;
 
     KHIVE_DECL void admit(const std::shared_ptr<Waiter>& waiter, bool& joined);
     KHIVE_DECL std::optional<Error> refusal(const WaitRequest& request, TimePoint now);

@@ -2,8 +2,7 @@
 #pragma once
 
 #include <khive/core/error.hpp>
-
-#include <boost/intrusive/list.hpp>
+#include <khive/core/list.hpp>
 
 #include <atomic>
 #include <memory>
@@ -14,7 +13,7 @@ namespace khive::inline KHIVE_ABI::async {
 class WaitScope;
 
 /// A wait that its scope can end.
-class ScopedWait : public boost::intrusive::list_base_hook<boost::intrusive::tag<ScopedWait>> {
+class ScopedWait : public ListHook<WaitScope> {
 protected:
     explicit ScopedWait(std::shared_ptr<WaitScope> scope) noexcept : scope_(std::move(scope)) {}
     KHIVE_DECL ~ScopedWait();
@@ -46,8 +45,7 @@ public:
 private:
     friend class ScopedWait;
     std::mutex mutex_;
-    boost::intrusive::list<ScopedWait, boost::intrusive::base_hook<
-        boost::intrusive::list_base_hook<boost::intrusive::tag<ScopedWait>>>> waits_;
+    List<ScopedWait, WaitScope> waits_;
     std::atomic<bool> closed_{false}; ///< written under the lock. Who misses it is ended by what closes next: its connection
 };
 

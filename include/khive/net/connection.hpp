@@ -5,6 +5,7 @@
 #include <khive/async/post.hpp>
 #include <khive/async/time_service.hpp>
 #include <khive/core/ledger.hpp>
+#include <khive/core/list.hpp>
 #include <khive/core/min_max.hpp>
 #include <khive/core/mutex.hpp>
 #include <khive/core/owned.hpp>
@@ -16,7 +17,6 @@
 #include <khive/net/tls_session.hpp>
 #include <khive/net/wire.hpp>
 
-#include <boost/intrusive/list.hpp>
 #include <boost/smart_ptr/intrusive_ptr.hpp>
 #include <boost/smart_ptr/intrusive_ref_counter.hpp>
 
@@ -101,10 +101,7 @@ struct DialTimes {
 /// - Lifetime: pending operations keep it alive; an exchange ends only after its last operation has, so the caller's buffers are
 ///   not touched afterwards.
 /// - Complexity: some 550 bytes while it waits for an answer: what only dialling needs goes with the first exchange.
-class Connection final : public WireListener,
-                         public async::TimerNode,
-                         private async::Postable,
-                         public boost::intrusive::list_base_hook<> {
+class Connection final : public WireListener, public async::TimerNode, private async::Postable, public ListHook<> {
 public:
     KHIVE_DECL explicit Connection(ConnectionSetupPtr setup);
     KHIVE_DECL ~Connection() override;

@@ -2,12 +2,13 @@
 #pragma once
 
 #include <khive/async/wait_queue.hpp>
+#include <khive/core/list.hpp>
 #include <khive/core/owned.hpp>
 #include <khive/core/random.hpp>
+#include <khive/core/tree.hpp>
 #include <khive/net/connection.hpp>
 #include <khive/net/pool_machine.hpp>
 
-#include <boost/intrusive/set.hpp>
 
 #include <memory>
 #include <optional>
@@ -55,9 +56,10 @@ private:
 };
 
 /// What a pool knows of one origin. Only the pool touches it.
-struct OriginEntry : boost::intrusive::set_base_hook<boost::intrusive::optimize_size<true>> { // as timers: one kind of tree
+struct OriginEntry : TreeNode {
     OriginEntry(const Origin& which, ConnectionPool& whose) : origin(which), pool(whose) {}
-    friend bool operator<(const OriginEntry& a, const OriginEntry& b) noexcept { return before(a.origin, b.origin); }
+    friend bool operator<(const OriginEntry& a, const OriginEntry& b) noexcept { return a < b.origin; }
+    friend bool operator<(const OriginEntry& a, const Origin& b) noexcept { return before(a.origin, b); }
     /// In the order of the pool.
     [[nodiscard]] KHIVE_DECL static bool before(const Origin& a, const Origin& b) noexcept;
 
@@ -195,9 +197,9 @@ private:
     Random random_;
 
     PoolMachine machine_;
-    boost::intrusive::set<OriginEntry> entries_; ///< owned
-    boost::intrusive::list<Connection> live_; ///< every connection, whoever holds it
-    boost::intrusive::list<Connection> graves_; ///< to be closed outside the lock; each keeps itself
+    Tree<OriginEntry> entries_; ///< owned
+    List<Connection> live_;     ///< every connection, whoever holds it
+    List<Connection> graves_;   ///< to be closed outside the lock; each keeps itself
     Owned<Sweeper> sweeper_;
 };
 

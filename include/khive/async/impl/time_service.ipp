@@ -85,14 +85,14 @@ KHIVE_DECL void TimeService::insert(TimerNode& node, TimePoint due)
 KHIVE_DECL void TimeService::erase(TimerNode& node) noexcept
 {
     if (!node.is_linked()) return;
-    nodes_.erase(nodes_.iterator_to(node));
+    nodes_.erase(node);
     node.due_rep_.store(TimerNode::not_armed, std::memory_order_release);
 }
 
 KHIVE_DECL void TimeService::run_due(TimePoint now)
 {
-    while (!nodes_.empty() && nodes_.begin()->due() <= now) {
-        TimerNode& node = *nodes_.begin();
+    while (!nodes_.empty() && nodes_.first()->due() <= now) {
+        TimerNode& node = *nodes_.first();
         // Unlinked before the call: who arms it meanwhile sees that, waits for the lock and is not lost.
         erase(node);
         KHIVE_YIELD_POINT();
@@ -107,7 +107,7 @@ KHIVE_DECL void TimeService::run_due(TimePoint now)
 KHIVE_DECL void TimeService::schedule_wakeup()
 {
     if (virtual_.load(std::memory_order_relaxed) || nodes_.empty()) return;
-    const TimePoint due = nodes_.begin()->due();
+    const TimePoint due = nodes_.first()->due();
     if (due == no_deadline || due >= wakeup_) return;
     wakeup_ = due;
     if (!std::exchange(wakeup_posted_, true)) post(*this);
@@ -161,8 +161,8 @@ KHIVE_DECL void TimeService::use_virtual_time(TimePoint start)
 KHIVE_DECL std::optional<TimePoint> TimeService::next_due() const
 {
     const std::lock_guard lock(mutex_);
-    if (nodes_.empty() || nodes_.begin()->due() == no_deadline) return std::nullopt;
-    return nodes_.begin()->due();
+    if (nodes_.empty() || nodes_.first()->due() == no_deadline) return std::nullopt;
+    return nodes_.first()->due();
 }
 
 KHIVE_DECL void TimeService::advance_to(TimePoint now)
@@ -177,7 +177,7 @@ KHIVE_DECL void TimeService::shutdown() noexcept
     const std::lock_guard lock(mutex_);
     shut_down_ = true;
     while (!nodes_.empty()) {
-        TimerNode& node = *nodes_.begin();
+        TimerNode& node = *nodes_.first();
         erase(node);
         node.on_shutdown();
     }

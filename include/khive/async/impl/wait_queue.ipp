@@ -7,7 +7,6 @@
 
 #include <boost/asio/cancellation_type.hpp>
 
-#include <iterator>
 #include <string>
 
 namespace khive::inline KHIVE_ABI::async {
@@ -28,10 +27,9 @@ inline Error wait_timeout(const WaitRequest& request, TimePoint since) noexcept
 template <class List, class End>
 void drain(List& list, End end) noexcept
 {
-    while (!list.empty()) {
-        auto& waiter = list.front();
-        list.pop_front();
-        end(waiter);
+    while (auto* const waiter = list.first()) {
+        list.erase(*waiter);
+        end(*waiter);
     }
 }
 
@@ -145,8 +143,8 @@ KHIVE_DECL bool WaitQueue::is_full(const WaitRequest&) const noexcept
 KHIVE_DECL void WaitQueue::end_wait(MutexLock lock, const WaitRequest& request, Error why) noexcept
 {
     WaiterList ended;
-    auto at = waiters_.begin();
-    while (&at->request() != &request) ++at;
+    Waiter* at = waiters_.first();
+    while (&at->request() != &request) at = waiters_.after(*at);
     unlink(*at, ended);
     lock.unlock();
     detail::drain(ended, [&](Waiter& waiter) { Waiter::deliver(std::move(waiter.self_), std::move(why)); });
@@ -201,7 +199,7 @@ KHIVE_DECL void WaitQueue::admit(const std::shared_ptr<Waiter>& waiter, bool& jo
     }
     join(waiter);
     joined = true;
-    const bool is_head = &waiters_.front() == waiter.get();
+    const bool is_head = waiters_.first() == waiter.get();
     const TimePoint turn = is_head ? next_grant(request, now) : no_deadline;
     const TimePoint due = std::min(turn, request.deadline); // which the owner may move, once the lock is let go
     lock.unlock();
@@ -217,15 +215,18 @@ KHIVE_DECL void WaitQueue::admit(const std::shared_ptr<Waiter>& waiter, bool& jo
 KHIVE_DECL double WaitQueue::cost_ahead_of(const WaitRequest& newcomer) const noexcept
 {
     double cost = waiting_cost();
-    for (auto last = waiters_.rbegin(); last != waiters_.rend() && last->request().arrived > newcomer.arrived; ++last)
+    const Waiter* last = waiters_.last();
+    for (; last != nullptr && last->request().arrived > newcomer.arrived; last = waiters_.before(*last))
         cost -= last->request().cost;
     return std::max(cost, 0.0);
 }
 
 KHIVE_DECL void WaitQueue::join(std::shared_ptr<Waiter> waiter) noexcept
 {
-    auto place = waiters_.end();
-    while (place != waiters_.begin() && std::prev(place)->request().arrived > waiter->request().arrived) --place;
+    Waiter* place = nullptr;
+    Waiter* last = waiters_.last();
+    for (; last != nullptr && last->request().arrived > waiter->request().arrived; last = waiters_.before(*last))
+        place = last;
     waiting_cost_ = waiting_cost() + waiter->request().cost;
     Waiter& node = *waiter;
     node.self_ = std::move(waiter);
@@ -237,7 +238,7 @@ KHIVE_DECL void WaitQueue::join(std::shared_ptr<Waiter> waiter) noexcept
 
 KHIVE_DECL void WaitQueue::unlink(Waiter& waiter, WaiterList& into) noexcept
 {
-    waiters_.erase(waiters_.iterator_to(waiter));
+    waiters_.erase(waiter);
     --waiting_;
     waiting_cost_ -= waiter.request().cost;
     waiter.queued_ = false;
@@ -247,8 +248,9 @@ KHIVE_DECL void WaitQueue::unlink(Waiter& waiter, WaiterList& into) noexcept
 
 KHIVE_DECL void WaitQueue::grant_heads(TimePoint now, WaiterList& granted) noexcept
 {
-    for (auto at = waiters_.begin(); at != waiters_.end();) {
-        Waiter& waiter = *at++;
+    for (Waiter* at = waiters_.first(); at != nullptr;) {
+        Waiter& waiter = *at;
+        at = waiters_.after(waiter);
         if (try_grant(waiter.request(), now))
             unlink(waiter, granted);
         else if (blocks(waiter.request()))
@@ -264,7 +266,7 @@ KHIVE_DECL void WaitQueue::pump(MutexLock lock, TimePoint now) noexcept
 KHIVE_DECL void WaitQueue::pump(MutexLock lock) noexcept
 {
     if (waiters_.empty()) return;
-    const TimePoint now = waiters_.front().time().now();
+    const TimePoint now = waiters_.first()->time().now();
     finish(std::move(lock), now, nullptr);
 }
 
@@ -273,7 +275,7 @@ KHIVE_DECL void WaitQueue::finish(MutexLock lock, TimePoint now, TimeService* he
     if (waiters_.empty()) return;
     WaiterList granted;
     grant_heads(now, granted);
-    Waiter* head = waiters_.empty() ? nullptr : &waiters_.front();
+    Waiter* head = waiters_.first();
     const TimePoint due = head != nullptr ? next_grant(head->request(), now) : no_deadline;
     // Under a time service's lock no last reference may be dropped, see `deliver`. One of its own waiters stays until the lock is
     // let go, since it is retired before it goes; another's is kept by its rearming.
@@ -297,7 +299,7 @@ KHIVE_DECL std::shared_ptr<Waiter> WaitQueue::leave(Waiter& waiter, TimePoint no
     if (!waiter.queued_) return nullptr;
     WaiterList left;
     unlink(waiter, left);
-    left.clear();
+    left.erase(waiter);
     auto self = std::exchange(waiter.self_, nullptr);
     finish(std::move(lock), now, held);
     after_leave();
@@ -317,7 +319,7 @@ KHIVE_DECL TimePoint WaitQueue::on_waiter_time(Waiter& waiter, TimePoint now) no
         const std::lock_guard lock(mutex_);
         if (!waiter.queued_) return no_deadline;
         const TimePoint deadline = waiter.request().deadline;
-        const bool is_head = &waiters_.front() == &waiter;
+        const bool is_head = waiters_.first() == &waiter;
         if (deadline > now) return is_head ? std::min(next_grant(waiter.request(), now), deadline) : deadline;
     }
     if (auto late = leave(waiter, now, waiter.time_))
@@ -331,7 +333,7 @@ KHIVE_DECL void WaitQueue::close() noexcept
     {
         const std::lock_guard lock(mutex_);
         closed_ = true;
-        while (!waiters_.empty()) unlink(waiters_.front(), all);
+        while (!waiters_.empty()) unlink(*waiters_.first(), all);
     }
     KHIVE_YIELD_POINT();
     detail::drain(all, [](Waiter& waiter) { Waiter::deliver(std::move(waiter.self_), Error{ErrorKind::closed}); });

@@ -6,10 +6,6 @@
 
 namespace khive::inline KHIVE_ABI::async {
 
-namespace detail {
-using ScopeHook = boost::intrusive::list_base_hook<boost::intrusive::tag<ScopedWait>>;
-}
-
 KHIVE_DECL ScopedWait::~ScopedWait()
 {
     leave_scope();
@@ -31,20 +27,19 @@ KHIVE_DECL void ScopedWait::leave_scope() noexcept
     if (!scope_) return;
     const std::lock_guard lock(scope_->mutex_);
     has_left_ = true;
-    if (detail::ScopeHook::is_linked()) scope_->waits_.erase(scope_->waits_.iterator_to(*this));
+    if (is_linked()) scope_->waits_.erase(*this);
 }
 
 KHIVE_DECL void WaitScope::close(const Error& why) noexcept
 {
     std::unique_lock lock(mutex_);
     closed_.store(true, std::memory_order_release);
-    while (!waits_.empty()) {
-        ScopedWait& wait = waits_.front();
-        waits_.pop_front();
-        auto held = wait.hold();
+    while (ScopedWait* const wait = waits_.first()) {
+        waits_.erase(*wait);
+        auto held = wait->hold();
         lock.unlock();
         KHIVE_YIELD_POINT();
-        if (held) wait.end_wait(why);
+        if (held) wait->end_wait(why);
         held.reset(); // perhaps the last that held it, whose destructor leaves the scope
         lock.lock();
     }

@@ -55,12 +55,12 @@ KHIVE_DECL ConnectionPool::~ConnectionPool()
     sweeper_.reset();
     bury();
     while (!live_.empty()) {
-        const ConnectionPtr connection(&live_.front());
-        live_.pop_front();
+        const ConnectionPtr connection(live_.first());
+        live_.erase(*connection);
         connection->let_go();
         connection->close();
     }
-    while (!entries_.empty()) drop(*entries_.begin());
+    while (!entries_.empty()) drop(*entries_.first());
 }
 
 KHIVE_DECL void ConnectionPool::shut_down() noexcept
@@ -70,12 +70,13 @@ KHIVE_DECL void ConnectionPool::shut_down() noexcept
     std::size_t left = 0;
     {
         const std::lock_guard lock(mutex_);
-        for (auto at = entries_.begin(); at != entries_.end();) {
-            OriginEntry& entry = *at++;
+        for (OriginEntry* at = entries_.first(); at != nullptr;) {
+            OriginEntry& entry = *at;
+            at = entries_.after(entry);
             while (!entry.idle.empty()) forget_idle(entry, entry.idle.size() - 1);
             drop_if_unused(entry);
         }
-        left = live_.size();
+        for (const Connection* each = live_.first(); each != nullptr; each = live_.after(*each)) ++left;
     }
     bury();
     // Those that go meanwhile go from anywhere, those that are there are not yet closed at the front.
@@ -84,8 +85,9 @@ KHIVE_DECL void ConnectionPool::shut_down() noexcept
         {
             const std::lock_guard lock(mutex_);
             if (live_.empty()) return;
-            connection = &live_.front();
-            live_.splice(live_.end(), live_, live_.begin());
+            connection = live_.first();
+            live_.erase(*connection);
+            live_.push_back(*connection);
         }
         connection->close();
     }
@@ -120,10 +122,11 @@ KHIVE_DECL void LetGoOfOrigin::operator()(OriginEntry* entry) const noexcept
 KHIVE_DECL ConnectionPool::OriginEntry& ConnectionPool::entry(const Origin& origin)
 {
     const std::lock_guard lock(mutex_);
-    auto at = entries_.lower_bound(
-        origin, [](const OriginEntry& there, const Origin& wanted) { return OriginEntry::before(there.origin, wanted); });
-    if (at == entries_.end() || OriginEntry::before(origin, at->origin))
-        at = entries_.insert_before(at, *new OriginEntry(origin, *this));
+    OriginEntry* at = entries_.lower_bound(origin);
+    if (at == nullptr || OriginEntry::before(origin, at->origin)) {
+        at = new OriginEntry(origin, *this);
+        entries_.insert(*at);
+    }
     ++at->holders; // for ever
     return *at;
 }
@@ -147,7 +150,7 @@ KHIVE_DECL void ConnectionPool::drop_if_unused(OriginEntry& entry) noexcept
 
 KHIVE_DECL void ConnectionPool::drop(OriginEntry& entry) noexcept
 {
-    entries_.erase(entries_.iterator_to(entry));
+    entries_.erase(entry);
     delete &entry;
 }
 

@@ -46,9 +46,9 @@ KHIVE_DECL void ConnectionPool::promise(Connection& connection, async::WaitReque
 KHIVE_DECL ConnectionPool::OriginEntry* ConnectionPool::oldest_idle_but(const OriginEntry& entry) noexcept
 {
     OriginEntry* oldest = nullptr;
-    for (OriginEntry& other : entries_) {
-        if (&other == &entry || other.idle.empty()) continue;
-        if (oldest == nullptr || other.idle.front()->idle.since < oldest->idle.front()->idle.since) oldest = &other;
+    for (OriginEntry* other = entries_.first(); other != nullptr; other = entries_.after(*other)) {
+        if (other == &entry || other->idle.empty()) continue;
+        if (oldest == nullptr || other->idle.front()->idle.since < oldest->idle.front()->idle.since) oldest = other;
     }
     return oldest;
 }

@@ -53,8 +53,9 @@ KHIVE_DECL TimePoint ConnectionPool::sweep(TimePoint now) noexcept
         } catch (...) {
             return now + detail::watch_after;
         }
-        for (auto at = entries_.begin(); at != entries_.end();) {
-            OriginEntry& entry = *at++;
+        for (OriginEntry* at = entries_.first(); at != nullptr;) {
+            OriginEntry& entry = *at;
+            at = entries_.after(entry);
             for (std::size_t i = entry.idle.size(); i-- > 0;) {
                 Connection& connection = *entry.idle[i];
                 if (connection.idle.expires <= now) {
@@ -103,7 +104,7 @@ KHIVE_DECL void ConnectionPool::forget_idle(OriginEntry& entry, std::size_t inde
 /// It is none of this pool's any more.
 KHIVE_DECL void ConnectionPool::forget(Connection& connection) noexcept
 {
-    live_.erase(live_.iterator_to(connection));
+    live_.erase(connection);
     if (auto memory = connection.reader().take_head_memory()) entry_of(connection).head_memory = std::move(memory);
     connection.pool_entry = nullptr; // the record may go, and the idle watch may still have something to say
 }
@@ -115,8 +116,8 @@ KHIVE_DECL void ConnectionPool::bury() noexcept
         {
             const std::lock_guard lock(mutex_);
             if (graves_.empty()) return;
-            closing = graves_.front().let_go();
-            graves_.pop_front();
+            closing = graves_.first()->let_go();
+            graves_.erase(*closing);
         }
         closing->close();
     }

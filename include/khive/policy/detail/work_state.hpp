@@ -4,11 +4,10 @@
 #include <khive/async/owned_task.hpp>
 #include <khive/async/wait_queue.hpp>
 #include <khive/core/cache_line.hpp>
+#include <khive/core/list.hpp>
 #include <khive/core/mutex.hpp>
 #include <khive/core/yield_point.hpp>
 #include <khive/policy/machine/token_bucket.hpp>
-
-#include <boost/intrusive/list.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -92,7 +91,7 @@ private:
 };
 
 /// A task that an executor owns until it has ended.
-class WorkTask : public async::OwnedTask, public boost::intrusive::list_base_hook<> {
+class WorkTask : public async::OwnedTask, public ListHook<> {
 public:
     WorkTask(std::shared_ptr<WorkState> work, const asio::any_io_executor& parent, const void* family = nullptr)
         : OwnedTask(parent), work_(std::move(work)), family_(family)
@@ -125,7 +124,7 @@ private:
 /// As long as nobody waits and most slots are free it keeps a few at hand, so that clients of several threads have no memory in
 /// common that they write. The executor takes them back before anybody has to wait. Locks are taken in this order: that of the
 /// executor, then that of a share.
-class alignas(cache_line) WorkShare : public boost::intrusive::list_base_hook<> {
+class alignas(cache_line) WorkShare : public ListHook<> {
 public:
     static constexpr std::size_t batch = 8; ///< kept at a time; given back from twice that many on
 
@@ -280,13 +279,14 @@ private:
     std::size_t max_queue_;
     ExecutorStats counts_;
     std::optional<machine::TokenBucket> bucket_;
-    boost::intrusive::list<WorkTask> tasks_;
+    List<WorkTask> tasks_;
+    std::size_t task_count_ = 0;
     std::size_t pending_ = 0;   ///< tasks without a slot
     std::size_t outsiders_ = 0; ///< waiting in the queue without being a task
     std::size_t charging_ = 0;  ///< waiting with a slot for a token; before all others
     std::size_t stopping_ = 0;  ///< tasks inside `shutdown`
     std::shared_ptr<Drain> drain_;
-    mutable boost::intrusive::list<WorkShare> shares_;
+    List<WorkShare> shares_;
     bool lends_ = false; ///< shares may have slots at hand
 };
 

@@ -2,11 +2,10 @@
 #pragma once
 
 #include <khive/core/cache_line.hpp>
+#include <khive/core/list.hpp>
 #include <khive/core/mutex.hpp>
 #include <khive/core/yield_point.hpp>
 #include <khive/policy/circuit_breaker.hpp>
-
-#include <boost/intrusive/list.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -27,7 +26,7 @@ class BreakerCore;
 /// As long as the breaker is calm, see `BreakerMachine::is_calm`, a share admits and counts by itself, so that clients of several
 /// threads have no memory in common that they write. Whatever is more than counting is for the core, which first takes back what
 /// its shares have counted. Locks are taken in this order: that of the core, then that of a share.
-class alignas(cache_line) BreakerShare : public boost::intrusive::list_base_hook<> {
+class alignas(cache_line) BreakerShare : public ListHook<> {
 public:
     using Ticket = machine::BreakerMachine::Ticket;
 
@@ -124,7 +123,7 @@ public:
         const std::lock_guard lock(mutex_);
         if (!share.is_linked()) return; // there was no memory for its count of handles
         machine_.add(share.take_back());
-        shares_.erase(shares_.iterator_to(share));
+        shares_.erase(share);
     }
 
     void rename(std::string name)
@@ -168,14 +167,16 @@ private:
     void take_back() noexcept
     {
         if (!std::exchange(entrusted_, false)) return;
-        for (BreakerShare& share : shares_) machine_.add(share.take_back());
+        for (BreakerShare* share = shares_.first(); share != nullptr; share = shares_.after(*share))
+            machine_.add(share->take_back());
     }
 
     void entrust() noexcept
     {
         if (!machine_.is_calm()) return;
         entrusted_ = true;
-        for (BreakerShare& share : shares_) share.entrust(machine_.epoch());
+        for (BreakerShare* share = shares_.first(); share != nullptr; share = shares_.after(*share))
+            share->entrust(machine_.epoch());
     }
 
     template <class Act>
@@ -228,7 +229,7 @@ private:
 
     Mutex mutex_;
     Machine machine_;
-    boost::intrusive::list<BreakerShare> shares_;
+    List<BreakerShare> shares_;
     bool entrusted_ = false; ///< the shares count by themselves
     std::atomic<bool> passing_{true}; ///< stored under the lock, in the order of the changes
     Random random_;

@@ -97,7 +97,7 @@ KHIVE_DECL void WorkState::remove(WorkShare& share) noexcept
     const std::lock_guard lock(mutex_);
     if (!share.is_linked()) return; // there was no memory for its count of handles
     running_ -= share.take_back();
-    shares_.erase(shares_.iterator_to(share));
+    shares_.erase(share);
 }
 
 KHIVE_DECL bool WorkState::enter(WorkShare& share) noexcept
@@ -116,15 +116,15 @@ KHIVE_DECL bool WorkState::enter(WorkShare& share) noexcept
 KHIVE_DECL bool WorkState::take_back() noexcept
 {
     lends_ = false;
-    for (WorkShare& share : shares_) running_ -= share.take_back();
+    for (WorkShare* share = shares_.first(); share != nullptr; share = shares_.after(*share)) running_ -= share->take_back();
     return running_ < max_concurrency_;
 }
 
 KHIVE_DECL std::size_t WorkState::at_hand() const noexcept
 {
     std::size_t free = 0;
-    if (lends_)
-        for (WorkShare& share : shares_) free += share.at_hand();
+    if (!lends_) return free;
+    for (WorkShare* share = shares_.first(); share != nullptr; share = shares_.after(*share)) free += share->at_hand();
     return free;
 }
 
@@ -226,6 +226,7 @@ KHIVE_DECL WorkState::Admission WorkState::admit(WorkTask& task, double cost, Ti
     task.pending_ = !granted;
     if (task.pending_) ++pending_;
     tasks_.push_back(task);
+    ++task_count_;
     return granted ? Admission::granted : Admission::queued;
 }
 
@@ -235,6 +236,7 @@ KHIVE_DECL bool WorkState::adopt_feeder(WorkTask& feeder) noexcept
     if (closing_) return false;
     feeder.helper_ = true;
     tasks_.push_back(feeder);
+    ++task_count_;
     return true;
 }
 
@@ -243,6 +245,7 @@ KHIVE_DECL bool WorkState::adopt_item(WorkTask& item) noexcept
     const std::lock_guard lock(mutex_);
     if (is_closed()) return false;
     tasks_.push_back(item);
+    ++task_count_;
     return true;
 }
 
@@ -251,7 +254,8 @@ KHIVE_DECL void WorkState::remove(WorkTask& task, End end) noexcept
     bool draining = false;
     {
         const std::lock_guard lock(mutex_);
-        tasks_.erase(tasks_.iterator_to(task));
+        tasks_.erase(task);
+        --task_count_;
         if (std::exchange(task.pending_, false)) --pending_;
         if (std::exchange(task.stopping_, false)) --stopping_;
         if (!task.helper_) count(end);
@@ -275,20 +279,25 @@ template <class Which>
 void WorkState::cancel_if(Which which) noexcept
 {
     std::unique_lock lock(mutex_);
-    auto others = std::find_if(tasks_.begin(), tasks_.end(), [](const WorkTask& task) { return !task.doomed_; });
-    for (auto next = others; next != tasks_.end();) {
-        const auto task = next++;
+    WorkTask* others = tasks_.first();
+    while (others != nullptr && others->doomed_) others = tasks_.after(*others);
+    for (WorkTask* next = others; next != nullptr;) {
+        WorkTask* const task = next;
+        next = tasks_.after(*task);
         if (!which(*task)) continue;
         task->doomed_ = true;
-        if (task == others)
+        if (task == others) {
             others = next;
-        else
-            tasks_.splice(others, tasks_, task);
+        } else {
+            tasks_.erase(*task);
+            tasks_.insert(others, *task);
+        }
     }
-    while (!tasks_.empty() && tasks_.front().doomed_) {
-        WorkTask& task = tasks_.front();
+    while (!tasks_.empty() && tasks_.first()->doomed_) {
+        WorkTask& task = *tasks_.first();
         task.doomed_ = false;
-        tasks_.splice(tasks_.end(), tasks_, tasks_.begin());
+        tasks_.erase(task);
+        tasks_.push_back(task);
         auto chosen = task.weak_from_this().lock();
         lock.unlock();
         KHIVE_YIELD_POINT();
@@ -319,9 +328,9 @@ KHIVE_DECL ExecutorStats WorkState::stats() const
 
 KHIVE_DECL bool WorkState::mark(const asio::any_io_executor& executor, bool stopping) noexcept
 {
-    const auto task =
-        std::find_if(tasks_.begin(), tasks_.end(), [&](const WorkTask& each) { return each.runs_on(executor); });
-    if (task == tasks_.end()) return false;
+    WorkTask* task = tasks_.first();
+    while (task != nullptr && !task->runs_on(executor)) task = tasks_.after(*task);
+    if (task == nullptr) return false;
     if (task->stopping_ != stopping) stopping ? ++stopping_ : --stopping_;
     task->stopping_ = stopping;
     return true;
@@ -351,7 +360,7 @@ KHIVE_DECL std::size_t WorkState::left(bool inside) const
 {
     const std::lock_guard lock(mutex_);
     const std::size_t exempt = inside ? stopping_ : 0;
-    const std::size_t tasks = tasks_.size() - std::min(exempt, tasks_.size());
+    const std::size_t tasks = task_count_ - std::min(exempt, task_count_);
     const std::size_t slots = running_ - std::min(exempt, running_);
     return std::max({tasks, slots, waiting_locked()});
 }
