@@ -51,6 +51,13 @@ std::string text_of(const T& value, std::optional<Error>& mistake)
         return std::to_string(value);
 }
 
+/// What a caller has said to a question, if anything.
+enum class Said : unsigned char { nothing, no, yes };
+inline bool yes(Said said, bool otherwise) noexcept
+{
+    return said == Said::nothing ? otherwise : said == Said::yes;
+}
+
 /// What a request says besides its method and path. Mistakes are kept and reported when it is sent, before any byte is.
 struct RequestExtras {
     std::string query;
@@ -61,8 +68,8 @@ struct RequestExtras {
     std::optional<Timeouts> timeouts;
     std::optional<Duration> total;
     std::optional<Duration> attempt;
-    std::optional<bool> raise_for_status;
-    std::optional<bool> replay_safe;
+    Said raise_for_status = Said::nothing;
+    Said replay_safe = Said::nothing;
     std::optional<Error> mistake;
 
     /// \name For the client
@@ -267,13 +274,13 @@ public:
     /// Says whether acting on this request twice is harmless, whatever its method.
     Self& replay_safe(bool safe)
     {
-        more().replay_safe = safe;
+        more().replay_safe = safe ? detail::Said::yes : detail::Said::no;
         return self();
     }
     /// Is a status of 400 or more an error?
     Self& raise_for_status(bool raise)
     {
-        more().raise_for_status = raise;
+        more().raise_for_status = raise ? detail::Said::yes : detail::Said::no;
         return self();
     }
 

@@ -134,9 +134,10 @@ public:
         return memory_ ? memory_->head.keep_alive_timeout : std::nullopt;
     }
     /// How many requests more it serves, from `Keep-Alive: max=`.
-    [[nodiscard]] std::optional<unsigned> keep_alive_max() const noexcept
+    [[nodiscard]] std::optional<std::uint64_t> keep_alive_max() const noexcept
     {
-        return memory_ ? memory_->head.keep_alive_max : std::nullopt;
+        if (!memory_ || !memory_->head.has_keep_alive_max) return std::nullopt;
+        return memory_->head.keep_alive_max;
     }
     /// With the head that it compares the next one with, for another connection to the same server.
     [[nodiscard]] HeadMemoryPtr take_head_memory() noexcept;

@@ -243,7 +243,7 @@ KHIVE_DECL std::optional<Error> ClientCore::prepare_or_refuse(CallState& call)
     const RequestExtras& extras = call.fields.extras();
     if (extras.mistake) return std::exchange(call.fields.more().mistake, std::nullopt);
     if (auto contradiction = set_timeouts(call)) return contradiction;
-    call.raise_for_status = extras.raise_for_status.value_or(settings_.raise_for_status);
+    call.raise_for_status = yes(extras.raise_for_status, settings_.raise_for_status);
     if (prepare_plain(call)) return std::nullopt;
     return prepare_any(call);
 }
@@ -261,7 +261,7 @@ KHIVE_DECL bool ClientCore::prepare_plain(CallState& call) const
     if (!is_same_as_before(call) && !build_plain(call)) return false;
     call.entry = base_entry_;
     call.closes = base_closes_;
-    call.replay_safe = call.fields.extras().replay_safe.value_or(call.fields.line().plainly_replay_safe);
+    call.replay_safe = yes(call.fields.extras().replay_safe, call.fields.line().plainly_replay_safe);
     return true;
 }
 
@@ -333,7 +333,7 @@ KHIVE_DECL std::optional<Error> ClientCore::prepare_any(CallState& call)
     call.closes = http::says_close(headers);
     line.head_method = line.method == "HEAD";
     line.idempotent = http::is_idempotent(line.method);
-    call.replay_safe = extras.replay_safe.value_or(http::is_replay_safe(line.method, headers));
+    call.replay_safe = yes(extras.replay_safe, http::is_replay_safe(line.method, headers));
     return std::nullopt;
 }
 

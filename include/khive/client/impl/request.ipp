@@ -87,8 +87,7 @@ KHIVE_DECL void RequestExtras::clear() noexcept
     timeouts.reset();
     total.reset();
     attempt.reset();
-    raise_for_status.reset();
-    replay_safe.reset();
+    raise_for_status = replay_safe = Said::nothing;
     mistake.reset();
 }
 

@@ -128,9 +128,9 @@ KHIVE_DECL Result<Url> Url::parse(std::string_view text)
     if (detail::has_control(text)) return detail::bad_url("the URL has a control byte such as CR, LF or NUL");
     if (text.find(' ') != std::string_view::npos) return detail::bad_url("the URL has a space");
     const auto scheme = detail::split_scheme(text);
-    if (!scheme) return detail::bad_url("the URL does not start with http:// or https://");
+    if (!scheme.found) return detail::bad_url("the URL does not start with http:// or https://");
 
-    const auto authority = scheme->rest.substr(0, scheme->rest.find_first_of("/?#"));
+    const auto authority = scheme.rest.substr(0, scheme.rest.find_first_of("/?#"));
     if (auto error = detail::check_authority(authority)) return *std::move(error);
     boost::urls::authority_view parsed;
     try {
@@ -141,14 +141,14 @@ KHIVE_DECL Result<Url> Url::parse(std::string_view text)
     auto host = detail::read_host(parsed);
     if (!host) return host.error();
     const std::string_view port_text{parsed.port().data(), parsed.port().size()};
-    const auto port = detail::read_port(port_text, scheme->tls);
+    const auto port = detail::read_port(port_text, scheme.tls);
     if (port == 0) return detail::bad_url("the port is not in 1..65535", port_text);
 
     Url url;
-    url.origin_ = Origin{scheme->tls, *std::move(host), port};
+    url.origin_ = Origin{scheme.tls, *std::move(host), port};
     url.user_ = Secret{detail::decode(parsed.encoded_user())};
     url.password_ = Secret{detail::decode(parsed.encoded_password())};
-    url.set_target(detail::split_target(scheme->rest.substr(authority.size())));
+    url.set_target(detail::split_target(scheme.rest.substr(authority.size())));
     return url;
 }
 
@@ -203,7 +203,7 @@ KHIVE_DECL void Url::append(const detail::TargetParts& parts)
 
 KHIVE_DECL Result<Url> join(const Url& base, std::string_view reference)
 {
-    if (detail::split_scheme(reference)) return Url::parse(reference);
+    if (detail::split_scheme(reference).found) return Url::parse(reference);
     if (detail::has_control(reference)) return detail::bad_url("the path has a control byte such as CR, LF or NUL");
     const auto parts = detail::split_target(reference);
     const auto head = parts.path.substr(0, parts.path.find('/'));

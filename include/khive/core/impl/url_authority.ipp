@@ -42,17 +42,18 @@ void split(std::string_view text, char separator, F each)
 
 /// `http` and `https` in any case, with what follows the two slashes.
 struct SchemeAndRest {
+    bool found; ///< it has one of the two
     bool tls;
     std::string_view rest;
 };
 
-inline std::optional<SchemeAndRest> split_scheme(std::string_view text)
+inline SchemeAndRest split_scheme(std::string_view text)
 {
-    for (const bool tls : {false, true}) {
-        const std::string_view scheme = tls ? "https://" : "http://";
-        if (iequals(text.substr(0, scheme.size()), scheme)) return SchemeAndRest{tls, text.substr(scheme.size())};
-    }
-    return std::nullopt;
+    const std::string_view plain = "http://";
+    const std::string_view secure = "https://";
+    if (iequals(text.substr(0, plain.size()), plain)) return {true, false, text.substr(plain.size())};
+    if (iequals(text.substr(0, secure.size()), secure)) return {true, true, text.substr(secure.size())};
+    return {};
 }
 
 /// Would a resolver take the name for a number in one of the old forms (127.1, 0x7f.1, 2130706433)?

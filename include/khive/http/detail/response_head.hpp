@@ -19,8 +19,9 @@ struct ResponseHead {
     bool chunked = false;
     bool says_close = false;
     bool says_keep_alive = false;
+    bool has_keep_alive_max = false;
     std::optional<Duration> keep_alive_timeout;
-    std::optional<unsigned> keep_alive_max;
+    unsigned keep_alive_max = 0;
     std::string_view problem; ///< why it cannot be used; empty if it can
 };
 

@@ -148,7 +148,10 @@ inline void HeadParser::read_keep_alive(std::string_view value)
         const auto text = trim(member.substr(std::min(sign + 1, member.size())));
         const auto number = parse_number(text, std::numeric_limits<unsigned>::max());
         if (iequals(name, "timeout") && number) head_.keep_alive_timeout = std::chrono::seconds{*number};
-        if (iequals(name, "max") && number) head_.keep_alive_max = static_cast<unsigned>(*number);
+        if (iequals(name, "max") && number) {
+            head_.has_keep_alive_max = true;
+            head_.keep_alive_max = static_cast<unsigned>(*number);
+        }
     });
 }
 
