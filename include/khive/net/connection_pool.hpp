@@ -182,7 +182,7 @@ private:
     void give_back(ConnectionPtr connection) noexcept;
     void make_idle(OriginEntry& entry, ConnectionPtr connection, TimePoint now) noexcept;
     void bury() noexcept;
-    TimePoint sweep(TimePoint now) noexcept;
+    KHIVE_COLD_DECL TimePoint sweep(TimePoint now) noexcept;
     [[nodiscard]] std::shared_ptr<ConnectionPool> self()
     {
         return std::static_pointer_cast<ConnectionPool>(shared_from_this());

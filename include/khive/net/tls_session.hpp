@@ -33,7 +33,7 @@ enum class TlsStep : std::uint8_t {
 class TlsSession {
 public:
     /// For `host`; `origin` names the session in the cache.
-    KHIVE_DECL TlsSession(TlsContext context, const std::string& host, std::string origin);
+    KHIVE_COLD_DECL TlsSession(TlsContext context, const std::string& host, std::string origin);
     KHIVE_DECL ~TlsSession();
     TlsSession(const TlsSession&) = delete;
     TlsSession& operator=(const TlsSession&) = delete;
@@ -76,7 +76,7 @@ public:
 private:
     struct Buffers;
     [[nodiscard]] KHIVE_DECL TlsStep step_of(int result);
-    KHIVE_DECL void fail();
+    KHIVE_COLD_DECL void fail();
     static int bio_read(BIO* bio, char* into, int size);
     static int bio_write(BIO* bio, const char* from, int size);
     static long bio_control(BIO* bio, int command, long number, void* pointer);

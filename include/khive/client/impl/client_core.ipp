@@ -22,7 +22,7 @@
 namespace khive::inline KHIVE_ABI::detail {
 
 /// Sets the fields of `over` on top of `under`.
-inline Headers overlay(const Headers& under, const Headers& over)
+[[gnu::cold]] inline Headers overlay(const Headers& under, const Headers& over)
 {
     Headers all = under;
     for (const auto field : over) all.erase(field.name);

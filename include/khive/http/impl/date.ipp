@@ -129,7 +129,7 @@ inline std::optional<std::chrono::sys_seconds> point_of(int year, int month, int
 }
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT`
-inline std::optional<std::chrono::sys_seconds> parse_imf_date(DateReader in)
+[[gnu::cold]] inline std::optional<std::chrono::sys_seconds> parse_imf_date(DateReader in)
 {
     in.day_name(3);
     in.literal(", ");
@@ -145,7 +145,7 @@ inline std::optional<std::chrono::sys_seconds> parse_imf_date(DateReader in)
 }
 
 /// `Sunday, 06-Nov-94 08:49:37 GMT`
-inline std::optional<std::chrono::sys_seconds> parse_rfc850_date(DateReader in, int this_year)
+[[gnu::cold]] inline std::optional<std::chrono::sys_seconds> parse_rfc850_date(DateReader in, int this_year)
 {
     in.day_name(0);
     in.literal(", ");
@@ -162,7 +162,7 @@ inline std::optional<std::chrono::sys_seconds> parse_rfc850_date(DateReader in, 
 }
 
 /// `Sun Nov  6 08:49:37 1994`
-inline std::optional<std::chrono::sys_seconds> parse_asctime_date(DateReader in)
+[[gnu::cold]] inline std::optional<std::chrono::sys_seconds> parse_asctime_date(DateReader in)
 {
     in.day_name(3);
     in.literal(" ");
