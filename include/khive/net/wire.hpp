@@ -63,8 +63,9 @@ enum class Look : std::uint8_t {
 /// One stream of bytes to one address: TCP, or a simulation of it. Knows nothing of TLS and HTTP.
 ///
 /// Every started operation ends with exactly one call of its listener, on the wire's executor and never from inside the call
-/// that started it, but for a `connect` that says itself how it ended; after `cancel` or `close` with `operation_aborted`, unless it had been done before. An end of stream is
-/// `asio::error::eof`. One read, one write and one wait at a time.
+/// that started it, but for a `connect` that says itself how it ended; after `cancel` or `close` with `operation_aborted`, unless
+/// it had been done before. `try_read` and `try_write` tell their caller. An end of stream is `asio::error::eof`. One read, one
+/// write and one wait at a time.
 ///
 /// Where the system tells only once that something has come, as with edge-triggered epoll, an end of stream that came together with
 /// bytes is not told of again. So a read that waits for long with `Look::when_told` is asked to `look_again`.
@@ -82,8 +83,8 @@ public:
     /// True where it is connected by then, as to a server on the same machine: the listener is not told.
     [[nodiscard]] virtual bool connect(const Endpoint& endpoint, ListenerPtr listener) = 0;
     virtual void read_some(ListenerPtr listener, Look look) = 0;
-    /// Reads what there is at once, without waiting; how much that was. None where it has ended or failed, which `error` tells, and
-    /// where it does not know of any more. `keeper` is the listener of its reads.
+    /// Reads what there is at once, without waiting, while no read is pending; how much that was. None where it has ended or
+    /// failed, which `error` tells, and where it does not know of any more. `keeper` is the listener of its reads.
     virtual std::size_t try_read(std::span<char> into, const ListenerPtr& keeper, boost::system::error_code& error)
     {
         (void)into, (void)keeper, (void)error;

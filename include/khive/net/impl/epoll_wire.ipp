@@ -230,8 +230,9 @@ private:
         using Operation::Operation;
         WriteBuffers from;
     };
-    /// Reads more where there was more than there was room for, and ends inside of the call that starts it. It is an operation of the
-    /// reactor's all the same, which is to know whether all is read now: then the next request's read need not look in vain.
+    /// Reads more where there was more than there was room for, and ends inside of the call that starts it. It is an operation of
+    /// the reactor's all the same, which is to know whether all is read now: then the next request's read need not look in vain.
+    /// It never waits, so the reactor, which is known to look, never keeps it.
     struct Reread final : asio::detail::reactor_op {
         Reread() : reactor_op(boost::system::error_code{}, &Reread::perform, &Reread::complete) {}
         static Status perform(asio::detail::reactor_op* base)
