@@ -53,6 +53,7 @@
 #include <khive/net/impl/tls_context.ipp>
 #include <khive/net/impl/tls_session.ipp>
 #include <khive/net/impl/wire.ipp>
+#include <khive/net/impl/write_batch.ipp>
 #include <khive/policy/impl/async_executor.ipp>
 #include <khive/policy/impl/check_cost.ipp>
 #include <khive/policy/impl/circuit_breaker.ipp>

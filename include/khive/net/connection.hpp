@@ -16,6 +16,7 @@
 #include <khive/net/tls_context.hpp>
 #include <khive/net/tls_session.hpp>
 #include <khive/net/wire.hpp>
+#include <khive/net/write_batch.hpp>
 
 #include <boost/smart_ptr/intrusive_ptr.hpp>
 #include <boost/smart_ptr/intrusive_ref_counter.hpp>
@@ -66,6 +67,7 @@ struct ConnectionSetup : boost::intrusive_ref_counter<ConnectionSetup, khive::de
           limits(within),
           is_literal(network->literal(origin.host, origin.port, literal)),
           time(async::time_service(executor)),
+          writes(network_service(executor).writes()),
           keeper(std::move(whose))
     {}
 
@@ -77,6 +79,7 @@ struct ConnectionSetup : boost::intrusive_ref_counter<ConnectionSetup, khive::de
     Endpoint literal; ///< the address that the origin's host is, where it is one
     const bool is_literal;
     async::TimeService& time; ///< of the executor's context
+    WriteBatch& writes;       ///< of the executor's context
     const std::weak_ptr<ConnectionKeeper> keeper;
 };
 using ConnectionSetupPtr = boost::intrusive_ptr<const ConnectionSetup>;
@@ -208,6 +211,7 @@ private:
     [[nodiscard]] KHIVE_DECL std::span<char> read_buffer() override;
     KHIVE_DECL void on_read(boost::system::error_code error, std::size_t bytes) override;
     KHIVE_DECL void on_readable(boost::system::error_code error) override;
+    KHIVE_DECL void on_turn(TimePoint now) override;
     KHIVE_DECL void on_abandoned() noexcept override;
     KHIVE_DECL TimePoint on_time(TimePoint now) noexcept override;
 
@@ -216,9 +220,10 @@ private:
     void connected(TimePoint now);
     void handshake();
     void dialled();
-    void begin_exchange();
+    void begin_exchange(bool in_turn);
     void begin_first();
-    void begin_write();
+    void queue_write() noexcept;
+    void begin_write(TimePoint now);
     [[nodiscard]] WriteBuffers unsent() const noexcept;
     [[nodiscard]] WriteBuffers plain_rest() const noexcept;
     void pump_write();
@@ -280,6 +285,7 @@ private:
     bool resumes_here_ = false; ///< the executor of `rest_` is the connection's
     bool closes_ = false;       ///< nothing may follow the request on this connection
     bool sent_ = false;         ///< all of the request is with the system
+    bool queued_ = false;       ///< for its turn to write
     bool kept_ = false;         ///< by itself; under the pool's lock
     PeerAddress peer_;
     const Exchange* exchange_ = nullptr; ///< what is wanted, as long as it is under way

@@ -45,6 +45,8 @@ public:
     virtual std::span<char> read_buffer() = 0;
     virtual void on_read(boost::system::error_code error, std::size_t bytes) = 0;
     virtual void on_readable(boost::system::error_code error) = 0;
+    /// Of a `WriteBatch`: it may write.
+    virtual void on_turn(TimePoint) {}
     /// The execution context ends: the operation's handler was destroyed, not called.
     virtual void on_abandoned() noexcept = 0;
 };
@@ -131,20 +133,26 @@ public:
                          ListenerPtr listener) = 0;
 };
 
+class WriteBatch;
+
 /// Holds the network of an execution context: TCP unless a test installs another before the first connection.
 class NetworkService final : public asio::execution_context::service {
 public:
     inline static asio::execution_context::id id;
 
     KHIVE_DECL explicit NetworkService(asio::execution_context& context);
+    KHIVE_DECL ~NetworkService() override;
     [[nodiscard]] std::shared_ptr<Network> network() const;
     void install(std::shared_ptr<Network> network);
+    /// Of the connections of the context, whatever the network.
+    [[nodiscard]] WriteBatch& writes() noexcept { return *writes_; }
 
 private:
     void shutdown() noexcept override {}
 
     mutable std::mutex mutex_;
     std::shared_ptr<Network> network_;
+    Owned<WriteBatch> writes_;
 };
 
 [[nodiscard]] KHIVE_DECL NetworkService& network_service(const asio::any_io_executor& executor);

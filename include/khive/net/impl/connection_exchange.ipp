@@ -45,6 +45,7 @@ KHIVE_DECL void Connection::exchange(const Exchange& what, async::Completion& re
 {
     // With several threads the exchange may be over, and its caller gone, before this function has returned.
     const ConnectionPtr alive(this);
+    const bool in_turn = setup_->writes.expects(what.began(), setup_->time.home());
     Step step(*this);
     if (!resumes_here && !elsewhere_) elsewhere_.reset(new asio::any_io_executor);
     dial_.reset();
@@ -66,19 +67,23 @@ KHIVE_DECL void Connection::exchange(const Exchange& what, async::Completion& re
     end_.reused = uses_before > 0;
     reader_.start(what.outgoing().head_method);
     if (std::exchange(watching_, false)) wire_->cancel();
-    step.act([&] { begin_exchange(); });
+    step.act([&] { begin_exchange(in_turn); });
     step.finish(false);
 }
 
-KHIVE_DECL void Connection::begin_exchange()
+KHIVE_DECL void Connection::begin_exchange(bool in_turn)
 {
     const bool probe = !std::exchange(probed_, false) && end_.reused && !exchange_->outgoing().idempotent;
     if (now_in_ == Stage::idle) {
         now_in_ = Stage::exchanging;
         if (probe && (reading_ || wire_->readable_now()))
             end(lost_before_request());
+        else if (!end_.reused)
+            begin_first();
+        else if (in_turn)
+            queue_write();
         else
-            end_.reused ? begin_write() : begin_first();
+            begin_write(exchange_->began()); // which is now, but for a few microseconds
     } else {
         // Between the grant and now: by its owner, or its watch, begun by another thread just before, has found its end.
         ended_ = true;
@@ -112,24 +117,40 @@ KHIVE_DECL void Connection::begin_first()
     } else if (!(std::exchange(just_up_, false) && exchange_->outgoing().idempotent) && wire_->readable_now()) {
         closes_ = true;
     }
-    begin_write();
+    begin_write(exchange_->began());
 }
 
-KHIVE_DECL void Connection::begin_write()
+KHIVE_DECL void Connection::queue_write() noexcept
+{
+    setup_->writes.join(self(), exchange_->began(), setup_->time);
+    queued_ = true;
+    ++pending_;
+}
+
+KHIVE_DECL void Connection::on_turn(TimePoint now)
+{
+    Step step(*this);
+    queued_ = false;
+    --pending_;
+    if (now_in_ == Stage::exchanging && !ended_) step.act([&] { begin_write(now); });
+    step.finish(false);
+}
+
+KHIVE_DECL void Connection::begin_write(TimePoint now)
 {
     if (tls_) {
         if (auto failed = encrypt(); failed.kind() != ErrorKind{}) return end(std::move(failed));
-        if (writing_) return stage_deadline(Timer::write_stall, exchange_->began()); // the end of the handshake still
+        if (writing_) return stage_deadline(Timer::write_stall, now); // the end of the handshake still
     }
     // Nearly every request goes out at once; what an operation of the wire costs is spared then.
     boost::system::error_code error;
     const std::size_t bytes = wire_->try_write(unsent(), error);
     if (bytes == 0 && (!error || detail::may_go_later(error))) {
-        stage_deadline(Timer::write_stall, exchange_->began());
+        stage_deadline(Timer::write_stall, now);
         return pump_write();
     }
     if (tls_ && !error) tls_->consume_output(bytes);
-    request_written(error, bytes, exchange_->began()); // which is now, but for a few microseconds
+    request_written(error, bytes, now);
 }
 
 KHIVE_DECL void Connection::pump_write()

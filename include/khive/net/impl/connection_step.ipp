@@ -36,7 +36,7 @@ public:
     void finish(bool on_own_executor)
     {
         if (c_.ended_ && c_.pending_ == 0) return finish_end(on_own_executor);
-        const bool active = c_.now_in_ != Stage::idle && c_.now_in_ != Stage::closed && !c_.ended_;
+        const bool active = c_.now_in_ != Stage::idle && c_.now_in_ != Stage::closed && !c_.ended_ && !c_.queued_;
         const TimePoint deadline = active ? c_.next_time() : no_deadline;
         const auto keeper = tell_keeper_ ? c_.setup_->keeper.lock() : nullptr;
         unlock();
