@@ -3,43 +3,10 @@
 
 #include <khive/core/tree.hpp>
 
-#include <boost/intrusive/rbtree_algorithms.hpp>
-
 #include <cassert>
+#include <cstdint>
 
 namespace khive::inline KHIVE_ABI {
-
-struct AnyTree::Traits {
-    using node = TreeNode;
-    using node_ptr = TreeNode*;
-    using const_node_ptr = const TreeNode*;
-    using color = std::uintptr_t;
-
-    static color black() noexcept { return 1; }
-    static color red() noexcept { return 0; }
-    static color get_color(const TreeNode* node) noexcept { return node->parent_ & 1; }
-    static void set_color(TreeNode* node, color colour) noexcept { node->parent_ = (node->parent_ & ~color{1}) | colour; }
-
-    static TreeNode* get_parent(const TreeNode* node) noexcept
-    {
-        return reinterpret_cast<TreeNode*>(node->parent_ & ~color{1});
-    }
-    static void set_parent(TreeNode* node, TreeNode* parent) noexcept
-    {
-        node->parent_ = reinterpret_cast<std::uintptr_t>(parent) | get_color(node);
-    }
-    static TreeNode* get_left(const TreeNode* node) noexcept { return node->left_; }
-    static void set_left(TreeNode* node, TreeNode* left) noexcept { node->left_ = left; }
-    static TreeNode* get_right(const TreeNode* node) noexcept { return node->right_; }
-    static void set_right(TreeNode* node, TreeNode* right) noexcept { node->right_ = right; }
-
-    using Algorithms = boost::intrusive::rbtree_algorithms<Traits>;
-};
-
-KHIVE_DECL AnyTree::AnyTree() noexcept
-{
-    Traits::Algorithms::init_header(&header_);
-}
 
 KHIVE_DECL std::size_t AnyTree::size() const noexcept
 {
@@ -50,29 +17,79 @@ KHIVE_DECL std::size_t AnyTree::size() const noexcept
 
 KHIVE_DECL TreeNode* AnyTree::after(const TreeNode& node) const noexcept
 {
-    TreeNode* const next = Traits::Algorithms::next_node(const_cast<TreeNode*>(&node));
-    return next == &header_ ? nullptr : next;
+    if (TreeNode* next = node.right_) {
+        while (next->left_ != nullptr) next = next->left_;
+        return next;
+    }
+    const TreeNode* below = &node;
+    while (below->parent_->right_ == below) below = below->parent_;
+    return below->parent_ == &top_ ? nullptr : below->parent_;
 }
 
 KHIVE_DECL TreeNode* AnyTree::lower_bound(const void* key, LessThanKey less) const noexcept
 {
-    TreeNode* const found = Traits::Algorithms::lower_bound(
-        header(), key, [less](const TreeNode* node, const void* wanted) { return less(*node, wanted); });
-    return found == &header_ ? nullptr : found;
+    TreeNode* found = nullptr;
+    for (TreeNode* node = top_.left_; node != nullptr;) {
+        const bool before = less(*node, key);
+        if (!before) found = node;
+        node = before ? node->right_ : node->left_;
+    }
+    return found;
 }
 
 KHIVE_DECL void AnyTree::link(TreeNode& node, Less less) noexcept
 {
     assert(!node.is_linked());
-    Traits::Algorithms::insert_equal_upper_bound(&header_, &node,
-                                                 [less](const TreeNode* a, const TreeNode* b) { return less(*a, *b); });
+    TreeNode* parent = &top_;
+    TreeNode** place = &top_.left_;
+    bool comes_first = true;
+    while (*place != nullptr) {
+        parent = *place;
+        const bool before = less(node, *parent);
+        place = before ? &parent->left_ : &parent->right_;
+        comes_first = comes_first && before;
+    }
+    *place = &node;
+    node.parent_ = parent;
+    if (comes_first) first_ = &node;
+    while (node.parent_ != &top_ && belongs_above(node, *node.parent_)) raise(node);
 }
 
 KHIVE_DECL void AnyTree::unlink(TreeNode& node) noexcept
 {
     assert(node.is_linked());
-    Traits::Algorithms::erase(&header_, &node);
-    node.parent_ = 0;
+    if (first_ == &node) first_ = after(node);
+    while (node.left_ != nullptr && node.right_ != nullptr)
+        raise(belongs_above(*node.left_, *node.right_) ? *node.left_ : *node.right_);
+    put_in_place_of(node, node.left_ != nullptr ? node.left_ : node.right_);
+    node.parent_ = node.left_ = node.right_ = nullptr;
+}
+
+KHIVE_DECL bool AnyTree::belongs_above(const TreeNode& node, const TreeNode& other) noexcept
+{
+    const auto number = [](const TreeNode& of) {
+        return static_cast<std::uint64_t>(reinterpret_cast<std::uintptr_t>(&of)) * 0x9E3779B97F4A7C15u; // Fibonacci hashing
+    };
+    return number(node) > number(other);
+}
+
+KHIVE_DECL void AnyTree::put_in_place_of(const TreeNode& old, TreeNode* node) noexcept
+{
+    TreeNode& parent = *old.parent_;
+    (parent.left_ == &old ? parent.left_ : parent.right_) = node;
+    if (node != nullptr) node->parent_ = &parent;
+}
+
+KHIVE_DECL void AnyTree::raise(TreeNode& node) noexcept
+{
+    TreeNode& parent = *node.parent_;
+    const bool is_left = parent.left_ == &node;
+    TreeNode*& between = is_left ? node.right_ : node.left_; // in order, and so the parent's from now on
+    (is_left ? parent.left_ : parent.right_) = between;
+    if (between != nullptr) between->parent_ = &parent;
+    put_in_place_of(parent, &node);
+    between = &parent;
+    parent.parent_ = &node;
 }
 
 } // namespace khive::inline KHIVE_ABI
