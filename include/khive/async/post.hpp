@@ -64,9 +64,10 @@ private:
 
 /// Runs `task` on `executor`, never from inside this call.
 ///
-/// - Errors: none on an `io_context`, a `thread_pool`, or a strand over one of them. A strand's own queue needs memory: where
-///   there is none the context tries again until there is, and where only the second of its two allocations fails the strand
-///   stands still, which is Asio's. Whatever an executor of another kind throws; the task is the caller's then, as before.
+/// - Errors: none on an `io_context`, a `thread_pool`, or a strand over one of them. A strand's own queue needs memory, as that of
+///   another executor over such a context may: where there is none the context tries again until there is, and where only the
+///   second of a strand's two allocations fails the strand stands still, which is Asio's. Whatever else an executor of another
+///   kind throws; the task is the caller's then, as before.
 KHIVE_DECL void post(const asio::any_io_executor& executor, Postable& task);
 
 /// The same for a function, for which memory is taken. Destroyed where the execution context ends first.
@@ -91,7 +92,8 @@ void post(const asio::any_io_executor& executor, Function function)
 /// Is it an executor to which posting a task neither throws nor waits for memory?
 [[nodiscard]] KHIVE_DECL bool posts_surely(const asio::any_io_executor& executor);
 
-/// The `io_context` or `thread_pool` that `executor` is over, by way of any strands; null where it is of another kind.
+/// The queue of the `io_context` or `thread_pool` that `executor` is over, by way of any strands or whatever else, or that Asio has
+/// made, with a thread of its own, for a context of another kind. Null where it has not.
 [[nodiscard]] KHIVE_DECL Home* home_of(const asio::any_io_executor& executor);
 /// Runs `task` there.
 KHIVE_DECL void post(Home& home, Postable& task) noexcept;

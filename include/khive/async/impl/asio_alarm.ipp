@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <khive/async/impl/home_context.ipp>
+#include <khive/async/impl/strand_home.ipp>
 #include <khive/async/time_service.hpp>
 #include <khive/async/untracked_work.hpp>
 #include <khive/core/yield_point.hpp>
@@ -16,7 +16,7 @@ namespace khive::inline KHIVE_ABI::async::detail {
 /// another kind. It counts as no work.
 inline asio::any_io_executor without_strand(const asio::any_io_executor& executor)
 {
-    if (home_of(executor) == nullptr) return executor;
+    if (home_of_known(executor) == nullptr) return executor;
     if (const auto* strand = executor.target<asio::strand<asio::any_io_executor>>())
         return without_strand(strand->get_inner_executor());
     const std::type_info& type = executor.target_type();

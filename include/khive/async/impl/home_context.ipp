@@ -8,7 +8,6 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/prefer.hpp>
 #include <boost/asio/query.hpp>
-#include <boost/asio/strand.hpp>
 #include <boost/asio/thread_pool.hpp>
 
 #include <type_traits>
@@ -40,31 +39,12 @@ bool is_plain(const std::type_info& type) noexcept
 {
     return type == typeid(Executor) || type == typeid(Tracked<Executor>);
 }
-template <class Executor>
-bool is_strand(const std::type_info& type) noexcept
-{
-    return type == typeid(asio::strand<Executor>) || type == typeid(asio::strand<Tracked<Executor>>);
-}
-
 /// Of an executor that does; null where it is of another kind.
 inline Home* plain_home_of(const asio::any_io_executor& executor)
 {
     const std::type_info& type = executor.target_type();
     if (is_plain<IoExecutor>(type)) return &io_home(executor);
     return is_plain<PoolExecutor>(type) ? &pool_home(executor) : nullptr;
-}
-
-/// Of one that is a strand, or a strand over a strand.
-inline Home* home_below(const asio::any_io_executor& executor)
-{
-    if (const auto* strand = executor.target<asio::strand<asio::any_io_executor>>()) {
-        const asio::any_io_executor inner = strand->get_inner_executor();
-        Home* const plain = plain_home_of(inner);
-        return plain != nullptr ? plain : home_below(inner);
-    }
-    const std::type_info& type = executor.target_type();
-    if (is_strand<IoExecutor>(type)) return &io_home(executor);
-    return is_strand<PoolExecutor>(type) ? &pool_home(executor) : nullptr;
 }
 
 } // namespace khive::inline KHIVE_ABI::async::detail

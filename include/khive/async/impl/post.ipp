@@ -7,6 +7,7 @@
 #include <boost/asio/execution/blocking.hpp>
 #include <boost/asio/require.hpp>
 
+#include <new>
 #include <utility>
 
 namespace khive::inline KHIVE_ABI::async {
@@ -64,13 +65,16 @@ KHIVE_DECL void post(const asio::any_io_executor& executor, Postable& task)
     try {
         detail::Turn turn(task); // destroyed where `require` throws
         asio::require(executor, asio::execution::blocking.never).execute(std::move(turn));
-    } catch (...) {
+    } catch (const std::bad_alloc&) {
         if (!is_mine()) return;
-        Home* const home = detail::home_below(executor);
+        Home* const home = home_of(executor);
         if (home == nullptr) throw;
         task.keep_executor(executor);
         task.go_again(true);
         return post(*home, task);
+    } catch (...) {
+        if (!is_mine()) return;
+        throw;
     }
     if (is_mine()) task.abandon(); // its strand's context has ended
 }
@@ -82,8 +86,8 @@ KHIVE_DECL bool posts_surely(const asio::any_io_executor& executor)
 
 KHIVE_DECL Home* home_of(const asio::any_io_executor& executor)
 {
-    Home* const plain = detail::plain_home_of(executor);
-    return plain != nullptr ? plain : detail::home_below(executor);
+    auto& context = asio::query(executor, asio::execution::context);
+    return asio::has_service<Home>(context) ? &asio::use_service<Home>(context) : nullptr;
 }
 
 KHIVE_DECL void post(Home& home, Postable& task) noexcept

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <khive/async/impl/home_context.ipp>
+#include <khive/async/impl/strand_home.ipp>
 #include <khive/async/post.hpp>
 #include <khive/async/untracked_work.hpp>
 
@@ -22,13 +22,13 @@ KHIVE_DECL UntrackedWork::UntrackedWork(asio::any_io_executor executor)
 
 KHIVE_DECL void UntrackedWork::release(const asio::any_io_executor& executor, int units) noexcept
 {
-    Home* const home = home_of(executor);
+    Home* const home = detail::home_of_known(executor);
     for (int i = 0; home != nullptr && i < units; ++i) home->work_finished();
 }
 
 KHIVE_DECL void UntrackedWork::retake(const asio::any_io_executor& executor, int units) noexcept
 {
-    Home* const home = home_of(executor);
+    Home* const home = detail::home_of_known(executor);
     for (int i = 0; home != nullptr && i < units; ++i) home->work_started();
 }
 
