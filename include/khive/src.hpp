@@ -49,6 +49,7 @@
 #include <khive/net/impl/connection_pool_checkout.ipp>
 #include <khive/net/impl/connection_pool_dial.ipp>
 #include <khive/net/impl/connection_pool_idle.ipp>
+#include <khive/net/impl/endpoint.ipp>
 #include <khive/net/impl/tcp_wire.ipp>
 #include <khive/net/impl/tls_context.ipp>
 #include <khive/net/impl/tls_session.ipp>

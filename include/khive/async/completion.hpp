@@ -9,7 +9,6 @@
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/cancellation_type.hpp>
-#include <boost/asio/deferred.hpp>
 
 #include <cstddef>
 #include <exception>
@@ -206,15 +205,35 @@ void on_cancellation(asio::cancellation_slot slot, const std::shared_ptr<T>& who
                     [](void* object, asio::cancellation_type type) { Act()(*static_cast<T*>(object), type); });
 }
 
-/// Suspends the coroutine: `auto wait = async::suspend(suspension); co_await std::move(wait);`
-[[nodiscard]] inline auto suspend(Suspension& suspension)
-{
-    return asio::async_initiate<const asio::deferred_t, void()>(
-        [](auto handler, Suspension* what) {
+/// What `asio::deferred` makes, without its header: begins when it is awaited.
+class Suspend {
+    struct Begin {
+        template <class Handler>
+        void operator()(Handler handler, Suspension* what) const
+        {
             const auto slot = asio::get_associated_cancellation_slot(handler);
             what->begin(Completion(std::move(handler)), slot);
-        },
-        asio::deferred, &suspension);
+        }
+    };
+
+public:
+    explicit Suspend(Suspension& what) noexcept : what_(&what) {}
+
+    template <class Token>
+    auto operator()(Token&& token) && -> decltype(asio::async_initiate<Token, void()>(Begin(), token,
+                                                                                      std::declval<Suspension*&>()))
+    {
+        return asio::async_initiate<Token, void()>(Begin(), token, what_);
+    }
+
+private:
+    Suspension* what_;
+};
+
+/// Suspends the coroutine: `auto wait = async::suspend(suspension); co_await std::move(wait);`
+[[nodiscard]] inline Suspend suspend(Suspension& suspension)
+{
+    return Suspend(suspension);
 }
 
 } // namespace khive::inline KHIVE_ABI::async

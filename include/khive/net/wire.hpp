@@ -4,9 +4,9 @@
 #include <khive/async/asio.hpp>
 #include <khive/core/owned.hpp>
 #include <khive/core/single_threaded.hpp>
+#include <khive/net/endpoint.hpp>
 
 #include <boost/asio/execution_context.hpp>
-#include <boost/asio/ip/basic_endpoint.hpp>
 #include <boost/smart_ptr/intrusive_ptr.hpp>
 #include <boost/smart_ptr/intrusive_ref_counter.hpp>
 #include <boost/system/error_code.hpp>
@@ -19,17 +19,8 @@
 #include <optional>
 #include <span>
 #include <string>
-#include <vector>
-
-namespace boost::asio::ip {
-class tcp;
-} // namespace boost::asio::ip
 
 namespace khive::inline KHIVE_ABI::net {
-
-/// That of `asio::ip::tcp`, whose header brings sockets, streams and timers along.
-using Endpoint = asio::ip::basic_endpoint<asio::ip::tcp>;
-using Endpoints = std::vector<Endpoint>;
 
 /// Who is told how operations on a wire ended. Kept alive by every pending operation.
 class WireListener : public boost::intrusive_ref_counter<WireListener, khive::detail::ThreadSafeCount> {

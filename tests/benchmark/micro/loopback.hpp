@@ -5,6 +5,7 @@
 #include <khive/net/wire.hpp>
 
 #include <boost/asio/error.hpp>
+#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 
 #include <algorithm>
@@ -89,7 +90,7 @@ public:
     net::WirePtr open(const asio::any_io_executor& executor) override { return net::WirePtr(new LoopbackWire(executor)); }
     void resolve(const asio::any_io_executor& executor, const std::string&, std::uint16_t port, net::ListenerPtr listener) override
     {
-        const net::Endpoint here(asio::ip::address_v4::loopback(), port);
+        const net::Endpoint here(*asio::ip::tcp::endpoint(asio::ip::address_v4::loopback(), port).data());
         asio::post(executor, [listener = std::move(listener), here] { listener->on_resolved({}, {here}); });
     }
 };

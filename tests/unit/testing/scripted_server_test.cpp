@@ -4,6 +4,8 @@
 
 #include "support/catch.hpp"
 
+#include <boost/asio/ip/tcp.hpp>
+
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -57,7 +59,7 @@ private:
 struct World {
     VirtualTime time;
     std::shared_ptr<SimulatedNetwork> network = SimulatedNetwork::install(time);
-    net::Endpoint there{asio::ip::make_address("10.0.0.1"), 80};
+    net::Endpoint there{*asio::ip::tcp::endpoint(asio::ip::make_address("10.0.0.1"), 80).data()};
 
     /// What a client gets that sends `bytes` to `server` and reads until nothing happens any more.
     boost::intrusive_ptr<RawClient> talk(std::shared_ptr<SimulatedServer> server, std::string bytes)

@@ -6,6 +6,8 @@
 
 #include "support/catch.hpp"
 
+#include <boost/asio/ip/tcp.hpp>
+
 #include <span>
 #include <string>
 #include <string_view>
@@ -29,7 +31,7 @@ public:
     void on_resolved(boost::system::error_code error, net::Endpoints found) override
     {
         std::string text = error ? "error" : "";
-        for (const auto& endpoint : found) text += endpoint.address().to_string() + ":" + std::to_string(endpoint.port()) + " ";
+        for (const auto& endpoint : found) text += endpoint.peer().to_string() + " ";
         events_.record(text);
     }
     void on_connected(boost::system::error_code error) override { note("connected", error); }
@@ -87,7 +89,7 @@ struct World {
     VirtualTime time;
     std::shared_ptr<SimulatedNetwork> network = SimulatedNetwork::install(time);
     EventRecorder events;
-    net::Endpoint there{asio::ip::make_address("10.0.0.1"), 80};
+    net::Endpoint there{*asio::ip::tcp::endpoint(asio::ip::make_address("10.0.0.1"), 80).data()};
 
     boost::intrusive_ptr<Probe> probe() { return new Probe(time, *network, events); }
     boost::intrusive_ptr<Probe> connected()
@@ -432,7 +434,7 @@ TEST_CASE_METHOD(World, "SimulatedNetwork: names are found, not found, late or n
         time.settle();
         CHECK(events.size() == 0);
         time.run_for(2s);
-        CHECK(events.text() == "10.1.0.1:443 fd00::1:443 ");
+        CHECK(events.text() == "10.1.0.1:443 [fd00::1]:443 ");
         CHECK(network->host("api.test").lookups() == 1);
     }
     SECTION("a literal is its own address")

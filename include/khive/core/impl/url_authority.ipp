@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <khive/core/impl/boost_url.ipp>
 #include <khive/core/impl/percent.ipp>
 #include <khive/core/min_max.hpp>
 #include <khive/core/number.hpp>
 #include <khive/core/result.hpp>
-
-#include <boost/url/authority_view.hpp>
-#include <boost/url/host_type.hpp>
-#include <boost/url/ipv6_address.hpp>
 
 #include <cstdint>
 #include <optional>

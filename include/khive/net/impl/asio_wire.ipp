@@ -19,6 +19,7 @@
 #include <array>
 #include <atomic>
 #include <cstddef>
+#include <cstring>
 #include <utility>
 
 namespace khive::inline KHIVE_ABI::net::detail {
@@ -155,9 +156,12 @@ public:
     {
         boost::system::error_code ignored;
         socket_.close(ignored);
-        open_for_this_process_only(endpoint);
+        asio::ip::tcp::endpoint to;
+        to.resize(endpoint.size());
+        std::memcpy(to.data(), endpoint.data(), endpoint.size());
+        open_for_this_process_only(to);
         WireHandler handler(WireEvent::connected, std::move(listener));
-        handler.start_with([&](WireHandler& h) { socket_.async_connect(endpoint, std::move(h)); });
+        handler.start_with([&](WireHandler& h) { socket_.async_connect(to, std::move(h)); });
         return false;
     }
 
@@ -231,7 +235,7 @@ public:
 
 private:
     /// A socket that programs started by this one do not inherit, as those of Asio are. Where that fails, Asio opens one.
-    void open_for_this_process_only([[maybe_unused]] const Endpoint& endpoint)
+    void open_for_this_process_only([[maybe_unused]] const asio::ip::tcp::endpoint& endpoint)
     {
 #if defined(__linux__)
         struct Handle {

@@ -8,28 +8,10 @@
 
 #include <boost/asio/error.hpp>
 
-#include <netinet/in.h>
-
-#include <cstring>
 #include <memory>
 #include <utility>
 
 namespace khive::inline KHIVE_ABI::net {
-namespace detail {
-
-inline PeerAddress to_peer(const Endpoint& endpoint)
-{
-    PeerAddress peer;
-    peer.port = endpoint.port();
-    peer.family = endpoint.data()->sa_family == AF_INET ? 4 : 6;
-    if (peer.family == 4)
-        std::memcpy(peer.bytes.data(), &reinterpret_cast<const ::sockaddr_in*>(endpoint.data())->sin_addr, 4);
-    else
-        std::memcpy(peer.bytes.data(), &reinterpret_cast<const ::sockaddr_in6*>(endpoint.data())->sin6_addr, 16);
-    return peer;
-}
-
-} // namespace detail
 
 KHIVE_DECL bool Connection::dial(const DialTimeouts& timeouts)
 {
@@ -130,7 +112,7 @@ KHIVE_DECL void Connection::connect_next()
     stage_ends_ = saturating_add(now, share);
     const Endpoint& next = dial_->left.front();
     dial_->left = dial_->left.subspan(1);
-    peer_ = detail::to_peer(next);
+    peer_ = next.peer();
     if (wire_->connect(next, self()))
         connected(setup_->time.now());
     else

@@ -368,7 +368,7 @@ private:
     int open_and_connect(const Endpoint& endpoint)
     {
         const int type = SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK;
-        const int socket = ::socket(endpoint.data()->sa_family, type, IPPROTO_TCP);
+        const int socket = ::socket(endpoint.family(), type, IPPROTO_TCP);
         if (socket < 0) return errno;
         const auto connect = [&] {
             return ::connect(socket, endpoint.data(), static_cast<::socklen_t>(endpoint.size())) == 0 ? 0 : errno;

@@ -8,7 +8,6 @@
 
 #include <boost/asio/detail/concurrency_hint.hpp>
 #include <boost/asio/detail/scheduler.hpp>
-#include <boost/asio/detail/socket_ops.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/execution/context.hpp>
 #include <boost/asio/execution/outstanding_work.hpp>
@@ -16,9 +15,10 @@
 #include <boost/asio/query.hpp>
 #include <boost/system/system_error.hpp>
 
+#include <netdb.h>
 #include <pthread.h>
 
-#include <cstring>
+#include <cerrno>
 #include <memory>
 #include <mutex>
 #include <new>
@@ -63,18 +63,19 @@ private:
 
         void answer() noexcept
         {
-            asio::detail::addrinfo_type hints{};
+            ::addrinfo hints{};
             hints.ai_flags = AI_NUMERICSERV;
             hints.ai_socktype = SOCK_STREAM;
             hints.ai_protocol = IPPROTO_TCP;
-            asio::detail::addrinfo_type* first = nullptr;
+            ::addrinfo* first = nullptr;
+            errno = 0;
             try {
-                asio::detail::socket_ops::getaddrinfo(host.c_str(), std::to_string(port).c_str(), hints, &first, error);
+                error = to_error(::getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &first));
                 for (const auto* each = first; each != nullptr; each = each->ai_next) add(*each);
             } catch (const std::bad_alloc&) {
                 error = make_error_code(boost::system::errc::not_enough_memory);
             }
-            if (first != nullptr) asio::detail::socket_ops::freeaddrinfo(first);
+            if (first != nullptr) ::freeaddrinfo(first);
         }
         /// It owns itself then.
         void tell()
@@ -92,12 +93,32 @@ private:
         Question* next = nullptr; ///< in the queue
 
     private:
-        void add(const asio::detail::addrinfo_type& address)
+        void add(const ::addrinfo& address)
         {
-            if (address.ai_family != AF_INET && address.ai_family != AF_INET6) return;
-            Endpoint& endpoint = found.emplace_back();
-            endpoint.resize(address.ai_addrlen);
-            std::memcpy(endpoint.data(), address.ai_addr, address.ai_addrlen);
+            if (address.ai_family == AF_INET || address.ai_family == AF_INET6) found.emplace_back(*address.ai_addr);
+        }
+        /// Of what `getaddrinfo` returns.
+        static boost::system::error_code to_error(int code) noexcept
+        {
+            switch (code) {
+            case 0: return {};
+            case EAI_AGAIN: return asio::error::host_not_found_try_again;
+            case EAI_BADFLAGS: return asio::error::invalid_argument;
+            case EAI_FAIL: return asio::error::no_recovery;
+            case EAI_FAMILY: return asio::error::address_family_not_supported;
+            case EAI_MEMORY: return asio::error::no_memory;
+            case EAI_NONAME:
+#if defined(EAI_ADDRFAMILY)
+            case EAI_ADDRFAMILY:
+#endif
+#if defined(EAI_NODATA) && EAI_NODATA != EAI_NONAME
+            case EAI_NODATA:
+#endif
+                return asio::error::host_not_found;
+            case EAI_SERVICE: return asio::error::service_not_found;
+            case EAI_SOCKTYPE: return asio::error::socket_type_not_supported;
+            default: return {errno, boost::system::system_category()};
+            }
         }
         void run() override
         {

@@ -40,14 +40,16 @@ KHIVE_DECL WirePtr TcpNetwork::open(const asio::any_io_executor& executor)
 /// IPv4 first, as most are.
 KHIVE_DECL bool TcpNetwork::literal(const std::string& host, std::uint16_t port, Endpoint& endpoint) const
 {
-    endpoint = Endpoint();
-    auto& v4 = *reinterpret_cast<::sockaddr_in*>(endpoint.data());
-    auto& v6 = *reinterpret_cast<::sockaddr_in6*>(endpoint.data());
-    if (::inet_pton(AF_INET, host.c_str(), &v4.sin_addr) != 1) {
-        if (::inet_pton(AF_INET6, host.c_str(), &v6.sin6_addr) != 1) return false;
-        v6.sin6_family = AF_INET6;
+    ::sockaddr_in v4{};
+    ::sockaddr_in6 v6{};
+    if (::inet_pton(v4.sin_family = AF_INET, host.c_str(), &v4.sin_addr) == 1) {
+        v4.sin_port = htons(port);
+        endpoint = Endpoint(reinterpret_cast<const ::sockaddr&>(v4));
+        return true;
     }
-    endpoint.port(port);
+    if (::inet_pton(v6.sin6_family = AF_INET6, host.c_str(), &v6.sin6_addr) != 1) return false;
+    v6.sin6_port = htons(port);
+    endpoint = Endpoint(reinterpret_cast<const ::sockaddr&>(v6));
     return true;
 }
 

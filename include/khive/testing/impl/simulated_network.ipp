@@ -4,6 +4,7 @@
 #include <khive/testing/detail/simulated_link.hpp>
 #include <khive/testing/simulated_network.hpp>
 
+#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
 
 #include <functional>
@@ -20,11 +21,16 @@ struct SimulatedNetwork::World {
                                                               const asio::any_io_executor& executor);
 
     std::shared_ptr<detail::EventQueue> queue;
-    std::map<net::Endpoint, std::shared_ptr<SimulatedAddress>> addresses;
+    std::map<std::string, std::shared_ptr<SimulatedAddress>> addresses; ///< by what their endpoints print
     std::uint64_t connects = 0;
 };
 
 namespace detail {
+
+inline net::Endpoint to_endpoint(const asio::ip::address& ip, std::uint16_t port)
+{
+    return net::Endpoint(*asio::ip::tcp::endpoint(ip, port).data());
+}
 
 /// The client's end of simulated connections: each `connect` begins a new one.
 class SimulatedWire final : public net::Wire {
@@ -111,7 +117,7 @@ KHIVE_TESTING_DECL std::shared_ptr<SimulatedNetwork> SimulatedNetwork::install(V
 
 inline const std::shared_ptr<SimulatedAddress>& SimulatedNetwork::World::find(const net::Endpoint& endpoint)
 {
-    auto& there = addresses[endpoint];
+    auto& there = addresses[endpoint.peer().to_string()];
     if (!there) there = std::make_shared<SimulatedAddress>();
     return there;
 }
@@ -143,8 +149,8 @@ KHIVE_TESTING_DECL SimulatedAddress& SimulatedNetwork::serve(const std::string& 
 {
     SimulatedHost& there = host(name);
     if (there.addresses_.empty()) there.addresses({"10.0.0." + std::to_string(++next_ip_)});
-    for (const auto& ip : there.addresses_) address({ip, port}).serve(server);
-    return address({there.addresses_.front(), port});
+    for (const auto& ip : there.addresses_) address(detail::to_endpoint(ip, port)).serve(server);
+    return address(detail::to_endpoint(there.addresses_.front(), port));
 }
 
 KHIVE_TESTING_DECL SimulatedHost& SimulatedNetwork::host(const std::string& name)
@@ -159,7 +165,7 @@ KHIVE_TESTING_DECL SimulatedAddress& SimulatedNetwork::address(const net::Endpoi
 
 KHIVE_TESTING_DECL SimulatedAddress& SimulatedNetwork::address(const std::string& ip, std::uint16_t port)
 {
-    return address(net::Endpoint{asio::ip::make_address(ip), port});
+    return address(detail::to_endpoint(asio::ip::make_address(ip), port));
 }
 
 KHIVE_TESTING_DECL std::size_t SimulatedNetwork::open_connections() const
@@ -180,7 +186,7 @@ KHIVE_TESTING_DECL bool SimulatedNetwork::literal(const std::string& host, std::
     boost::system::error_code error;
     const auto ip = asio::ip::make_address(host, error);
     if (error || hosts_.contains(host)) return false;
-    endpoint = net::Endpoint(ip, port);
+    endpoint = detail::to_endpoint(ip, port);
     return true;
 }
 
@@ -194,7 +200,7 @@ KHIVE_TESTING_DECL void SimulatedNetwork::resolve(const asio::any_io_executor& e
     ++there.lookups_;
     net::Endpoints found;
     if (!there.error_)
-        for (const auto& ip : there.addresses_) found.emplace_back(ip, port);
+        for (const auto& ip : there.addresses_) found.push_back(detail::to_endpoint(ip, port));
     auto answer = [executor, listener = std::move(listener), error = there.error_, found = std::move(found)] {
         asio::post(executor, [listener, error, found] { listener->on_resolved(error, found); });
     };
