@@ -224,13 +224,25 @@ template <class Owner, class Grant>
 class GrantWaiter final : public Waiter {
 public:
     GrantWaiter(const std::shared_ptr<Owner>& owner, const WaitRequest& request) : Waiter(owner, request), owner_(*owner) {}
-    [[nodiscard]] std::optional<Grant>& grant() noexcept { return grant_; }
+    ~GrantWaiter() override
+    {
+        if (granted_) grant_.~Grant();
+    }
+    /// Once it has been granted.
+    [[nodiscard]] Grant& grant() noexcept { return grant_; }
 
 private:
-    void take_grant() noexcept override { grant_.emplace(owner_.make_grant(request())); }
+    void take_grant() noexcept override
+    {
+        ::new (static_cast<void*>(&grant_)) Grant(owner_.make_grant(request()));
+        granted_ = true;
+    }
 
     Owner& owner_;
-    std::optional<Grant> grant_;
+    bool granted_ = false;
+    union {
+        Grant grant_; ///< alive if `granted_`
+    };
 };
 
 /// A coroutine's wait for a grant, in its frame.
@@ -261,7 +273,7 @@ public:
         return take();
     }
     /// What was granted, once; or why nothing was.
-    [[nodiscard]] Grant take() noexcept { return std::move(*waiter_->grant()); }
+    [[nodiscard]] Grant take() noexcept { return std::move(waiter_->grant()); }
     [[nodiscard]] const Error& refusal() const noexcept { return *waiter_->refusal(); }
     /// @}
 

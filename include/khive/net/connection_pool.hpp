@@ -30,7 +30,7 @@ struct PoolOptions {
 };
 static_assert(std::is_trivially_destructible_v<PoolOptions>);
 
-/// The right to use one connection for one exchange. Destroyed, it gives the connection back if that has earned it, and closes
+/// The right to use one connection for one exchange, or none. Destroyed, it gives the connection back if that has earned it, and closes
 /// it otherwise.
 ///
 /// - Lifetime: its pool outlives it.
@@ -112,11 +112,11 @@ public:
     /// The same for the holder's time, which is to be longer than its waits and shorter than the pool's: for origins that come and
     /// go.
     [[nodiscard]] KHIVE_DECL HeldOrigin hold(const Origin& origin);
-    /// A connection that is idle and alive, without waiting. Nothing if others wait already.
-    [[nodiscard]] KHIVE_DECL std::optional<Lease> try_checkout(OriginEntry& entry, TimePoint now);
-    /// For a caller that found none: one that is dialled now and up at once, as to an address on the same machine. Nothing if that
+    /// A connection that is idle and alive, without waiting. None if others wait already.
+    [[nodiscard]] KHIVE_DECL Lease try_checkout(OriginEntry& entry, TimePoint now);
+    /// For a caller that found none: one that is dialled now and up at once, as to an address on the same machine. None if that
     /// takes its time, and goes on then for the first who waits, or if there cannot be one.
-    [[nodiscard]] KHIVE_DECL std::optional<Lease> try_dial(OriginEntry& entry, const DialTimeouts& timeouts, TimePoint now);
+    [[nodiscard]] KHIVE_DECL Lease try_dial(OriginEntry& entry, const DialTimeouts& timeouts, TimePoint now);
     /// Would a caller that comes now have to wait for somebody to give a connection back?
     [[nodiscard]] KHIVE_DECL bool is_exhausted(const OriginEntry& entry) const;
     /// A connection, dialled or waited for until `deadline`; `fresh` insists on one that nobody has used. `timeouts` are all > 0.

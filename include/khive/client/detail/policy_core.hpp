@@ -140,8 +140,8 @@ private:
         permit->reset();
         auto checkout = async::suspend(state->checkout());
         co_await std::move(checkout);
-        auto opened = state->checked_out();
-        state->opened(opened);
+        net::Lease connection;
+        const bool opened = state->opened(connection);
         if (opened) *permit = gate_.try_take_token(slot, state->cost(), state->now);
         if (opened && !*permit) {
             auto charging = gate_.take_token(std::move(slot), state->wait_request(), &time(), &state->attempt());
@@ -152,7 +152,7 @@ private:
                 co_return;
             }
             permit->emplace(std::move(*charged));
-            if (!(**opened).wake(true)) opened->reset(); // nobody has watched it
+            if (!connection->wake(true)) connection.reset(); // nobody has watched it
         }
         if (!opened) {
             state->try_admit(*ticket);
@@ -160,8 +160,8 @@ private:
             co_return;
         }
         if (!state->admit(*ticket)) co_return;
-        state->waited(*opened ? Waited::connected : Waited::lost);
-        *lease = std::move(*opened);
+        state->waited(connection ? Waited::connected : Waited::lost);
+        *lease = std::move(connection);
     }
 
     asio::awaitable<void> back_off(Run* state)

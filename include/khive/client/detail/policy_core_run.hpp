@@ -78,12 +78,12 @@ public:
     /// A connection without waiting: one that is idle, or that is dialled and up at once.
     [[nodiscard]] net::Lease try_checkout()
     {
-        if (auto idle = core_.pool().try_checkout(*call_.entry, now)) return std::move(*idle);
+        if (auto idle = core_.pool().try_checkout(*call_.entry, now)) return idle;
         auto dialled = core_.pool().try_dial(*call_.entry, call_.timeouts->checkout().dial, now);
-        if (!dialled) return {};
-        attempt().connect = (**dialled).dial_times().connect;
+        if (!dialled) return dialled;
+        attempt().connect = dialled->dial_times().connect;
         read_clock();
-        return std::move(*dialled);
+        return dialled;
     }
 
     [[nodiscard]] async::Suspension& checkout()
@@ -116,7 +116,6 @@ public:
     }
 
     [[nodiscard]] double cost() const noexcept { return call_.fields.cost; }
-    [[nodiscard]] Result<net::Lease> checked_out() { return call_.waiting.template as<net::Checkout>().result(); }
 
     /// After waiting for a connection: is there one?
     [[nodiscard]] bool opened(net::Lease& lease)
@@ -127,7 +126,6 @@ public:
         opened(granted ? &lease : nullptr);
         return granted;
     }
-    void opened(const Result<net::Lease>& lease) { opened(lease ? &*lease : nullptr); }
     void opened(const net::Lease* lease)
     {
         const TimePoint before = now;

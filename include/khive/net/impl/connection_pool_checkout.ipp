@@ -66,20 +66,20 @@ KHIVE_DECL void ConnectionPool::give_back(ConnectionPtr connection) noexcept
 
 // --- Checkout --------------------------------------------------------------------------------------------------------
 
-KHIVE_DECL std::optional<Lease> ConnectionPool::try_checkout(OriginEntry& entry, TimePoint now)
+KHIVE_DECL Lease ConnectionPool::try_checkout(OriginEntry& entry, TimePoint now)
 {
     ConnectionPtr connection;
     bool graves = false;
     {
         const std::lock_guard lock(mutex_);
-        if (is_closed() || entry.counts.waiting != 0) return std::nullopt;
+        if (is_closed() || entry.counts.waiting != 0) return {};
         connection = pop_idle(entry, false, now);
         graves = !graves_.empty();
     }
     KHIVE_YIELD_POINT();
     if (graves) bury();
-    if (!connection) return std::nullopt;
-    return Lease(*this, std::move(connection));
+    if (!connection) return {};
+    return {*this, std::move(connection)};
 }
 
 KHIVE_DECL std::optional<Error> ConnectionPool::refuse(const async::WaitRequest& request, TimePoint)

@@ -160,19 +160,19 @@ KHIVE_DECL void ConnectionPool::settle_dial(Connection& dialled, Error error, Ti
     connection->close();
 }
 
-KHIVE_DECL std::optional<Lease> ConnectionPool::try_dial(OriginEntry& entry, const DialTimeouts& timeouts, TimePoint now)
+KHIVE_DECL Lease ConnectionPool::try_dial(OriginEntry& entry, const DialTimeouts& timeouts, TimePoint now)
 {
     ConnectionPtr connection;
     try {
         const std::lock_guard lock(mutex_);
-        if (is_closed() || entry.origin.tls || entry.unpromised != nullptr || entry.counts.waiting != 0) return std::nullopt;
-        if (!machine_.newcomer_dials(entry.counts) || !setup_of(entry).is_literal) return std::nullopt;
+        if (is_closed() || entry.origin.tls || entry.unpromised != nullptr || entry.counts.waiting != 0) return {};
+        if (!machine_.newcomer_dials(entry.counts) || !setup_of(entry).is_literal) return {};
         connection = new_connection(entry);
         entry.unpromised = connection.get();
     } catch (const std::bad_alloc&) { // NOLINT: as without it, the caller waits, and hears of it then
-        return std::nullopt;
+        return {};
     }
-    if (!connection->dial(timeouts)) return std::nullopt;
+    if (!connection->dial(timeouts)) return {};
     {
         const std::lock_guard lock(mutex_);
         const bool still_mine = entry.unpromised == connection.get() && !is_closed();
@@ -182,11 +182,11 @@ KHIVE_DECL std::optional<Lease> ConnectionPool::try_dial(OriginEntry& entry, con
             connection->retires = retirement(now);
             machine_.dialled(entry.counts);
             machine_.leased(entry.counts);
-            return Lease(*this, std::move(connection));
+            return {*this, std::move(connection)};
         }
     }
     on_dialled(*connection, Error{});
-    return std::nullopt;
+    return {};
 }
 
 KHIVE_DECL TimePoint ConnectionPool::retirement(TimePoint now) noexcept
