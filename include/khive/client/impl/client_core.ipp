@@ -129,9 +129,9 @@ KHIVE_DECL ClientCore::ClientCore(asio::any_io_executor executor, const ClientOp
       closed_error_(Error{ErrorKind::closed}.with_message("the client is closed"))
 {
     if (base_path_.ends_with('/')) base_path_.pop_back();
-    auto head = http::write_request_head("GET", "/", base_host_, base_headers_, std::nullopt);
-    if (!head) head.error().raise();
-    head_fields_ = without_request_line(*head);
+    std::string head;
+    if (const Error bad = http::append_request_head(head, "GET", "/", base_host_, base_headers_, {}); bad.failed()) bad.raise();
+    head_fields_ = without_request_line(head);
     base_closes_ = http::says_close(base_headers_);
     base_has_key_ = http::is_replay_safe("POST", base_headers_);
     base_tells_of_body_ = base_headers_.contains("Content-Type") || base_headers_.contains("Content-Length");
@@ -231,8 +231,8 @@ KHIVE_DECL bool ClientCore::prepare_anew(CallState& call)
 KHIVE_DECL std::string ClientCore::redacted_reference(std::string_view reference) const
 {
     if (reference.find("//") != std::string_view::npos || reference.find('@') != std::string_view::npos) {
-        const auto url = Url::parse(reference);
-        return url ? url->redacted() : std::string{};
+        Url url;
+        return url.read(reference).failed() ? std::string{} : url.redacted();
     }
     const std::string_view path = reference.substr(0, reference.find_first_of("?#"));
     return settings_.base.origin().to_string() + base_path_ + escape_untrusted(path);
@@ -306,30 +306,30 @@ KHIVE_DECL std::optional<Error> ClientCore::prepare_any(CallState& call)
     RequestLine& line = fields.own_line();
     RequestExtras& extras = fields.more();
     insert_query(line.reference, extras.query);
-    const auto url = join(settings_.base, line.reference);
-    if (!url) return url.error();
-    const bool same_origin = url->origin() == settings_.base.origin();
+    Url url = settings_.base;
+    if (auto bad = url.follow(line.reference); bad.failed()) return bad;
+    const bool same_origin = url.origin() == settings_.base.origin();
     if (!same_origin && settings_.only_base_origin)
-        return Error{ErrorKind::invalid_url}.with_message("the URL is of another origin than the client's base: " + url->redacted());
-    if (!extras.headers.contains("Authorization") && has_own_user(*url, settings_.base))
-        extras.set_header("Authorization", detail::basic_credentials(url->user().reveal(), url->password()));
+        return Error{ErrorKind::invalid_url}.with_message("the URL is of another origin than the client's base: " + url.redacted());
+    if (!extras.headers.contains("Authorization") && has_own_user(url, settings_.base))
+        extras.set_header("Authorization", detail::basic_credentials(url.user().reveal(), url.password()));
     if (!extras.content_type.empty() && !extras.headers.contains("Content-Type"))
         extras.set_header("Content-Type", extras.content_type);
     const Headers headers = overlay(same_origin ? base_headers_ : settings_.headers, extras.headers);
-    std::optional<std::size_t> length = extras.body.size();
-    if (!extras.has_body) length.reset();
-    auto head = http::write_request_head(line.method, url->target(),
-                                         same_origin ? base_host_ : url->origin().host_header(), headers, length);
+    const http::BodyLength length{extras.has_body, extras.body.size()};
+    std::string head;
+    auto bad = http::append_request_head(head, line.method, url.target(),
+                                         same_origin ? base_host_ : url.origin().host_header(), headers, length);
     call.entry = base_entry_;
     if (!same_origin) {
-        auto held = pool_->hold(url->origin());
+        auto held = pool_->hold(url.origin());
         call.entry = held.get();
         void (*const let_go)(void*) = [](void* entry) { net::LetGoOfOrigin{}(static_cast<net::OriginEntry*>(entry)); };
         extras.other_origin = std::shared_ptr<void>(static_cast<void*>(held.release()), let_go);
     }
-    line.target = url->target();
-    if (!head) return head.error();
-    line.head = std::move(*head);
+    line.target = url.target();
+    if (bad.failed()) return bad;
+    line.head = std::move(head);
     call.closes = http::says_close(headers);
     line.head_method = line.method == "HEAD";
     line.idempotent = http::is_idempotent(line.method);

@@ -143,12 +143,13 @@ KHIVE_DECL void RequestFields::replace_line(std::string_view new_method, std::st
         line_->reference.append(pattern);
         return;
     }
-    auto expanded = expand_path(pattern, std::span<const std::string>(arguments, count));
-    only_line = only_line && expanded.has_value();
-    if (expanded)
-        line_->reference = std::move(*expanded);
+    std::string path;
+    auto bad = append_path(path, pattern, std::span<const std::string>(arguments, count));
+    only_line = only_line && !bad.failed();
+    if (!bad.failed())
+        line_->reference = std::move(path);
     else
-        more().mistake = expanded.error();
+        more().mistake = std::move(bad);
 }
 
 KHIVE_DECL void RequestFields::take(RequestFields other) noexcept

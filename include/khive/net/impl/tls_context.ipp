@@ -301,12 +301,13 @@ KHIVE_DECL TlsContext& TlsContext::client_certificate_pem(const std::string& cha
 KHIVE_DECL TlsContext& TlsContext::server_name(const std::string& name)
 {
     const bool v6 = name.find(':') != std::string::npos;
-    const auto url = Url::parse(v6 ? "https://[" + name + "]" : "https://" + name);
-    if (!url || !iequals(url->origin().host, name))
+    Url url;
+    const Error bad = url.read(v6 ? "https://[" + name + "]" : "https://" + name);
+    if (bad.failed() || !iequals(url.origin().host, name))
         Error{ErrorKind::configuration}
             .with_message("TlsContext: the server name '" + escape_untrusted(name) + "' is not a host name")
             .raise();
-    state_->server_name = url->origin().host;
+    state_->server_name = url.origin().host;
     return *this;
 }
 
