@@ -9,7 +9,6 @@
 #include <boost/asio/this_coro.hpp>
 
 #include <cstdint>
-#include <optional>
 #include <tuple>
 #include <utility>
 
@@ -60,7 +59,7 @@ public:
                     if (!permit) co_await wait_for_permit(&state, &permit);
                     if (!permit) co_return state.end();
                 }
-                std::optional<Ticket> ticket;
+                RoomFor<Ticket> ticket;
                 if (!state.admit(ticket)) co_return state.end();
 
                 // A connection; then one exchange, or two where the first met one that had died while idle.
@@ -118,7 +117,7 @@ private:
     // What hardly any call needs has coroutines of its own. They are awaited at once, and work on the locals of the frame that does.
 
     /// Without one the call has ended.
-    asio::awaitable<void> wait_for_permit(Run* state, std::optional<Permit>* permit)
+    asio::awaitable<void> wait_for_permit(Run* state, RoomFor<Permit>* permit)
     {
         auto taking = gate_.take(state->wait_request(), &time(), &state->attempt());
         auto taken = co_await std::move(taking);
@@ -131,8 +130,7 @@ private:
 
     /// Who waits for a connection of a full pool keeps its slot only. Its token would be paid for now and used in a burst later.
     /// So everybody who waits for one thing while holding others holds them in this order: slot, connection, token.
-    asio::awaitable<void> wait_for_connection(Run* state, std::optional<Permit>* permit, std::optional<Ticket>* ticket,
-                                              net::Lease* lease)
+    asio::awaitable<void> wait_for_connection(Run* state, RoomFor<Permit>* permit, RoomFor<Ticket>* ticket, net::Lease* lease)
     {
         state->waited(Waited::refused);
         ticket->reset();
