@@ -18,7 +18,7 @@
 #include <exception>
 #include <memory>
 #include <mutex>
-#include <optional>
+#include <new>
 
 namespace khive::inline KHIVE_ABI::async {
 
@@ -63,8 +63,8 @@ public:
     [[nodiscard]] TimeService& time() const noexcept { return *time_; }
     /// Leaves the queue if it is still there; its caller gets the error `cancelled`.
     KHIVE_DECL void cancel() noexcept;
-    /// Why it ended without a grant, if it did.
-    [[nodiscard]] const std::optional<Error>& refusal() const noexcept { return refusal_; }
+    /// Why it ended without a grant; no error if it got one.
+    [[nodiscard]] const Error& refusal() const noexcept { return refusal_; }
     /// There was no memory to begin what it waits for; then it has a refusal too.
     [[nodiscard]] const std::exception_ptr& failure() const noexcept { return failure_; }
 
@@ -74,10 +74,10 @@ protected:
 
 private:
     friend class WaitQueue;
-    /// Posts the end to the caller: the grant, or why there is none. Called once and outside the queue's lock. The reference goes
+    /// Posts the end to the caller: the grant, or why there is none, which is no error then. Called once and outside the queue's lock. The reference goes
     /// with it: the last one must not be dropped here, where a time service's lock may be held, for a grant that nobody takes is
     /// given back then, which may take another's.
-    KHIVE_DECL static void deliver(std::shared_ptr<Waiter> self, std::optional<Error> refusal) noexcept;
+    KHIVE_DECL static void deliver(std::shared_ptr<Waiter> self, Error refusal) noexcept;
     /// Takes the node back from the time service, for good: who is about to arm it has let go of the queue's lock.
     KHIVE_DECL void before_resume() noexcept override;
     KHIVE_DECL TimePoint on_time(TimePoint now) noexcept override;
@@ -106,7 +106,7 @@ private:
     Completion rest_;
     TimeService* time_ = nullptr; ///< from its beginning on
     TimePoint since_{};
-    std::optional<Error> refusal_;
+    Error refusal_;
     std::exception_ptr failure_;
     Resumption resumption_;
     Rearming rearming_;
@@ -148,8 +148,8 @@ protected:
     virtual bool try_grant(const WaitRequest& head, TimePoint now) noexcept = 0;
     /// When the head may go by the passing of time alone. Called under `mutex_`.
     KHIVE_DECL virtual TimePoint next_grant(const WaitRequest& head, TimePoint now) noexcept;
-    /// Is it pointless to wait? Called under `mutex_` before a caller joins the queue.
-    KHIVE_DECL virtual std::optional<Error> refuse(const WaitRequest& request, TimePoint now);
+    /// Why it is pointless to wait, if it is. Called under `mutex_` before a caller joins the queue.
+    KHIVE_DECL virtual Error refuse(const WaitRequest& request, TimePoint now);
 
     /// Does a head that cannot go block those behind it? Yes by default, which is what keeps the order strict. Under `mutex_`.
     KHIVE_DECL virtual bool blocks(const WaitRequest& head) const noexcept;
@@ -195,7 +195,7 @@ private:
     using WaiterList = List<Waiter, WaitQueue>;
 
     KHIVE_DECL void admit(const std::shared_ptr<Waiter>& waiter, bool& joined);
-    KHIVE_DECL std::optional<Error> refusal(const WaitRequest& request, TimePoint now);
+    KHIVE_DECL Error refusal(const WaitRequest& request, TimePoint now);
     KHIVE_DECL void join(std::shared_ptr<Waiter> waiter) noexcept;
     KHIVE_DECL void unlink(Waiter& waiter, WaiterList& into) noexcept;
     KHIVE_DECL void grant_heads(TimePoint now, WaiterList& granted) noexcept;
@@ -259,7 +259,7 @@ public:
     [[nodiscard]] bool granted() const
     {
         rethrow_failure();
-        return !waiter_->refusal();
+        return !waiter_->refusal().failed();
     }
     /// As it stood when the wait ended.
     [[nodiscard]] const WaitRequest& request() const
@@ -274,7 +274,7 @@ public:
     }
     /// What was granted, once; or why nothing was.
     [[nodiscard]] Grant take() noexcept { return std::move(waiter_->grant()); }
-    [[nodiscard]] const Error& refusal() const noexcept { return *waiter_->refusal(); }
+    [[nodiscard]] const Error& refusal() const noexcept { return waiter_->refusal(); }
     /// @}
 
 private:

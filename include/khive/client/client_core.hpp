@@ -102,14 +102,14 @@ private:
     [[nodiscard]] KHIVE_DECL CallState* take_spare() noexcept;
     KHIVE_DECL void use_last_line(CallState& call) noexcept;
     KHIVE_DECL void remember_line(const CallState& call) noexcept;
-    [[nodiscard]] KHIVE_DECL std::optional<Error> prepare_or_refuse(CallState& call);
-    [[nodiscard]] KHIVE_DECL std::optional<Error> set_timeouts(CallState& call) const;
+    [[nodiscard]] KHIVE_DECL Error prepare_or_refuse(CallState& call);
+    [[nodiscard]] KHIVE_DECL Error set_timeouts(CallState& call) const;
     [[nodiscard]] KHIVE_COLD_DECL std::string redacted_reference(std::string_view reference) const;
     [[nodiscard]] KHIVE_DECL bool prepare_plain(CallState& call) const;
     [[nodiscard]] KHIVE_DECL bool build_plain(CallState& call) const;
     KHIVE_DECL void append_head_with_length(RequestLine& line, const RequestExtras& extras) const;
     [[nodiscard]] KHIVE_DECL bool is_same_as_before(const CallState& call) const;
-    [[nodiscard]] KHIVE_DECL std::optional<Error> prepare_any(CallState& call);
+    [[nodiscard]] KHIVE_DECL Error prepare_any(CallState& call);
 
     asio::any_io_executor executor_;
     async::TimeService& time_;

@@ -153,7 +153,7 @@ private:
     }
 
     KHIVE_DECL bool try_grant(const async::WaitRequest& head, TimePoint now) noexcept override;
-    KHIVE_DECL std::optional<Error> refuse(const async::WaitRequest& request, TimePoint now) override;
+    KHIVE_DECL Error refuse(const async::WaitRequest& request, TimePoint now) override;
     KHIVE_DECL bool blocks(const async::WaitRequest& head) const noexcept override;
     KHIVE_DECL bool has_to_queue(const async::WaitRequest& newcomer) const noexcept override;
     KHIVE_DECL bool is_full(const async::WaitRequest& newcomer) const noexcept override;

@@ -52,12 +52,12 @@ KHIVE_DECL void Waiter::cancel() noexcept
     end_wait(Error{ErrorKind::cancelled});
 }
 
-KHIVE_DECL void Waiter::deliver(std::shared_ptr<Waiter> self, std::optional<Error> refusal) noexcept
+KHIVE_DECL void Waiter::deliver(std::shared_ptr<Waiter> self, Error refusal) noexcept
 {
     KHIVE_YIELD_POINT();
     Waiter& waiter = *self;
     waiter.refusal_ = std::move(refusal);
-    if (!waiter.refusal_) waiter.take_grant();
+    if (!waiter.refusal_.failed()) waiter.take_grant();
     KHIVE_YIELD_POINT();
     waiter.resumption_.post(std::move(waiter.rest_), std::move(self), &waiter);
 }
@@ -120,9 +120,9 @@ KHIVE_DECL TimePoint WaitQueue::next_grant(const WaitRequest&, TimePoint) noexce
     return no_deadline;
 }
 
-KHIVE_DECL std::optional<Error> WaitQueue::refuse(const WaitRequest&, TimePoint)
+KHIVE_DECL Error WaitQueue::refuse(const WaitRequest&, TimePoint)
 {
-    return std::nullopt;
+    return {};
 }
 
 KHIVE_DECL bool WaitQueue::blocks(const WaitRequest&) const noexcept
@@ -156,14 +156,14 @@ KHIVE_DECL std::size_t WaitQueue::waiting() const
     return waiting_;
 }
 
-KHIVE_DECL std::optional<Error> WaitQueue::refusal(const WaitRequest& request, TimePoint now)
+KHIVE_DECL Error WaitQueue::refusal(const WaitRequest& request, TimePoint now)
 {
     if (closed_) return Error{ErrorKind::closed};
-    if (auto refused = refuse(request, now)) return refused;
+    if (auto refused = refuse(request, now); refused.failed()) return refused;
     if (is_full(request))
         return Error{ErrorKind::queue_full}.with_message(std::to_string(max_waiting_) + " callers wait already");
     if (request.deadline <= now) return detail::wait_timeout(request, now);
-    return std::nullopt;
+    return {};
 }
 
 KHIVE_DECL void WaitQueue::start(std::shared_ptr<Waiter> waiter, Completion& rest, asio::cancellation_slot slot)
@@ -191,9 +191,9 @@ KHIVE_DECL void WaitQueue::admit(const std::shared_ptr<Waiter>& waiter, bool& jo
     std::unique_lock lock(mutex_);
     if (!closed_ && !has_to_queue(request) && try_grant(request, now)) {
         lock.unlock();
-        return Waiter::deliver(waiter, std::nullopt);
+        return Waiter::deliver(waiter, Error{});
     }
-    if (auto refused = refusal(request, now)) {
+    if (auto refused = refusal(request, now); refused.failed()) {
         lock.unlock();
         return Waiter::deliver(waiter, std::move(refused));
     }
@@ -284,7 +284,7 @@ KHIVE_DECL void WaitQueue::finish(MutexLock lock, TimePoint now, TimeService* he
     const auto kept = head != nullptr && held == nullptr ? head->shared_from_this() : nullptr;
     lock.unlock();
     KHIVE_YIELD_POINT();
-    detail::drain(granted, [](Waiter& waiter) { Waiter::deliver(std::move(waiter.self_), std::nullopt); });
+    detail::drain(granted, [](Waiter& waiter) { Waiter::deliver(std::move(waiter.self_), Error{}); });
     if (head == nullptr) return;
     KHIVE_YIELD_POINT();
     if (elsewhere) // two time services' locks taken in either order could deadlock

@@ -39,7 +39,8 @@ public:
           retry_(pick<Retry>(policies))
     {
         const Timeouts& timeouts = settings().timeouts;
-        if (const auto bad = timeouts.check_retry(retry_.attempt_timeout(), retry_.total_timeout())) bad->raise();
+        const Error bad = timeouts.check_retry(retry_.attempt_timeout(), retry_.total_timeout());
+        if (bad.failed()) bad.raise();
     }
 
     // Thousands of calls may wait, each with its frame, and GCC gives every local of it a place of its own, also every

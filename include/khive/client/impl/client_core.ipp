@@ -192,14 +192,14 @@ KHIVE_DECL void ClientCore::keep(CallState* call) noexcept
     call->waiting.emplace<CallState*>(std::exchange(spare_, call));
 }
 
-KHIVE_DECL std::optional<Error> ClientCore::set_timeouts(CallState& call) const
+KHIVE_DECL Error ClientCore::set_timeouts(CallState& call) const
 {
     const RequestExtras& extras = call.fields.extras();
     call.timeouts = &timeouts_;
-    if (!extras.timeouts && !extras.total && !extras.attempt) return std::nullopt;
-    Timeouts timeouts = extras.timeouts.value_or(settings_.timeouts);
-    if (extras.timeouts)
-        if (auto contradiction = timeouts.check()) return contradiction;
+    if (!extras.has_timeouts && !extras.total && !extras.attempt) return {};
+    Timeouts timeouts = extras.has_timeouts ? extras.timeouts : settings_.timeouts;
+    if (extras.has_timeouts)
+        if (auto contradiction = timeouts.check(); contradiction.failed()) return contradiction;
     // A call's own limit beats the client's longer ones for what is inside of it; it does not contradict them.
     if (extras.total) timeouts.total = *extras.total;
     if (extras.attempt)
@@ -216,13 +216,13 @@ KHIVE_DECL bool ClientCore::prepare_anew(CallState& call)
     call.only_line = false;
     call.entry = nullptr;
     auto mistake = prepare_or_refuse(call);
-    if (!mistake) {
+    if (!mistake.failed()) {
         call.only_line = fields.only_line && fields.in_head;
         if (std::exchange(call.is_new, false) && call.only_line) remember_line(call);
         return true;
     }
     const std::string url = call.entry != nullptr ? call.redacted_url() : redacted_reference(fields.line().reference);
-    call.error = (*std::move(mistake)).with_request(escape_untrusted(fields.line().method), url);
+    call.error = std::move(mistake).with_request(escape_untrusted(fields.line().method), url);
     tell_failed(call.error);
     return false;
 }
@@ -238,13 +238,13 @@ KHIVE_DECL std::string ClientCore::redacted_reference(std::string_view reference
     return settings_.base.origin().to_string() + base_path_ + escape_untrusted(path);
 }
 
-KHIVE_DECL std::optional<Error> ClientCore::prepare_or_refuse(CallState& call)
+KHIVE_DECL Error ClientCore::prepare_or_refuse(CallState& call)
 {
     const RequestExtras& extras = call.fields.extras();
-    if (extras.mistake) return std::exchange(call.fields.more().mistake, std::nullopt);
-    if (auto contradiction = set_timeouts(call)) return contradiction;
+    if (extras.mistake.failed()) return std::exchange(call.fields.more().mistake, Error{});
+    if (auto contradiction = set_timeouts(call); contradiction.failed()) return contradiction;
     call.raise_for_status = yes(extras.raise_for_status, settings_.raise_for_status);
-    if (prepare_plain(call)) return std::nullopt;
+    if (prepare_plain(call)) return {};
     return prepare_any(call);
 }
 
@@ -300,7 +300,7 @@ KHIVE_DECL void ClientCore::append_head_with_length(RequestLine& line, const Req
                            trim(extras.content_type), typed ? "\r\n" : "", "Content-Length: ", length, "\r\n\r\n"});
 }
 
-KHIVE_DECL std::optional<Error> ClientCore::prepare_any(CallState& call)
+KHIVE_DECL Error ClientCore::prepare_any(CallState& call)
 {
     RequestFields& fields = call.fields;
     RequestLine& line = fields.own_line();
@@ -334,7 +334,7 @@ KHIVE_DECL std::optional<Error> ClientCore::prepare_any(CallState& call)
     line.head_method = line.method == "HEAD";
     line.idempotent = http::is_idempotent(line.method);
     call.replay_safe = yes(extras.replay_safe, http::is_replay_safe(line.method, headers));
-    return std::nullopt;
+    return {};
 }
 
 KHIVE_DECL bool ClientCore::enter() noexcept

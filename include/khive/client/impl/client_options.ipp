@@ -44,7 +44,7 @@ KHIVE_DECL ClientOptions& ClientOptions::user_agent(std::string_view agent)
 
 KHIVE_DECL ClientOptions& ClientOptions::timeouts(const Timeouts& timeouts)
 {
-    if (const auto contradiction = timeouts.check()) contradiction->raise();
+    if (const Error contradiction = timeouts.check(); contradiction.failed()) contradiction.raise();
     settings_.timeouts = timeouts;
     return *this;
 }

@@ -82,9 +82,9 @@ KHIVE_DECL Lease ConnectionPool::try_checkout(OriginEntry& entry, TimePoint now)
     return {*this, std::move(connection)};
 }
 
-KHIVE_DECL std::optional<Error> ConnectionPool::refuse(const async::WaitRequest& request, TimePoint)
+KHIVE_DECL Error ConnectionPool::refuse(const async::WaitRequest& request, TimePoint)
 {
-    if (!entry_of(request).origin.tls || tls_.has_trust_anchors()) return std::nullopt;
+    if (!entry_of(request).origin.tls || tls_.has_trust_anchors()) return {};
     return Error{ErrorKind::no_trust_anchors}.with_message(
         "no trust anchors: no certificate authority is loaded, so no server can be verified; install ca-certificates, set "
         "SSL_CERT_FILE, or add one to the TlsContext");
