@@ -103,7 +103,8 @@ inline Error read_host(std::string& host, const boost::urls::authority_view& url
 inline std::uint16_t read_port(std::string_view text, bool tls) noexcept
 {
     if (text.empty()) return static_cast<std::uint16_t>(tls ? 443 : 80);
-    return static_cast<std::uint16_t>(text.size() <= 5 ? parse_number(text, 65535).value_or(0) : 0);
+    std::uint64_t port = 0;
+    return static_cast<std::uint16_t>(text.size() <= 5 && parse_number(text, port, 65535) ? port : 0);
 }
 
 inline Error check_authority(std::string_view authority)

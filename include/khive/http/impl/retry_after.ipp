@@ -54,12 +54,12 @@ inline std::optional<Duration> time_until(std::chrono::sys_seconds date, std::ch
 inline std::optional<Duration> parse_retry_date(std::string_view text, const Headers& headers,
                                                 std::chrono::system_clock::time_point wall_now)
 {
-    const auto date = parse_http_date(text, wall_now);
-    if (!date) return std::nullopt;
-    const auto answered = parse_http_date(headers.get_or("Date", {}), wall_now);
+    const auto date = read_http_date(text, wall_now);
+    if (date == no_date) return std::nullopt;
+    const auto answered = read_http_date(headers.get_or("Date", {}), wall_now);
     const auto representable = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::time_point::max());
-    const bool trusted = answered && *answered < representable && answered->time_since_epoch().count() >= 0;
-    return time_until(*date, trusted ? std::chrono::system_clock::time_point{*answered} : wall_now);
+    const bool trusted = answered < representable && answered.time_since_epoch().count() >= 0; // which `no_date` is not
+    return time_until(date, trusted ? std::chrono::system_clock::time_point{answered} : wall_now);
 }
 
 } // namespace detail
