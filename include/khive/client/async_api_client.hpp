@@ -4,7 +4,7 @@
 #include <khive/client/any_api_client.hpp>
 #include <khive/client/client_options.hpp>
 #include <khive/client/detail/policy_core.hpp>
-#include <khive/core/make_once.hpp>
+#include <khive/core/shared.hpp>
 
 #include <concepts>
 #include <memory>

@@ -58,8 +58,8 @@ protected:
 
 /// What connections are made with; all to one origin share it.
 struct ConnectionSetup : boost::intrusive_ref_counter<ConnectionSetup, khive::detail::ThreadSafeCount> {
-    ConnectionSetup(Origin to, asio::any_io_executor on, std::shared_ptr<Network> by, TlsContext with,
-                    const http::ReaderLimits& within, std::weak_ptr<ConnectionKeeper> whose)
+    ConnectionSetup(Origin to, asio::any_io_executor on, Shared<Network> by, TlsContext with,
+                    const http::ReaderLimits& within, Weak<ConnectionKeeper> whose)
         : origin(std::move(to)),
           executor(std::move(on)),
           network(std::move(by)),
@@ -73,14 +73,14 @@ struct ConnectionSetup : boost::intrusive_ref_counter<ConnectionSetup, khive::de
 
     const Origin origin;
     const asio::any_io_executor executor;
-    const std::shared_ptr<Network> network;
+    const Shared<Network> network;
     const TlsContext tls; ///< used where `origin.tls`
     const http::ReaderLimits limits;
     Endpoint literal; ///< the address that the origin's host is, where it is one
     const bool is_literal;
     async::TimeService& time; ///< of the executor's context
     WriteBatch& writes;       ///< of the executor's context
-    const std::weak_ptr<ConnectionKeeper> keeper;
+    const Weak<ConnectionKeeper> keeper;
 };
 using ConnectionSetupPtr = boost::intrusive_ptr<const ConnectionSetup>;
 

@@ -183,14 +183,10 @@ private:
     void make_idle(OriginEntry& entry, ConnectionPtr connection, TimePoint now) noexcept;
     void bury() noexcept;
     KHIVE_COLD_DECL TimePoint sweep(TimePoint now) noexcept;
-    [[nodiscard]] std::shared_ptr<ConnectionPool> self()
-    {
-        return std::static_pointer_cast<ConnectionPool>(shared_from_this());
-    }
 
     asio::any_io_executor executor_;
     async::TimeService& time_;
-    std::shared_ptr<Network> network_;
+    Shared<Network> network_;
     PoolOptions options_;
     http::ReaderLimits limits_;
     TlsContext tls_;

@@ -19,7 +19,7 @@ public:
                             ListenerPtr listener) override;
 
 private:
-    std::shared_ptr<const void> home_; ///< what wires find in their context
+    std::shared_ptr<void> home_; ///< what wires find in their context
 };
 
 } // namespace khive::inline KHIVE_ABI::net

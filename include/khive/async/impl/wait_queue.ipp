@@ -35,8 +35,8 @@ void drain(List& list, End end) noexcept
 
 } // namespace detail
 
-KHIVE_DECL Waiter::Waiter(std::shared_ptr<WaitQueue> queue, const WaitRequest& request)
-    : ScopedWait(request.scope != nullptr ? request.scope->shared_from_this() : nullptr),
+KHIVE_DECL Waiter::Waiter(Shared<WaitQueue> queue, const WaitRequest& request)
+    : ScopedWait(request.scope != nullptr ? share(*request.scope) : nullptr),
       queue_(std::move(queue)),
       request_(request)
 {}
@@ -52,14 +52,14 @@ KHIVE_DECL void Waiter::cancel() noexcept
     end_wait(Error{ErrorKind::cancelled});
 }
 
-KHIVE_DECL void Waiter::deliver(std::shared_ptr<Waiter> self, Error refusal) noexcept
+KHIVE_DECL void Waiter::deliver(Shared<Waiter> self, Error refusal) noexcept
 {
     KHIVE_YIELD_POINT();
     Waiter& waiter = *self;
     waiter.refusal_ = std::move(refusal);
     if (!waiter.refusal_.failed()) waiter.take_grant();
     KHIVE_YIELD_POINT();
-    waiter.resumption_.post(std::move(waiter.rest_), std::move(self), &waiter);
+    waiter.resumption_.post(std::move(waiter.rest_), std::move(self).take_holder(), &waiter);
 }
 
 KHIVE_DECL void Waiter::before_resume() noexcept
@@ -75,7 +75,7 @@ KHIVE_DECL bool Waiter::Rearming::prepare(Waiter& waiter, TimePoint due) noexcep
     due_.store(due.time_since_epoch().count());
     KHIVE_YIELD_POINT();
     if (posted_.exchange(true)) return false; // `run` clears it before it looks at `due_`
-    waiter_ = waiter.shared_from_this();
+    waiter_ = share(waiter);
     return true;
 }
 
@@ -166,13 +166,14 @@ KHIVE_DECL Error WaitQueue::refusal(const WaitRequest& request, TimePoint now)
     return {};
 }
 
-KHIVE_DECL void WaitQueue::start(std::shared_ptr<Waiter> waiter, Completion& rest, asio::cancellation_slot slot)
+KHIVE_DECL void WaitQueue::start(Shared<Waiter> waiter, Completion& rest, asio::cancellation_slot slot)
 {
     waiter->time_ = &time_service(rest.executor()); // which keeps the first executor that it is shown: before it is tracked
     waiter->since_ = waiter->time_->now();
     if (waiter->request_.arrived == no_deadline) waiter->request_.arrived = waiter->since_;
     rest.track();
-    on_cancellation(slot, waiter, [](Waiter& waiting, asio::cancellation_type) { waiting.cancel(); });
+    on_cancellation(slot, waiter.holder(), waiter.get(),
+                    [](void* waiting, asio::cancellation_type) { static_cast<Waiter*>(waiting)->cancel(); });
     waiter->rest_ = std::move(rest);
     bool joined = false;
     try {
@@ -184,7 +185,7 @@ KHIVE_DECL void WaitQueue::start(std::shared_ptr<Waiter> waiter, Completion& res
     }
 }
 
-KHIVE_DECL void WaitQueue::admit(const std::shared_ptr<Waiter>& waiter, bool& joined)
+KHIVE_DECL void WaitQueue::admit(const Shared<Waiter>& waiter, bool& joined)
 {
     const TimePoint now = waiter->time().now();
     const WaitRequest& request = waiter->request();
@@ -221,7 +222,7 @@ KHIVE_DECL double WaitQueue::cost_ahead_of(const WaitRequest& newcomer) const no
     return std::max(cost, 0.0);
 }
 
-KHIVE_DECL void WaitQueue::join(std::shared_ptr<Waiter> waiter) noexcept
+KHIVE_DECL void WaitQueue::join(Shared<Waiter> waiter) noexcept
 {
     Waiter* place = nullptr;
     Waiter* last = waiters_.last();
@@ -281,7 +282,7 @@ KHIVE_DECL void WaitQueue::finish(MutexLock lock, TimePoint now, TimeService* he
     // let go, since it is retired before it goes; another's is kept by its rearming.
     const bool elsewhere = held != nullptr && head != nullptr && held != head->time_;
     if (due == no_deadline || (elsewhere && !head->rearming_.prepare(*head, due))) head = nullptr;
-    const auto kept = head != nullptr && held == nullptr ? head->shared_from_this() : nullptr;
+    const auto kept = head != nullptr && held == nullptr ? share(*head) : nullptr;
     lock.unlock();
     KHIVE_YIELD_POINT();
     detail::drain(granted, [](Waiter& waiter) { Waiter::deliver(std::move(waiter.self_), Error{}); });
@@ -293,7 +294,7 @@ KHIVE_DECL void WaitQueue::finish(MutexLock lock, TimePoint now, TimeService* he
         head->time_->arm(*head, due);
 }
 
-KHIVE_DECL std::shared_ptr<Waiter> WaitQueue::leave(Waiter& waiter, TimePoint now, TimeService* held) noexcept
+KHIVE_DECL Shared<Waiter> WaitQueue::leave(Waiter& waiter, TimePoint now, TimeService* held) noexcept
 {
     std::unique_lock lock(mutex_);
     if (!waiter.queued_) return nullptr;

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <khive/client/client_core.hpp>
-#include <khive/core/make_once.hpp>
+#include <khive/core/shared.hpp>
 #include <khive/core/min_max.hpp>
 #include <khive/core/yield_point.hpp>
 #include <khive/http/classify.hpp>
@@ -121,11 +121,11 @@ KHIVE_DECL ClientCore::ClientCore(asio::any_io_executor executor, const ClientOp
       settings_(options.settings()),
       timeouts_(settings_.timeouts),
       base_headers_(overlay(settings_.headers, settings_.origin_headers)),
-      pool_(make_once_as<net::ConnectionPool, async::WaitQueue>(executor_, settings_.pool, settings_.limits, settings_.tls)),
+      pool_(make_once<net::ConnectionPool>(executor_, settings_.pool, settings_.limits, settings_.tls)),
       base_entry_(&pool_->entry(settings_.base.origin())),
       base_host_(settings_.base.origin().host_header()),
       base_path_(settings_.base.path()),
-      drain_(make_once_as<CallDrain, async::WaitQueue>(in_flight_)),
+      drain_(make_once<CallDrain>(in_flight_)),
       closed_error_(Error{ErrorKind::closed}.with_message("the client is closed"))
 {
     if (base_path_.ends_with('/')) base_path_.pop_back();
@@ -143,7 +143,7 @@ KHIVE_DECL ClientCore::~ClientCore()
     while (CallState* const call = take_spare()) delete call;
 }
 
-KHIVE_DECL CallPtr ClientCore::new_call(const std::shared_ptr<ClientCore>& core)
+KHIVE_DECL CallPtr ClientCore::new_call(const Shared<ClientCore>& core)
 {
     CallState* call = exchange<CallState*>(core->last_spare_, nullptr, std::memory_order_acq_rel);
     KHIVE_YIELD_POINT();

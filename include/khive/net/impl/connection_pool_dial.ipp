@@ -15,7 +15,7 @@ namespace khive::inline KHIVE_ABI::net {
 
 KHIVE_DECL const ConnectionSetup& ConnectionPool::setup_of(OriginEntry& entry)
 {
-    if (!entry.setup) entry.setup.reset(new ConnectionSetup(entry.origin, executor_, network_, tls_, limits_, self()));
+    if (!entry.setup) entry.setup.reset(new ConnectionSetup(entry.origin, executor_, network_, tls_, limits_, share(*this)));
     return *entry.setup;
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <khive/core/make_once.hpp>
+#include <khive/core/shared.hpp>
 #include <khive/core/min_max.hpp>
 #include <khive/core/owned.hpp>
 #include <khive/core/url.hpp>
