@@ -41,6 +41,7 @@ namespace detail {
 } // namespace detail
 
 class Connection;
+class IdleConnections;
 class Exchange;
 using ConnectionPtr = boost::intrusive_ptr<Connection>;
 
@@ -104,7 +105,11 @@ struct DialTimes {
 /// - Lifetime: pending operations keep it alive; an exchange ends only after its last operation has, so the caller's buffers are
 ///   not touched afterwards.
 /// - Complexity: some 550 bytes while it waits for an answer: what only dialling needs goes with the first exchange.
-class Connection final : public WireListener, public async::TimerNode, private async::Postable, public ListHook<> {
+class Connection final : public WireListener,
+                         public async::TimerNode,
+                         private async::Postable,
+                         public ListHook<>,
+                         public ListHook<IdleConnections> {
 public:
     KHIVE_DECL explicit Connection(ConnectionSetupPtr setup);
     KHIVE_DECL ~Connection() override;
@@ -161,6 +166,7 @@ public:
         bool watched = false;
     } idle;
     TimePoint retires = no_deadline; ///< not used again from then on
+    Connection* next_to_watch = nullptr; ///< while the pool is about to watch it, which keeps it
     void* pool_entry = nullptr; ///< the pool's record of its origin
     async::WaitRequest* made_for = nullptr; ///< the request of the caller it is dialled for, as long as that waits
     /// It keeps itself, as long as it is dialled, or has been given up and is to be closed.

@@ -9,12 +9,9 @@
 #include <khive/net/connection.hpp>
 #include <khive/net/pool_machine.hpp>
 
-
 #include <memory>
-#include <optional>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
 namespace khive::inline KHIVE_ABI::net {
 
@@ -55,6 +52,35 @@ private:
     ConnectionPtr connection_;
 };
 
+/// Idle connections, which it keeps, in the order in which they came.
+class IdleConnections {
+public:
+    IdleConnections() = default;
+    ~IdleConnections()
+    {
+        while (Connection* const oldest = list_.first()) (void)take(*oldest);
+    }
+
+    [[nodiscard]] bool empty() const noexcept { return list_.empty(); }
+    /// Null where there is none.
+    [[nodiscard]] Connection* oldest() const noexcept { return list_.first(); }
+    [[nodiscard]] Connection* latest() const noexcept { return list_.last(); }
+    [[nodiscard]] Connection* before(const Connection& one) const noexcept { return list_.before(one); }
+    [[nodiscard]] static bool has(const Connection& one) noexcept { return hook_of(one).is_linked(); }
+
+    void add(ConnectionPtr one) noexcept { list_.push_back(*one.detach()); }
+    [[nodiscard]] ConnectionPtr take(Connection& one) noexcept
+    {
+        list_.erase(one);
+        return ConnectionPtr(&one, false);
+    }
+
+private:
+    static const ListHook<IdleConnections>& hook_of(const Connection& one) noexcept { return one; }
+
+    List<Connection, IdleConnections> list_;
+};
+
 /// What a pool knows of one origin. Only the pool touches it.
 struct OriginEntry : TreeNode {
     OriginEntry(const Origin& which, ConnectionPool& whose) : origin(which), pool(whose) {}
@@ -68,7 +94,7 @@ struct OriginEntry : TreeNode {
     ConnectionSetupPtr setup; ///< made with the first connection
     PoolCounts counts;
     std::size_t holders = 0;         ///< who may name it in a call
-    std::vector<ConnectionPtr> idle; ///< the one used last at the back; has room for all that are open
+    IdleConnections idle;            ///< the one used last is the latest
     Connection* unpromised = nullptr; ///< dialled by `try_dial`, for the first who waits
     http::HeadMemoryPtr head_memory; ///< what a connection that is gone has left for the next one
 };
@@ -173,7 +199,7 @@ private:
     void drop_if_unused(OriginEntry& entry) noexcept;
     void drop(OriginEntry& entry) noexcept;
     void forget(Connection& connection) noexcept;
-    void forget_idle(OriginEntry& entry, std::size_t index) noexcept;
+    void forget_idle(OriginEntry& entry, Connection& idle) noexcept;
     [[nodiscard]] OriginEntry* oldest_idle_but(const OriginEntry& entry) noexcept;
     void dial_for_waiters() noexcept;
     void dial_what_lacks() noexcept;

@@ -6,7 +6,6 @@
 #include <khive/net/impl/connection_pool_idle.ipp>
 
 #include <mutex>
-#include <optional>
 #include <utility>
 
 namespace khive::inline KHIVE_ABI::net {
@@ -42,7 +41,7 @@ KHIVE_DECL void ConnectionPool::give_back(ConnectionPtr connection) noexcept
     if (connection->reusable() && !is_closed()) {
         const TimePoint now = connection->result().any_answer ? connection->last_byte() : time_.now();
         machine_.returned(entry.counts);
-        if (entry.idle.size() >= detail::with_buffers) connection->reader().release_buffer();
+        if (entry.counts.idle > detail::with_buffers) connection->reader().release_buffer();
         make_idle(entry, std::move(connection), now);
         const bool wanted = has_waiters();
         if (wanted)
