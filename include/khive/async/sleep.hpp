@@ -10,6 +10,7 @@
 
 #include <exception>
 #include <memory>
+#include <type_traits>
 #include <utility>
 
 namespace khive::inline KHIVE_ABI::async {
@@ -45,7 +46,7 @@ private:
 
 /// `Sleep` as an awaitable. A template because GCC compiles every coroutine that it sees, used or not.
 template <class Scope = WaitScope>
-[[nodiscard]] asio::awaitable<bool> sleep_until(TimePoint due, Shared<Scope> scope = nullptr)
+[[nodiscard]] asio::awaitable<bool> sleep_until(TimePoint due, Shared<std::type_identity_t<Scope>> scope = nullptr)
 {
     Sleep sleeping(due, std::move(scope));
     auto sleep = suspend(sleeping);
