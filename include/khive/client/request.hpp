@@ -13,7 +13,6 @@
 #include <boost/smart_ptr/intrusive_ptr.hpp>
 #include <boost/smart_ptr/intrusive_ref_counter.hpp>
 
-#include <array>
 #include <concepts>
 #include <cstddef>
 #include <memory>
@@ -171,8 +170,12 @@ template <UrlValue... Args>
 void set_line(RequestFields& fields, std::string_view method, std::string_view path, const Args&... args)
 {
     Error mistake;
-    const std::array<std::string, sizeof...(Args)> texts{text_of(args, mistake)...};
-    fields.set_line(method, path, texts.data(), texts.size(), std::move(mistake));
+    if constexpr (sizeof...(Args) == 0) {
+        fields.set_line(method, path, nullptr, 0, std::move(mistake));
+    } else {
+        const std::string texts[] = {text_of(args, mistake)...};
+        fields.set_line(method, path, texts, sizeof...(Args), std::move(mistake));
+    }
 }
 
 } // namespace detail

@@ -4,7 +4,6 @@
 #include <khive/client/timeouts.hpp>
 #include <khive/core/min_max.hpp>
 
-#include <array>
 #include <string>
 
 namespace khive::inline KHIVE_ABI {
@@ -32,14 +31,14 @@ struct NamedTimeout {
     Duration Timeouts::*value;
 };
 
-inline constexpr std::array<NamedTimeout, 7> stage_timeouts{{{"pool_wait", &Timeouts::pool_wait},
+inline constexpr NamedTimeout stage_timeouts[] = {{"pool_wait", &Timeouts::pool_wait},
                                                              {"resolve", &Timeouts::resolve},
                                                              {"connect", &Timeouts::connect},
                                                              {"tls_handshake", &Timeouts::tls_handshake},
                                                              {"write_stall", &Timeouts::write_stall},
                                                              {"first_byte", &Timeouts::first_byte},
-                                                             {"read_stall", &Timeouts::read_stall}}};
-inline constexpr std::array<NamedTimeout, 2> limit_timeouts{{{"attempt", &Timeouts::attempt}, {"total", &Timeouts::total}}};
+                                                             {"read_stall", &Timeouts::read_stall}};
+inline constexpr NamedTimeout limit_timeouts[] = {{"attempt", &Timeouts::attempt}, {"total", &Timeouts::total}};
 
 template <class Named>
 Error not_positive(const Timeouts& timeouts, const Named& all)

@@ -3,16 +3,16 @@
 
 #include <khive/http/date.hpp>
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 
 namespace khive::inline KHIVE_ABI::http {
 namespace detail {
 
-inline constexpr std::array<std::string_view, 12> month_names{"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+inline constexpr std::string_view month_names[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                                               "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-inline constexpr std::array<std::string_view, 7> day_names{"Sunday",   "Monday", "Tuesday", "Wednesday",
+inline constexpr std::string_view day_names[] = {"Sunday",   "Monday", "Tuesday", "Wednesday",
                                                            "Thursday", "Friday", "Saturday"};
 
 /// Reads a date from left to right; after the first thing that is not as expected every answer is meaningless.
@@ -56,7 +56,7 @@ public:
             if (rest_.starts_with(name)) break;
             ++number;
         }
-        good_ = good_ && number <= month_names.size();
+        good_ = good_ && number <= std::size(month_names);
         if (good_) rest_.remove_prefix(3);
         return static_cast<int>(number);
     }

@@ -19,10 +19,10 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include <array>
 #include <atomic>
 #include <cerrno>
 #include <cstddef>
+#include <iterator>
 #include <new>
 #include <utility>
 
@@ -201,7 +201,7 @@ private:
     struct Told {
         explicit Told(const asio::any_io_executor& by_way_of) : executor(by_way_of) {}
         const asio::any_io_executor& executor;
-        std::array<ToldByPost, 4> by; ///< of each event
+        ToldByPost by[4]; ///< of each event
     };
 
     /// Waits in the reactor, one at a time.
@@ -356,11 +356,11 @@ private:
 
     ::ssize_t send_both(const WriteBuffers& from) noexcept
     {
-        std::array<::iovec, 2> pieces{{{const_cast<char*>(from[0].data()), from[0].size()}, // NOLINT: only read
-                                       {const_cast<char*>(from[1].data()), from[1].size()}}};
+        ::iovec pieces[] = {{const_cast<char*>(from[0].data()), from[0].size()}, // NOLINT: only read
+                            {const_cast<char*>(from[1].data()), from[1].size()}};
         ::msghdr message{};
-        message.msg_iov = pieces.data();
-        message.msg_iovlen = pieces.size();
+        message.msg_iov = pieces;
+        message.msg_iovlen = std::size(pieces);
         return ::sendmsg(socket_, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
     }
 

@@ -12,7 +12,6 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
-#include <array>
 #include <atomic>
 #include <cstdlib>
 #include <mutex>
@@ -80,8 +79,8 @@ private:
 
         std::string name;
         Owned<OfOrigin> next;
-        std::array<SslPtr<SSL_SESSION>, max_of_origin> sessions{}; ///< oldest first
-        std::size_t count = 0;                                     ///< one at least, outside of `store`
+        SslPtr<SSL_SESSION> sessions[max_of_origin]; ///< oldest first
+        std::size_t count = 0;                       ///< one at least, outside of `store`
 
         [[nodiscard]] const SslPtr<SSL_SESSION>& newest() const noexcept { return sessions[count - 1]; }
         void drop_newest() noexcept { sessions[--count].reset(); }
