@@ -48,7 +48,7 @@ public:
     /// The same into this one, which is as it was where it fails.
     [[nodiscard]] KHIVE_COLD_DECL Error read(std::string_view text);
     /// Becomes what a client with it as the base requests, see `join`; it is as it was where that fails.
-    [[nodiscard]] KHIVE_DECL Error follow(std::string_view reference);
+    [[nodiscard]] KHIVE_COLD_DECL Error follow(std::string_view reference);
 
     [[nodiscard]] const Origin& origin() const noexcept { return origin_; }
     /// Path and query as sent: bytes that a URL may not have are percent-encoded, others are as given.

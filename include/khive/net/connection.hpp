@@ -9,6 +9,7 @@
 #include <khive/core/min_max.hpp>
 #include <khive/core/mutex.hpp>
 #include <khive/core/owned.hpp>
+#include <khive/core/shared.hpp>
 #include <khive/core/single_threaded.hpp>
 #include <khive/core/url.hpp>
 #include <khive/http/response_reader.hpp>
@@ -211,21 +212,21 @@ private:
     }
     /// @}
 
-    KHIVE_DECL void on_resolved(boost::system::error_code error, Endpoints endpoints) override;
-    KHIVE_DECL void on_connected(boost::system::error_code error) override;
+    KHIVE_COLD_DECL void on_resolved(boost::system::error_code error, Endpoints endpoints) override;
+    KHIVE_COLD_DECL void on_connected(boost::system::error_code error) override;
     KHIVE_DECL void on_written(boost::system::error_code error, std::size_t bytes) override;
     [[nodiscard]] KHIVE_DECL std::span<char> read_buffer() override;
     KHIVE_DECL void on_read(boost::system::error_code error, std::size_t bytes) override;
     KHIVE_DECL void on_readable(boost::system::error_code error) override;
     KHIVE_DECL void on_turn(TimePoint now) override;
-    KHIVE_DECL void on_abandoned() noexcept override;
+    KHIVE_COLD_DECL void on_abandoned() noexcept override;
     KHIVE_DECL TimePoint on_time(TimePoint now) noexcept override;
 
-    void resolved(std::span<const Endpoint> endpoints, TimePoint now);
-    void connect_next();
-    void connected(TimePoint now);
-    void handshake();
-    void dialled();
+    KHIVE_COLD_DECL void resolved(std::span<const Endpoint> endpoints, TimePoint now);
+    KHIVE_COLD_DECL void connect_next();
+    KHIVE_COLD_DECL void connected(TimePoint now);
+    KHIVE_COLD_DECL void handshake();
+    KHIVE_COLD_DECL void dialled();
     void begin_exchange(bool in_turn);
     void begin_first();
     void queue_write() noexcept;
@@ -244,19 +245,19 @@ private:
     void read_more();
     void has_read(boost::system::error_code error, std::size_t bytes);
     void answer_read(boost::system::error_code error, std::size_t bytes);
-    void read_failed(boost::system::error_code error);
+    KHIVE_COLD_DECL void read_failed(boost::system::error_code error);
     void received(std::size_t bytes);
     void decrypt();
     void step_to(http::ReadStep step);
     void answered();
-    void watch_tls(boost::system::error_code error);
+    KHIVE_COLD_DECL void watch_tls(boost::system::error_code error);
     void end(Error error) noexcept;
-    void out_of_memory() noexcept;
+    KHIVE_COLD_DECL void out_of_memory() noexcept;
     void stage_deadline(Timer timer, TimePoint now) noexcept;
     /// What the setting of a stage's timer is.
     [[nodiscard]] Duration limit_of(Timer timer) const noexcept;
-    [[nodiscard]] Error lost(boost::system::error_code error) const;
-    [[nodiscard]] static Error lost_before_request();
+    [[nodiscard]] KHIVE_COLD_DECL Error lost(boost::system::error_code error) const;
+    [[nodiscard]] KHIVE_COLD_DECL static Error lost_before_request();
     /// Of the exchange or dial.
     [[nodiscard]] Deadline total() const noexcept;
     [[nodiscard]] Deadline nearest() const noexcept

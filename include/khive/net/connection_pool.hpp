@@ -5,6 +5,7 @@
 #include <khive/core/list.hpp>
 #include <khive/core/owned.hpp>
 #include <khive/core/random.hpp>
+#include <khive/core/shared.hpp>
 #include <khive/core/tree.hpp>
 #include <khive/net/connection.hpp>
 #include <khive/net/pool_machine.hpp>
@@ -189,22 +190,22 @@ private:
     KHIVE_DECL void on_idle_ended(Connection& connection) noexcept override;
 
     [[nodiscard]] ConnectionPtr pop_idle(OriginEntry& entry, bool fresh, TimePoint now) noexcept;
-    [[nodiscard]] const ConnectionSetup& setup_of(OriginEntry& entry);
-    [[nodiscard]] ConnectionPtr new_connection(OriginEntry& entry);
-    void promise(Connection& connection, async::WaitRequest& request) noexcept;
-    void settle_dial(Connection& connection, Error error, TimePoint now) noexcept;
+    [[nodiscard]] KHIVE_COLD_DECL const ConnectionSetup& setup_of(OriginEntry& entry);
+    [[nodiscard]] KHIVE_COLD_DECL ConnectionPtr new_connection(OriginEntry& entry);
+    KHIVE_COLD_DECL void promise(Connection& connection, async::WaitRequest& request) noexcept;
+    KHIVE_COLD_DECL void settle_dial(Connection& connection, Error error, TimePoint now) noexcept;
     [[nodiscard]] TimePoint retirement(TimePoint now) noexcept;
-    [[nodiscard]] ConnectionPtr plan_dial(async::WaitRequest& request);
-    void let_go(OriginEntry& entry) noexcept;
+    [[nodiscard]] KHIVE_COLD_DECL ConnectionPtr plan_dial(async::WaitRequest& request);
+    KHIVE_COLD_DECL void let_go(OriginEntry& entry) noexcept;
     void drop_if_unused(OriginEntry& entry) noexcept;
-    void drop(OriginEntry& entry) noexcept;
+    KHIVE_COLD_DECL void drop(OriginEntry& entry) noexcept;
     void forget(Connection& connection) noexcept;
     void forget_idle(OriginEntry& entry, Connection& idle) noexcept;
-    [[nodiscard]] OriginEntry* oldest_idle_but(const OriginEntry& entry) noexcept;
+    [[nodiscard]] KHIVE_COLD_DECL OriginEntry* oldest_idle_but(const OriginEntry& entry) noexcept;
     void dial_for_waiters() noexcept;
-    void dial_what_lacks() noexcept;
+    KHIVE_COLD_DECL void dial_what_lacks() noexcept;
     void serve_those_held_up() noexcept;
-    KHIVE_DECL void on_dialled(Connection& connection, Error error) noexcept override;
+    KHIVE_COLD_DECL void on_dialled(Connection& connection, Error error) noexcept override;
     void give_back(ConnectionPtr connection) noexcept;
     void make_idle(OriginEntry& entry, ConnectionPtr connection, TimePoint now) noexcept;
     void bury() noexcept;

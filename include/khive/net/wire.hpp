@@ -3,6 +3,7 @@
 
 #include <khive/async/asio.hpp>
 #include <khive/core/owned.hpp>
+#include <khive/core/shared.hpp>
 #include <khive/core/single_threaded.hpp>
 
 #include <boost/asio/execution_context.hpp>

@@ -8,6 +8,7 @@
 #include <khive/core/error.hpp>
 #include <khive/core/ledger.hpp>
 #include <khive/core/owned.hpp>
+#include <khive/core/shared.hpp>
 #include <khive/net/connection_pool.hpp>
 #include <khive/net/exchange.hpp>
 

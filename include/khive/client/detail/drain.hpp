@@ -2,6 +2,7 @@
 #pragma once
 
 #include <khive/async/wait_queue.hpp>
+#include <khive/core/shared.hpp>
 
 #include <atomic>
 #include <cstddef>

@@ -37,7 +37,7 @@ public:
 
     explicit Resolver(asio::execution_context& context) : asio::execution_context::service(context) {}
 
-    static void look_up(const asio::any_io_executor& executor, const std::string& host, std::uint16_t port,
+    KHIVE_COLD_DECL static void look_up(const asio::any_io_executor& executor, const std::string& host, std::uint16_t port,
                         ListenerPtr listener)
     {
         Owned<Question> question(new Question(executor, host, port, std::move(listener)));
@@ -61,7 +61,7 @@ private:
               listener(std::move(whom))
         {}
 
-        void answer() noexcept
+        KHIVE_COLD_DECL void answer() noexcept
         {
             asio::detail::addrinfo_type hints{};
             hints.ai_flags = AI_NUMERICSERV;
@@ -77,7 +77,7 @@ private:
             if (first != nullptr) asio::detail::socket_ops::freeaddrinfo(first);
         }
         /// It owns itself then.
-        void tell()
+        KHIVE_COLD_DECL void tell()
         {
             const asio::any_io_executor where = std::move(executor);
             async::post(where, *this);
@@ -92,7 +92,7 @@ private:
         Question* next = nullptr; ///< in the queue
 
     private:
-        void add(const asio::detail::addrinfo_type& address)
+        KHIVE_COLD_DECL void add(const asio::detail::addrinfo_type& address)
         {
             if (address.ai_family != AF_INET && address.ai_family != AF_INET6) return;
             Endpoint& endpoint = found.emplace_back();
@@ -108,7 +108,7 @@ private:
     };
 
     /// Owns it then.
-    void ask(Question& question)
+    KHIVE_COLD_DECL void ask(Question& question)
     {
         const std::lock_guard lock(mutex_);
         start();
@@ -117,7 +117,7 @@ private:
         ::pthread_cond_signal(&asked_);
     }
 
-    void start()
+    KHIVE_COLD_DECL void start()
     {
         if (runs_) return;
         const int error = ::pthread_create(&thread_, nullptr, &Resolver::work, this);
@@ -126,7 +126,7 @@ private:
     }
 
     /// Waits for the question that it is at; what else was asked is kept.
-    void stop() noexcept
+    KHIVE_COLD_DECL void stop() noexcept
     {
         {
             const std::lock_guard lock(mutex_);
