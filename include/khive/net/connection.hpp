@@ -112,8 +112,8 @@ class Connection final : public WireListener,
                          public ListHook<>,
                          public ListHook<IdleConnections> {
 public:
-    KHIVE_DECL explicit Connection(ConnectionSetupPtr setup);
-    KHIVE_DECL ~Connection() override;
+    KHIVE_COLD_DECL explicit Connection(ConnectionSetupPtr setup);
+    KHIVE_COLD_DECL ~Connection() override;
 
     /// \name Life
     /// @{

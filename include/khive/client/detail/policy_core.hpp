@@ -32,7 +32,7 @@ class PolicyCore final : public ClientCore {
                                              std::type_identity<SeparateGate<Limiter, Executor>>>::type;
 
 public:
-    PolicyCore(asio::any_io_executor executor, const ClientOptions& options, const std::tuple<Policies...>& policies)
+    KHIVE_COLD_DECL PolicyCore(asio::any_io_executor executor, const ClientOptions& options, const std::tuple<Policies...>& policies)
         : ClientCore(std::move(executor), options),
           gate_(make_gate(policies)),
           breaker_(pick<Breaker>(policies)),

@@ -94,7 +94,7 @@ public:
     }
     ~EpollWire() override { EpollWire::close(); }
 
-    bool connect(const Endpoint& endpoint, ListenerPtr listener) override
+    KHIVE_COLD_DECL bool connect(const Endpoint& endpoint, ListenerPtr listener) override
     {
         close();
         const int error = open_and_connect(endpoint); // throws before the listener is taken
@@ -343,7 +343,7 @@ private:
     }
 
     /// The event may have been meant for a socket before this one.
-    Status perform_connect() noexcept
+    KHIVE_COLD_DECL Status perform_connect() noexcept
     {
         ::pollfd writable{socket_, POLLOUT, 0};
         if (::poll(&writable, 1, 0) == 0) return Operation::not_done;
@@ -365,7 +365,7 @@ private:
     }
 
     /// An error of the system; `EINPROGRESS` where it goes on by itself.
-    int open_and_connect(const Endpoint& endpoint)
+    KHIVE_COLD_DECL int open_and_connect(const Endpoint& endpoint)
     {
         const int type = SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK;
         const int socket = ::socket(endpoint.data()->sa_family, type, IPPROTO_TCP);
