@@ -9,7 +9,6 @@
 #include <boost/asio/awaitable.hpp>
 
 #include <exception>
-#include <memory>
 #include <type_traits>
 #include <utility>
 

@@ -51,11 +51,7 @@ struct WaitRequest {
 };
 
 /// One suspended caller in a `WaitQueue`. Made on the slow path only.
-class Waiter : public TimerNode,
-               public ScopedWait,
-               public ListHook<WaitQueue>,
-               private BeforeResume,
-               public FindsItself {
+class Waiter : public TimerNode, public ScopedWait, public ListHook<WaitQueue>, private BeforeResume, public FindsItself {
 public:
     KHIVE_DECL Waiter(Shared<WaitQueue> queue, const WaitRequest& request);
     KHIVE_DECL ~Waiter() override;
@@ -75,9 +71,9 @@ protected:
 
 private:
     friend class WaitQueue;
-    /// Posts the end to the caller: the grant, or why there is none, which is no error then. Called once and outside the queue's lock. The reference goes
-    /// with it: the last one must not be dropped here, where a time service's lock may be held, for a grant that nobody takes is
-    /// given back then, which may take another's.
+    /// Posts the end to the caller: the grant where `refusal` is no error. Called once and outside the queue's lock. The
+    /// reference goes with it: the last one must not be dropped here, where a time service's lock may be held, for a grant that
+    /// nobody takes is given back then, which may take another's.
     KHIVE_DECL static void deliver(Shared<Waiter> self, Error refusal) noexcept;
     /// Takes the node back from the time service, for good: who is about to arm it has let go of the queue's lock.
     KHIVE_DECL void before_resume() noexcept override;
@@ -97,7 +93,7 @@ private:
         KHIVE_DECL void run() override;
         KHIVE_DECL void abandon() noexcept override;
 
-        Shared<Waiter> waiter_; ///< of who has set `posted_`
+        Shared<Waiter> waiter_;                                                   ///< of who has set `posted_`
         std::atomic<TimePoint::rep> due_{no_deadline.time_since_epoch().count()}; ///< written under the queue's lock
         std::atomic<bool> posted_{false}; ///< set after `due_` is written, and cleared before that is read
     };
@@ -111,7 +107,7 @@ private:
     std::exception_ptr failure_;
     Resumption resumption_;
     Rearming rearming_;
-    Shared<Waiter> self_; ///< set until delivered: the queue owns it so
+    Shared<Waiter> self_;          ///< set until delivered: the queue owns it so
     bool queued_ = false;          ///< under the queue's mutex
     bool resumed_ = false;         ///< the time service has let go of it
 };

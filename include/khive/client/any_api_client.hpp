@@ -4,7 +4,6 @@
 #include <khive/client/request_builder.hpp>
 #include <khive/core/shared.hpp>
 
-#include <memory>
 #include <string_view>
 #include <utility>
 

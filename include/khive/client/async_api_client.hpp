@@ -7,7 +7,6 @@
 #include <khive/core/shared.hpp>
 
 #include <concepts>
-#include <memory>
 #include <tuple>
 #include <utility>
 

@@ -9,15 +9,13 @@
 #include <khive/client/detail/drain.hpp>
 #include <khive/client/request.hpp>
 #include <khive/client/response.hpp>
-#include <khive/core/shared.hpp>
 #include <khive/core/result.hpp>
+#include <khive/core/shared.hpp>
 #include <khive/net/connection_pool.hpp>
 
 #include <atomic>
 #include <chrono>
-#include <memory>
 #include <mutex>
-#include <optional>
 #include <string>
 
 namespace khive::inline KHIVE_ABI::detail {

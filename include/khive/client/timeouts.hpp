@@ -5,7 +5,6 @@
 #include <khive/core/time.hpp>
 #include <khive/net/exchange.hpp>
 
-#include <optional>
 #include <type_traits>
 
 namespace khive::inline KHIVE_ABI {

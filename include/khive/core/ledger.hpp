@@ -158,9 +158,7 @@ private:
 };
 
 inline Ledger::Ledger(const Ledger& other)
-    : more_(other.more_ ? copy_more(other) : nullptr),
-      count_(other.count_),
-      stop_(other.stop_)
+    : more_(other.more_ ? copy_more(other) : nullptr), count_(other.count_), stop_(other.stop_)
 {
     copy_first(other);
 }

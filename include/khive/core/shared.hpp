@@ -29,7 +29,8 @@ public:
     }
     template <class U>
         requires std::convertible_to<U*, T*>
-    Shared(const std::shared_ptr<U>& other) noexcept : Shared(other, other.get()) {} // NOLINT: the same
+    Shared(const std::shared_ptr<U>& other) noexcept : Shared(other, other.get())
+    {} // NOLINT: the same
 
     [[nodiscard]] T* get() const noexcept { return static_cast<T*>(holder_.get()); }
     [[nodiscard]] T& operator*() const noexcept { return *get(); }
@@ -52,10 +53,12 @@ public:
     Weak(Shared<T> whom) noexcept : whom_(whom.holder()) {} // NOLINT: as of pointers
     template <class U>
         requires(!std::same_as<U, T> && std::convertible_to<U*, T*>)
-    Weak(Shared<U> whom) noexcept : Weak(Shared<T>(std::move(whom))) {} // NOLINT: the same
+    Weak(Shared<U> whom) noexcept : Weak(Shared<T>(std::move(whom)))
+    {} // NOLINT: the same
     template <class U>
         requires std::convertible_to<U*, T*>
-    Weak(const std::shared_ptr<U>& whom) noexcept : Weak(Shared<T>(whom)) {} // NOLINT: the same
+    Weak(const std::shared_ptr<U>& whom) noexcept : Weak(Shared<T>(whom))
+    {} // NOLINT: the same
 
     /// None if it is gone.
     [[nodiscard]] Shared<T> lock() const noexcept

@@ -10,7 +10,6 @@
 #include <khive/net/connection.hpp>
 #include <khive/net/pool_machine.hpp>
 
-#include <memory>
 #include <type_traits>
 #include <utility>
 
@@ -28,8 +27,8 @@ struct PoolOptions {
 };
 static_assert(std::is_trivially_destructible_v<PoolOptions>);
 
-/// The right to use one connection for one exchange, or none. Destroyed, it gives the connection back if that has earned it, and closes
-/// it otherwise.
+/// The right to use one connection for one exchange, or none. Destroyed, it gives the connection back if that has earned it, and
+/// closes it otherwise.
 ///
 /// - Lifetime: its pool outlives it.
 class Lease {

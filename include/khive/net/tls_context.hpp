@@ -8,7 +8,6 @@
 
 #include <boost/system/error_code.hpp>
 
-#include <memory>
 #include <string>
 
 using SSL_CTX = struct ssl_ctx_st;

@@ -27,18 +27,30 @@ struct NullPermit {
 struct NullRateLimiter {
     using Token = detail::NullPermit;
     template <class Given = Token>
-    static constexpr std::optional<Given> try_take(double, TimePoint) noexcept { return Given{}; }
+    static constexpr std::optional<Given> try_take(double, TimePoint) noexcept
+    {
+        return Given{};
+    }
     template <class Request = async::WaitRequest>
-    static asio::awaitable<Result<Token>> take(Request) { co_return Token{}; }
+    static asio::awaitable<Result<Token>> take(Request)
+    {
+        co_return Token{};
+    }
     template <class Why = Error>
-    static constexpr std::optional<Why> check_cost(double) noexcept { return std::nullopt; }
+    static constexpr std::optional<Why> check_cost(double) noexcept
+    {
+        return std::nullopt;
+    }
 };
 
 /// Does not limit concurrency.
 struct NullExecutor {
     using Slot = detail::NullPermit;
     template <class Given = Slot>
-    static constexpr std::optional<Given> try_enter(TimePoint) noexcept { return Given{}; }
+    static constexpr std::optional<Given> try_enter(TimePoint) noexcept
+    {
+        return Given{};
+    }
     template <class Request = async::WaitRequest>
     static asio::awaitable<Result<Slot>> enter(Request) { co_return Slot{}; }
 };
@@ -47,9 +59,15 @@ struct NullExecutor {
 struct NullCircuitBreaker {
     using Ticket = detail::NullPermit;
     template <class Why = Error>
-    static constexpr std::optional<Why> refusal(TimePoint) noexcept { return std::nullopt; }
+    static constexpr std::optional<Why> refusal(TimePoint) noexcept
+    {
+        return std::nullopt;
+    }
     template <class Given = Ticket>
-    static Result<Given> try_admit(TimePoint) noexcept { return Given{}; }
+    static Result<Given> try_admit(TimePoint) noexcept
+    {
+        return Given{};
+    }
 };
 
 /// One attempt, no time limit.

@@ -36,9 +36,7 @@ void drain(List& list, End end) noexcept
 } // namespace detail
 
 KHIVE_DECL Waiter::Waiter(Shared<WaitQueue> queue, const WaitRequest& request)
-    : ScopedWait(request.scope != nullptr ? share(*request.scope) : nullptr),
-      queue_(std::move(queue)),
-      request_(request)
+    : ScopedWait(request.scope != nullptr ? share(*request.scope) : nullptr), queue_(std::move(queue)), request_(request)
 {}
 
 KHIVE_DECL Waiter::~Waiter()

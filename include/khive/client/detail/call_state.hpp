@@ -12,7 +12,6 @@
 #include <khive/net/connection_pool.hpp>
 #include <khive/net/exchange.hpp>
 
-#include <memory>
 #include <string>
 #include <utility>
 

@@ -32,7 +32,8 @@ class PolicyCore final : public ClientCore {
                                              std::type_identity<SeparateGate<Limiter, Executor>>>::type;
 
 public:
-    KHIVE_COLD_DECL PolicyCore(asio::any_io_executor executor, const ClientOptions& options, const std::tuple<Policies...>& policies)
+    KHIVE_COLD_DECL PolicyCore(asio::any_io_executor executor, const ClientOptions& options,
+                               const std::tuple<Policies...>& policies)
         : ClientCore(std::move(executor), options),
           gate_(make_gate(policies)),
           breaker_(pick<Breaker>(policies)),
@@ -131,7 +132,8 @@ private:
 
     /// Who waits for a connection of a full pool keeps its slot only. Its token would be paid for now and used in a burst later.
     /// So everybody who waits for one thing while holding others holds them in this order: slot, connection, token.
-    asio::awaitable<void> wait_for_connection(Run* state, RoomFor<Permit>* permit, RoomFor<Ticket>* ticket, net::Lease* lease)
+    asio::awaitable<void> wait_for_connection(Run* state, RoomFor<Permit>* permit, RoomFor<Ticket>* ticket,
+                                              net::Lease* lease)
     {
         state->waited(Waited::refused);
         ticket->reset();

@@ -2,8 +2,8 @@
 #pragma once
 
 #include <khive/client/client_core.hpp>
-#include <khive/core/shared.hpp>
 #include <khive/core/min_max.hpp>
+#include <khive/core/shared.hpp>
 #include <khive/core/yield_point.hpp>
 #include <khive/http/classify.hpp>
 #include <khive/http/idempotency.hpp>
@@ -130,7 +130,8 @@ KHIVE_DECL ClientCore::ClientCore(asio::any_io_executor executor, const ClientOp
 {
     if (base_path_.ends_with('/')) base_path_.pop_back();
     std::string head;
-    if (const Error bad = http::append_request_head(head, "GET", "/", base_host_, base_headers_, {}); bad.failed()) bad.raise();
+    if (const Error bad = http::append_request_head(head, "GET", "/", base_host_, base_headers_, {}); bad.failed())
+        bad.raise();
     head_fields_ = without_request_line(head);
     base_closes_ = http::says_close(base_headers_);
     base_has_key_ = http::is_replay_safe("POST", base_headers_);
@@ -310,7 +311,8 @@ KHIVE_DECL Error ClientCore::prepare_any(CallState& call)
     if (auto bad = url.follow(line.reference); bad.failed()) return bad;
     const bool same_origin = url.origin() == settings_.base.origin();
     if (!same_origin && settings_.only_base_origin)
-        return Error{ErrorKind::invalid_url}.with_message("the URL is of another origin than the client's base: " + url.redacted());
+        return Error{ErrorKind::invalid_url}.with_message("the URL is of another origin than the client's base: " +
+                                                          url.redacted());
     if (!extras.headers.contains("Authorization") && has_own_user(url, settings_.base))
         extras.set_header("Authorization", detail::basic_credentials(url.user().reveal(), url.password()));
     if (!extras.content_type.empty() && !extras.headers.contains("Content-Type"))

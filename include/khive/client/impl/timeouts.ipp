@@ -31,13 +31,11 @@ struct NamedTimeout {
     Duration Timeouts::*value;
 };
 
-inline constexpr NamedTimeout stage_timeouts[] = {{"pool_wait", &Timeouts::pool_wait},
-                                                             {"resolve", &Timeouts::resolve},
-                                                             {"connect", &Timeouts::connect},
-                                                             {"tls_handshake", &Timeouts::tls_handshake},
-                                                             {"write_stall", &Timeouts::write_stall},
-                                                             {"first_byte", &Timeouts::first_byte},
-                                                             {"read_stall", &Timeouts::read_stall}};
+inline constexpr NamedTimeout stage_timeouts[] = {
+    {"pool_wait", &Timeouts::pool_wait},     {"resolve", &Timeouts::resolve},
+    {"connect", &Timeouts::connect},         {"tls_handshake", &Timeouts::tls_handshake},
+    {"write_stall", &Timeouts::write_stall}, {"first_byte", &Timeouts::first_byte},
+    {"read_stall", &Timeouts::read_stall}};
 inline constexpr NamedTimeout limit_timeouts[] = {{"attempt", &Timeouts::attempt}, {"total", &Timeouts::total}};
 
 template <class Named>

@@ -11,9 +11,9 @@ namespace khive::inline KHIVE_ABI::http {
 namespace detail {
 
 inline constexpr std::string_view month_names[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
-                                                              "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+                                                   "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 inline constexpr std::string_view day_names[] = {"Sunday",   "Monday", "Tuesday", "Wednesday",
-                                                           "Thursday", "Friday", "Saturday"};
+                                                 "Thursday", "Friday", "Saturday"};
 
 /// Reads a date from left to right; after the first thing that is not as expected every answer is meaningless.
 class DateReader {

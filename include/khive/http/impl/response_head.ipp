@@ -11,7 +11,6 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
-#include <optional>
 #include <string_view>
 
 namespace khive::inline KHIVE_ABI::http::detail {
@@ -117,7 +116,8 @@ inline void HeadParser::read_length(std::string_view value)
         last = parse_number(value, number);
         if (!last) { // the same length more than once, perhaps
             const auto comma = std::min(value.find(','), value.size());
-            if (!parse_number(trim(value.substr(0, comma)), number)) return refuse("Content-Length is not a number that fits");
+            if (!parse_number(trim(value.substr(0, comma)), number))
+                return refuse("Content-Length is not a number that fits");
             last = comma == value.size();
             value = trim(value.substr(std::min(comma + 1, value.size())));
         }

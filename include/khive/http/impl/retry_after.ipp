@@ -52,7 +52,8 @@ inline Moment to_moment(std::chrono::system_clock::time_point time) noexcept
 {
     const std::int64_t ticks = std::chrono::duration_cast<Duration>(time.time_since_epoch()).count();
     const std::int64_t behind = ticks % ticks_per_second;
-    return behind < 0 ? Moment{ticks / ticks_per_second - 1, behind + ticks_per_second} : Moment{ticks / ticks_per_second, behind};
+    return behind < 0 ? Moment{ticks / ticks_per_second - 1, behind + ticks_per_second}
+                      : Moment{ticks / ticks_per_second, behind};
 }
 
 /// From `from` to `date`; empty if it has passed.

@@ -38,7 +38,7 @@ public:
     explicit Resolver(asio::execution_context& context) : asio::execution_context::service(context) {}
 
     KHIVE_COLD_DECL static void look_up(const asio::any_io_executor& executor, const std::string& host, std::uint16_t port,
-                        ListenerPtr listener)
+                                        ListenerPtr listener)
     {
         Owned<Question> question(new Question(executor, host, port, std::move(listener)));
         const async::Home* const home = async::home_of(executor);

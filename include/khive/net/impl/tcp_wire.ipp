@@ -30,7 +30,9 @@ using TcpWire = AsioWire;
 
 } // namespace detail
 
-KHIVE_DECL TcpNetwork::TcpNetwork(asio::execution_context& context) : home_(make_once<detail::TcpWire::Home>(context).take_holder()) {}
+KHIVE_DECL TcpNetwork::TcpNetwork(asio::execution_context& context)
+    : home_(make_once<detail::TcpWire::Home>(context).take_holder())
+{}
 
 KHIVE_DECL WirePtr TcpNetwork::open(const asio::any_io_executor& executor)
 {

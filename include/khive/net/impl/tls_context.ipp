@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <khive/core/shared.hpp>
 #include <khive/core/min_max.hpp>
 #include <khive/core/owned.hpp>
+#include <khive/core/shared.hpp>
 #include <khive/core/url.hpp>
 #include <khive/net/tls_context.hpp>
 
