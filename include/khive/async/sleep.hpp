@@ -4,11 +4,12 @@
 #include <khive/async/completion.hpp>
 #include <khive/async/time_service.hpp>
 #include <khive/async/wait_scope.hpp>
+#include <khive/core/shared.hpp>
 
 #include <boost/asio/awaitable.hpp>
 
 #include <exception>
-#include <memory>
+#include <type_traits>
 #include <utility>
 
 namespace khive::inline KHIVE_ABI::async {
@@ -23,7 +24,7 @@ class Sleeper;
 /// - Cancellation: at once, also when `scope` closes; `slept()` is false then.
 class Sleep final : public Suspension {
 public:
-    explicit Sleep(TimePoint due, std::shared_ptr<WaitScope> scope = nullptr) noexcept : due_(due), scope_(std::move(scope)) {}
+    explicit Sleep(TimePoint due, Shared<WaitScope> scope = nullptr) noexcept : due_(due), scope_(std::move(scope)) {}
     /// Throws `std::bad_alloc` where there was no memory for it.
     [[nodiscard]] bool slept() const
     {
@@ -37,14 +38,14 @@ private:
     void failed(std::exception_ptr why) noexcept override { failure_ = std::move(why); }
 
     TimePoint due_;
-    std::shared_ptr<WaitScope> scope_;
+    Shared<WaitScope> scope_;
     std::exception_ptr failure_;
     bool slept_ = false;
 };
 
 /// `Sleep` as an awaitable. A template because GCC compiles every coroutine that it sees, used or not.
 template <class Scope = WaitScope>
-[[nodiscard]] asio::awaitable<bool> sleep_until(TimePoint due, std::shared_ptr<Scope> scope = nullptr)
+[[nodiscard]] asio::awaitable<bool> sleep_until(TimePoint due, Shared<std::type_identity_t<Scope>> scope = nullptr)
 {
     Sleep sleeping(due, std::move(scope));
     auto sleep = suspend(sleeping);

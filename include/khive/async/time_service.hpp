@@ -99,7 +99,15 @@ public:
     /// From now on time stands still at `start` and moves only by `advance_to`.
     KHIVE_DECL void use_virtual_time(TimePoint start);
     /// When the next node is due.
-    [[nodiscard]] KHIVE_DECL std::optional<TimePoint> next_due() const;
+    template <class Time = TimePoint>
+    [[nodiscard]] std::optional<Time> next_due() const
+    {
+        const Time due = first_due();
+        if (due == no_deadline) return std::nullopt;
+        return due;
+    }
+    /// The same; `no_deadline` if there is none.
+    [[nodiscard]] KHIVE_DECL TimePoint first_due() const;
     /// Moves virtual time forward and calls whatever is due by then, in order.
     KHIVE_DECL void advance_to(TimePoint now);
     /// @}

@@ -9,6 +9,7 @@
 #include <khive/core/list.hpp>
 #include <khive/core/mutex.hpp>
 #include <khive/core/result.hpp>
+#include <khive/core/shared.hpp>
 
 #include <boost/asio/cancellation_type.hpp>
 
@@ -18,7 +19,7 @@
 #include <exception>
 #include <memory>
 #include <mutex>
-#include <optional>
+#include <new>
 
 namespace khive::inline KHIVE_ABI::async {
 
@@ -50,21 +51,17 @@ struct WaitRequest {
 };
 
 /// One suspended caller in a `WaitQueue`. Made on the slow path only.
-class Waiter : public TimerNode,
-               public ScopedWait,
-               public ListHook<WaitQueue>,
-               private BeforeResume,
-               public std::enable_shared_from_this<Waiter> {
+class Waiter : public TimerNode, public ScopedWait, public ListHook<WaitQueue>, private BeforeResume, public FindsItself {
 public:
-    KHIVE_DECL Waiter(std::shared_ptr<WaitQueue> queue, const WaitRequest& request);
-    KHIVE_DECL virtual ~Waiter();
+    KHIVE_DECL Waiter(Shared<WaitQueue> queue, const WaitRequest& request);
+    KHIVE_DECL ~Waiter() override;
 
     [[nodiscard]] const WaitRequest& request() const noexcept { return request_; }
     [[nodiscard]] TimeService& time() const noexcept { return *time_; }
     /// Leaves the queue if it is still there; its caller gets the error `cancelled`.
     KHIVE_DECL void cancel() noexcept;
-    /// Why it ended without a grant, if it did.
-    [[nodiscard]] const std::optional<Error>& refusal() const noexcept { return refusal_; }
+    /// Why it ended without a grant; no error if it got one.
+    [[nodiscard]] const Error& refusal() const noexcept { return refusal_; }
     /// There was no memory to begin what it waits for; then it has a refusal too.
     [[nodiscard]] const std::exception_ptr& failure() const noexcept { return failure_; }
 
@@ -74,10 +71,10 @@ protected:
 
 private:
     friend class WaitQueue;
-    /// Posts the end to the caller: the grant, or why there is none. Called once and outside the queue's lock. The reference goes
-    /// with it: the last one must not be dropped here, where a time service's lock may be held, for a grant that nobody takes is
-    /// given back then, which may take another's.
-    KHIVE_DECL static void deliver(std::shared_ptr<Waiter> self, std::optional<Error> refusal) noexcept;
+    /// Posts the end to the caller: the grant where `refusal` is no error. Called once and outside the queue's lock. The
+    /// reference goes with it: the last one must not be dropped here, where a time service's lock may be held, for a grant that
+    /// nobody takes is given back then, which may take another's.
+    KHIVE_DECL static void deliver(Shared<Waiter> self, Error refusal) noexcept;
     /// Takes the node back from the time service, for good: who is about to arm it has let go of the queue's lock.
     KHIVE_DECL void before_resume() noexcept override;
     KHIVE_DECL TimePoint on_time(TimePoint now) noexcept override;
@@ -96,21 +93,21 @@ private:
         KHIVE_DECL void run() override;
         KHIVE_DECL void abandon() noexcept override;
 
-        std::shared_ptr<Waiter> waiter_; ///< of who has set `posted_`
+        Shared<Waiter> waiter_;                                                   ///< of who has set `posted_`
         std::atomic<TimePoint::rep> due_{no_deadline.time_since_epoch().count()}; ///< written under the queue's lock
         std::atomic<bool> posted_{false}; ///< set after `due_` is written, and cleared before that is read
     };
 
-    std::shared_ptr<WaitQueue> queue_;
+    Shared<WaitQueue> queue_;
     WaitRequest request_;
     Completion rest_;
     TimeService* time_ = nullptr; ///< from its beginning on
     TimePoint since_{};
-    std::optional<Error> refusal_;
+    Error refusal_;
     std::exception_ptr failure_;
     Resumption resumption_;
     Rearming rearming_;
-    std::shared_ptr<Waiter> self_; ///< set until delivered: the queue owns it so
+    Shared<Waiter> self_;          ///< set until delivered: the queue owns it so
     bool queued_ = false;          ///< under the queue's mutex
     bool resumed_ = false;         ///< the time service has let go of it
 };
@@ -127,19 +124,15 @@ private:
 /// - Cancellation: O(1); those behind move up.
 /// - Errors: `cancelled`, `closed`, `queue_full`, the request's `timeout_kind`, and what `refuse` says.
 /// - Thread safety: safe. Rule for owners: never call the time service or a waiter's `deliver` under `mutex_`.
-class WaitQueue : public std::enable_shared_from_this<WaitQueue> {
+class WaitQueue : public FindsItself {
 public:
-    virtual ~WaitQueue() = default;
-    WaitQueue(const WaitQueue&) = delete;
-    WaitQueue& operator=(const WaitQueue&) = delete;
-
     /// How many wait.
     [[nodiscard]] KHIVE_DECL std::size_t waiting() const;
     /// Ends every wait with the error `closed`; later waits are refused at once.
     KHIVE_DECL void close() noexcept;
     /// Begins the wait of a waiter in its queue: grants at once if nobody waits and it goes, else joins, or refuses. `slot`
     /// cancels the wait. Where it throws, `rest` is where it was.
-    KHIVE_DECL static void start(std::shared_ptr<Waiter> waiter, Completion& rest, asio::cancellation_slot slot);
+    KHIVE_DECL static void start(Shared<Waiter> waiter, Completion& rest, asio::cancellation_slot slot);
 
 protected:
     explicit WaitQueue(std::size_t max_waiting) noexcept : max_waiting_(max_waiting) {}
@@ -148,8 +141,8 @@ protected:
     virtual bool try_grant(const WaitRequest& head, TimePoint now) noexcept = 0;
     /// When the head may go by the passing of time alone. Called under `mutex_`.
     KHIVE_DECL virtual TimePoint next_grant(const WaitRequest& head, TimePoint now) noexcept;
-    /// Is it pointless to wait? Called under `mutex_` before a caller joins the queue.
-    KHIVE_DECL virtual std::optional<Error> refuse(const WaitRequest& request, TimePoint now);
+    /// Why it is pointless to wait, if it is. Called under `mutex_` before a caller joins the queue.
+    KHIVE_DECL virtual Error refuse(const WaitRequest& request, TimePoint now);
 
     /// Does a head that cannot go block those behind it? Yes by default, which is what keeps the order strict. Under `mutex_`.
     KHIVE_DECL virtual bool blocks(const WaitRequest& head) const noexcept;
@@ -194,15 +187,15 @@ private:
     friend class Waiter;
     using WaiterList = List<Waiter, WaitQueue>;
 
-    KHIVE_DECL void admit(const std::shared_ptr<Waiter>& waiter, bool& joined);
-    KHIVE_DECL std::optional<Error> refusal(const WaitRequest& request, TimePoint now);
-    KHIVE_DECL void join(std::shared_ptr<Waiter> waiter) noexcept;
+    KHIVE_DECL void admit(const Shared<Waiter>& waiter, bool& joined);
+    KHIVE_DECL Error refusal(const WaitRequest& request, TimePoint now);
+    KHIVE_DECL void join(Shared<Waiter> waiter) noexcept;
     KHIVE_DECL void unlink(Waiter& waiter, WaiterList& into) noexcept;
     KHIVE_DECL void grant_heads(TimePoint now, WaiterList& granted) noexcept;
     KHIVE_DECL TimePoint on_waiter_time(Waiter& waiter, TimePoint now) noexcept;
     /// Takes one waiter out and lets those behind it move up; null if it had left already. `held` is the time service whose
     /// lock the calling thread holds.
-    KHIVE_DECL std::shared_ptr<Waiter> leave(Waiter& waiter, TimePoint now, TimeService* held) noexcept;
+    KHIVE_DECL Shared<Waiter> leave(Waiter& waiter, TimePoint now, TimeService* held) noexcept;
     KHIVE_DECL void finish(MutexLock lock, TimePoint now, TimeService* held) noexcept;
 
     double waiting_cost_ = 0;
@@ -223,23 +216,34 @@ private:
 template <class Owner, class Grant>
 class GrantWaiter final : public Waiter {
 public:
-    GrantWaiter(const std::shared_ptr<Owner>& owner, const WaitRequest& request) : Waiter(owner, request), owner_(*owner) {}
-    [[nodiscard]] std::optional<Grant>& grant() noexcept { return grant_; }
+    GrantWaiter(const Shared<Owner>& owner, const WaitRequest& request) : Waiter(owner, request), owner_(*owner) {}
+    ~GrantWaiter() override
+    {
+        if (granted_) grant_.~Grant();
+    }
+    /// Once it has been granted.
+    [[nodiscard]] Grant& grant() noexcept { return grant_; }
 
 private:
-    void take_grant() noexcept override { grant_.emplace(owner_.make_grant(request())); }
+    void take_grant() noexcept override
+    {
+        ::new (static_cast<void*>(&grant_)) Grant(owner_.make_grant(request()));
+        granted_ = true;
+    }
 
     Owner& owner_;
-    std::optional<Grant> grant_;
+    bool granted_ = false;
+    union {
+        Grant grant_; ///< alive if `granted_`
+    };
 };
 
 /// A coroutine's wait for a grant, in its frame.
 template <class Owner, class Grant>
 class GrantWait final : public Suspension {
 public:
-    GrantWait(const std::shared_ptr<Owner>& owner, const WaitRequest& request)
-        : waiter_(new GrantWaiter<Owner, Grant>(owner, request)), kept_(static_cast<Waiter*>(waiter_))
-    // by its base, so that there is one type of reference count
+    GrantWait(const Shared<Owner>& owner, const WaitRequest& request)
+        : waiter_(new GrantWaiter<Owner, Grant>(owner, request)), kept_(own_shared<Waiter>(waiter_))
     {}
 
     /// \name Once it has ended. They throw `std::bad_alloc` where there was no memory for the wait.
@@ -247,7 +251,7 @@ public:
     [[nodiscard]] bool granted() const
     {
         rethrow_failure();
-        return !waiter_->refusal();
+        return !waiter_->refusal().failed();
     }
     /// As it stood when the wait ended.
     [[nodiscard]] const WaitRequest& request() const
@@ -261,8 +265,8 @@ public:
         return take();
     }
     /// What was granted, once; or why nothing was.
-    [[nodiscard]] Grant take() noexcept { return std::move(*waiter_->grant()); }
-    [[nodiscard]] const Error& refusal() const noexcept { return *waiter_->refusal(); }
+    [[nodiscard]] Grant take() noexcept { return std::move(waiter_->grant()); }
+    [[nodiscard]] const Error& refusal() const noexcept { return waiter_->refusal(); }
     /// @}
 
 private:
@@ -278,7 +282,7 @@ private:
     }
 
     GrantWaiter<Owner, Grant>* waiter_;
-    std::shared_ptr<Waiter> kept_;
+    Shared<Waiter> kept_;
     std::exception_ptr failure_;
 };
 
@@ -286,7 +290,7 @@ private:
 template <class Grant, std::derived_from<WaitQueue> Owner>
 asio::awaitable<Result<Grant>> wait_in(std::shared_ptr<Owner> owner, WaitRequest request)
 {
-    GrantWait<Owner, Grant> waiting(std::move(owner), request);
+    GrantWait<Owner, Grant> waiting(owner, request);
     auto wait = suspend(waiting);
     co_await std::move(wait);
     co_return waiting.result();

@@ -3,6 +3,7 @@
 
 #include <khive/core/error.hpp>
 #include <khive/core/list.hpp>
+#include <khive/core/shared.hpp>
 
 #include <atomic>
 #include <memory>
@@ -15,7 +16,7 @@ class WaitScope;
 /// A wait that its scope can end.
 class ScopedWait : public ListHook<WaitScope> {
 protected:
-    explicit ScopedWait(std::shared_ptr<WaitScope> scope) noexcept : scope_(std::move(scope)) {}
+    explicit ScopedWait(Shared<WaitScope> scope) noexcept : scope_(std::move(scope)) {}
     KHIVE_DECL ~ScopedWait();
     /// Joins the scope, if there is one, unless it has left already. False if the scope is closed.
     KHIVE_DECL bool enter_scope();
@@ -28,14 +29,14 @@ protected:
 
 private:
     friend class WaitScope;
-    std::shared_ptr<WaitScope> scope_;
+    Shared<WaitScope> scope_;
     bool has_left_ = false; ///< under the scope's lock
 };
 
 /// Everything that the calls of one client wait for, so that closing the client ends it.
 ///
 /// - Thread safety: safe.
-class WaitScope : public std::enable_shared_from_this<WaitScope> {
+class WaitScope final : public FindsItself {
 public:
     /// Ends every wait with `why` and refuses later ones.
     KHIVE_DECL void close(const Error& why) noexcept;

@@ -2,9 +2,8 @@
 #pragma once
 
 #include <khive/client/request_builder.hpp>
-#include <khive/core/make_once.hpp>
+#include <khive/core/shared.hpp>
 
-#include <memory>
 #include <string_view>
 #include <utility>
 
@@ -98,19 +97,19 @@ public:
     [[nodiscard]] const asio::any_io_executor& get_executor() const noexcept { return core()->executor(); }
 
 protected:
-    explicit AnyAPIClient(std::shared_ptr<detail::ClientCore> core) : owner_(make_once<Owner>(std::move(core))) {}
+    explicit AnyAPIClient(Shared<detail::ClientCore> core) : owner_(make_once<Owner>(std::move(core))) {}
 
 private:
     /// What handles share; calls in flight share only the core.
     struct Owner {
-        explicit Owner(std::shared_ptr<detail::ClientCore> owned) : core(std::move(owned)) {}
+        explicit Owner(Shared<detail::ClientCore> owned) : core(std::move(owned)) {}
         Owner(const Owner&) = delete;
         Owner& operator=(const Owner&) = delete;
         ~Owner() { core->abort(); }
-        std::shared_ptr<detail::ClientCore> core;
+        Shared<detail::ClientCore> core;
     };
 
-    [[nodiscard]] const std::shared_ptr<detail::ClientCore>& core() const noexcept { return owner_->core; }
+    [[nodiscard]] const Shared<detail::ClientCore>& core() const noexcept { return owner_->core; }
     [[nodiscard]] detail::CallPtr state_of(Request request) const
     {
         auto call = detail::ClientCore::new_call(core());
@@ -118,7 +117,7 @@ private:
         return call;
     }
 
-    std::shared_ptr<Owner> owner_;
+    Shared<Owner> owner_;
 };
 
 } // namespace khive::inline KHIVE_ABI

@@ -4,10 +4,9 @@
 #include <khive/client/any_api_client.hpp>
 #include <khive/client/client_options.hpp>
 #include <khive/client/detail/policy_core.hpp>
-#include <khive/core/make_once.hpp>
+#include <khive/core/shared.hpp>
 
 #include <concepts>
-#include <memory>
 #include <tuple>
 #include <utility>
 
@@ -44,7 +43,7 @@ class AsyncAPIClient : public AnyAPIClient {
 
 public:
     /// `executor` runs the connections; calls resume on their own executors.
-    AsyncAPIClient(asio::any_io_executor executor, ClientOptions options, Policies... policies)
+    KHIVE_COLD_DECL AsyncAPIClient(asio::any_io_executor executor, ClientOptions options, Policies... policies)
         : AnyAPIClient(make_once<detail::PolicyCore<Policies...>>(std::move(executor), options,
                                                                   std::tuple<Policies...>(policies...))),
           policies_(std::move(policies)...)
@@ -52,7 +51,7 @@ public:
     }
     /// The same on an execution context, such as an `io_context`.
     template <detail::HasExecutor Context>
-    AsyncAPIClient(Context& context, ClientOptions options, Policies... policies)
+    KHIVE_COLD_DECL AsyncAPIClient(Context& context, ClientOptions options, Policies... policies)
         : AsyncAPIClient(asio::any_io_executor(context.get_executor()), std::move(options), std::move(policies)...)
     {
     }

@@ -9,15 +9,13 @@
 #include <khive/client/detail/drain.hpp>
 #include <khive/client/request.hpp>
 #include <khive/client/response.hpp>
-#include <khive/core/make_once.hpp>
 #include <khive/core/result.hpp>
+#include <khive/core/shared.hpp>
 #include <khive/net/connection_pool.hpp>
 
 #include <atomic>
 #include <chrono>
-#include <memory>
 #include <mutex>
-#include <optional>
 #include <string>
 
 namespace khive::inline KHIVE_ABI::detail {
@@ -43,7 +41,7 @@ public:
     ClientCore& operator=(const ClientCore&) = delete;
 
     /// The state for a new call, with memory of finished ones.
-    [[nodiscard]] KHIVE_DECL static CallPtr new_call(const std::shared_ptr<ClientCore>& core);
+    [[nodiscard]] KHIVE_DECL static CallPtr new_call(const Shared<ClientCore>& core);
     /// Checks everything that the caller handed in and makes the bytes. If something is wrong, `call.error` says what.
     [[nodiscard]] bool prepare(CallState& call) { return call.is_prepared() || prepare_anew(call); }
     /// The life of a call. What it ends with it leaves in `call.response` or `call.error`, or gives itself if it has been handed
@@ -63,14 +61,14 @@ public:
     /// @{
     /// Refuses new calls; until when those in flight may go on.
     KHIVE_COLD_DECL TimePoint begin_closing(Duration timeout) noexcept;
-    [[nodiscard]] const std::shared_ptr<CallDrain>& drain() const noexcept { return drain_; }
+    [[nodiscard]] const Shared<CallDrain>& drain() const noexcept { return drain_; }
     /// @}
     /// Ends everything now.
     KHIVE_COLD_DECL void abort() noexcept;
 
     [[nodiscard]] const asio::any_io_executor& executor() const noexcept { return executor_; }
     [[nodiscard]] net::ConnectionPool& pool() const noexcept { return *pool_; }
-    [[nodiscard]] const std::shared_ptr<net::ConnectionPool>& shared_pool() const noexcept { return pool_; }
+    [[nodiscard]] const Shared<net::ConnectionPool>& shared_pool() const noexcept { return pool_; }
     [[nodiscard]] std::size_t in_flight() const noexcept { return in_flight_.load(std::memory_order_relaxed); }
     [[nodiscard]] const ClientOptions::Settings& settings() const noexcept { return settings_; }
 
@@ -92,7 +90,7 @@ protected:
     using WallTime = std::chrono::system_clock::time_point;
     [[nodiscard]] static WallTime wall_now() noexcept { return std::chrono::system_clock::now(); }
 
-    const std::shared_ptr<async::WaitScope>& scope() const noexcept { return scope_; }
+    const Shared<async::WaitScope>& scope() const noexcept { return scope_; }
 
 private:
     friend struct ReturnCallState;
@@ -102,21 +100,21 @@ private:
     [[nodiscard]] KHIVE_DECL CallState* take_spare() noexcept;
     KHIVE_DECL void use_last_line(CallState& call) noexcept;
     KHIVE_DECL void remember_line(const CallState& call) noexcept;
-    [[nodiscard]] KHIVE_DECL std::optional<Error> prepare_or_refuse(CallState& call);
-    [[nodiscard]] KHIVE_DECL std::optional<Error> set_timeouts(CallState& call) const;
+    [[nodiscard]] KHIVE_DECL Error prepare_or_refuse(CallState& call);
+    [[nodiscard]] KHIVE_DECL Error set_timeouts(CallState& call) const;
     [[nodiscard]] KHIVE_COLD_DECL std::string redacted_reference(std::string_view reference) const;
     [[nodiscard]] KHIVE_DECL bool prepare_plain(CallState& call) const;
     [[nodiscard]] KHIVE_DECL bool build_plain(CallState& call) const;
     KHIVE_DECL void append_head_with_length(RequestLine& line, const RequestExtras& extras) const;
     [[nodiscard]] KHIVE_DECL bool is_same_as_before(const CallState& call) const;
-    [[nodiscard]] KHIVE_DECL std::optional<Error> prepare_any(CallState& call);
+    [[nodiscard]] KHIVE_DECL Error prepare_any(CallState& call);
 
     asio::any_io_executor executor_;
     async::TimeService& time_;
     ClientOptions::Settings settings_;
     TimeoutsInForce timeouts_; ///< of calls that have none of their own
     Headers base_headers_; ///< what every request to the base's origin carries
-    std::shared_ptr<net::ConnectionPool> pool_;
+    Shared<net::ConnectionPool> pool_;
     net::ConnectionPool::OriginEntry* base_entry_;
     std::string base_host_;
     std::string base_path_;  ///< the base's path without its last '/'
@@ -131,8 +129,8 @@ private:
     CallState* spare_ = nullptr; ///< owned, and what follows it
     std::size_t spare_count_ = 0;
     RequestLinePtr last_new_line_; ///< of a call with a new state, for the next such call: thousands may wait for the same
-    std::shared_ptr<async::WaitScope> scope_ = make_once_as<async::WaitScope, async::WaitScope>();
-    std::shared_ptr<CallDrain> drain_;
+    Shared<async::WaitScope> scope_ = make_once<async::WaitScope>();
+    Shared<CallDrain> drain_;
     Error closed_error_; ///< made in advance, since closing must not fail
     /// A call counts itself in before it looks at `closing_` and out before it looks again; `close` sets that before it looks at
     /// the count. So either sees the other, in the one order that all of these have.

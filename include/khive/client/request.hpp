@@ -13,7 +13,6 @@
 #include <boost/smart_ptr/intrusive_ptr.hpp>
 #include <boost/smart_ptr/intrusive_ref_counter.hpp>
 
-#include <array>
 #include <concepts>
 #include <cstddef>
 #include <memory>
@@ -31,11 +30,11 @@ template <class T>
 concept UrlValue = std::convertible_to<const T&, std::string_view> || std::integral<T> || std::floating_point<T>;
 
 /// The shortest text that reads back as this number in its type. Of one that is not finite it makes a mistake.
-[[nodiscard]] KHIVE_DECL std::string text_of_number(float value, std::optional<Error>& mistake);
-[[nodiscard]] KHIVE_DECL std::string text_of_number(double value, std::optional<Error>& mistake);
+[[nodiscard]] KHIVE_DECL std::string text_of_number(float value, Error& mistake);
+[[nodiscard]] KHIVE_DECL std::string text_of_number(double value, Error& mistake);
 
 template <UrlValue T>
-std::string text_of(const T& value, std::optional<Error>& mistake)
+std::string text_of(const T& value, Error& mistake)
 {
     if constexpr (std::convertible_to<const T&, std::string_view>)
         return std::string(std::string_view(value));
@@ -65,12 +64,13 @@ struct RequestExtras {
     std::string body;
     std::string content_type; ///< of the body, unless `headers` says
     bool has_body = false;
-    std::optional<Timeouts> timeouts;
+    Timeouts timeouts; ///< if `has_timeouts`
+    bool has_timeouts = false;
     std::optional<Duration> total;
     std::optional<Duration> attempt;
     Said raise_for_status = Said::nothing;
     Said replay_safe = Said::nothing;
-    std::optional<Error> mistake;
+    Error mistake;
 
     /// \name For the client
     /// @{
@@ -140,16 +140,16 @@ public:
     /// Does the request have a limit of its own that beats a policy's?
     [[nodiscard]] bool sets_total() const noexcept
     {
-        return extras_ && (extras_->total || (extras_->timeouts && extras_->timeouts->total != Timeouts{}.total));
+        return extras_ && (extras_->total || (extras_->has_timeouts && extras_->timeouts.total != Timeouts{}.total));
     }
     [[nodiscard]] bool sets_attempt() const noexcept
     {
-        return extras_ && (extras_->attempt || (extras_->timeouts && extras_->timeouts->attempt != Timeouts{}.attempt));
+        return extras_ && (extras_->attempt || (extras_->has_timeouts && extras_->timeouts.attempt != Timeouts{}.attempt));
     }
 
     /// Method and path, its `{}` replaced by the arguments.
     KHIVE_DECL void set_line(std::string_view new_method, std::string_view pattern, const std::string* arguments,
-                             std::size_t count, std::optional<Error> mistake);
+                             std::size_t count, Error mistake);
     /// Those of a request that was made elsewhere.
     KHIVE_DECL void take(RequestFields other) noexcept;
     /// Ready for another request; memory stays, and so does the line, for the next to be compared with.
@@ -169,9 +169,13 @@ private:
 template <UrlValue... Args>
 void set_line(RequestFields& fields, std::string_view method, std::string_view path, const Args&... args)
 {
-    std::optional<Error> mistake;
-    const std::array<std::string, sizeof...(Args)> texts{text_of(args, mistake)...};
-    fields.set_line(method, path, texts.data(), texts.size(), std::move(mistake));
+    Error mistake;
+    if constexpr (sizeof...(Args) == 0) {
+        fields.set_line(method, path, nullptr, 0, std::move(mistake));
+    } else {
+        const std::string texts[] = {text_of(args, mistake)...};
+        fields.set_line(method, path, texts, sizeof...(Args), std::move(mistake));
+    }
 }
 
 } // namespace detail
@@ -261,6 +265,7 @@ public:
     Self& timeouts(const Timeouts& timeouts)
     {
         more().timeouts = timeouts;
+        more().has_timeouts = true;
         return self();
     }
     /// What the rate limiter charges; 1 by default.

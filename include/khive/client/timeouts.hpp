@@ -5,7 +5,6 @@
 #include <khive/core/time.hpp>
 #include <khive/net/exchange.hpp>
 
-#include <optional>
 #include <type_traits>
 
 namespace khive::inline KHIVE_ABI {
@@ -27,12 +26,12 @@ struct Timeouts {
 
     [[nodiscard]] net::CheckoutTimeouts checkout() const noexcept { return {pool_wait, {resolve, connect, tls_handshake}}; }
     [[nodiscard]] net::ExchangeTimeouts exchange() const noexcept { return {write_stall, first_byte, read_stall}; }
-    /// What contradicts itself, if anything. The default of a stage contradicts nothing.
-    [[nodiscard]] KHIVE_COLD_DECL std::optional<Error> check() const;
+    /// What contradicts itself, or no error. The default of a stage contradicts nothing.
+    [[nodiscard]] KHIVE_COLD_DECL Error check() const;
     /// The same for `attempt` and `total` alone, whatever the stages.
-    [[nodiscard]] KHIVE_DECL std::optional<Error> check_limits() const;
+    [[nodiscard]] KHIVE_DECL Error check_limits() const;
     /// The limits of a retry policy that could never run out beside these.
-    [[nodiscard]] KHIVE_COLD_DECL std::optional<Error> check_retry(Duration attempt_timeout, Duration total_timeout) const;
+    [[nodiscard]] KHIVE_COLD_DECL Error check_retry(Duration attempt_timeout, Duration total_timeout) const;
 };
 static_assert(std::is_trivially_destructible_v<Timeouts>);
 

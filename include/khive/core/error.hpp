@@ -41,6 +41,9 @@ public:
     Error() noexcept = default;
     explicit Error(ErrorKind kind) noexcept : kind_(kind) {}
 
+    /// Is it an error at all?
+    [[nodiscard]] bool failed() const noexcept { return kind_ != ErrorKind{}; }
+
     /// \name What is known
     /// @{
     [[nodiscard]] ErrorKind kind() const noexcept { return kind_; }

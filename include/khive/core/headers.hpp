@@ -70,10 +70,24 @@ public:
     void clear() noexcept { lines_.clear(); }
 
     /// The first value of that name.
-    [[nodiscard]] KHIVE_DECL std::optional<std::string_view> get(std::string_view name) const noexcept;
+    template <class Value = std::string_view>
+    [[nodiscard]] std::optional<Value> get(std::string_view name) const noexcept
+    {
+        Value value;
+        if (!find(name, value)) return std::nullopt;
+        return value;
+    }
     /// The first value of that name, or `otherwise`.
-    [[nodiscard]] std::string_view get_or(std::string_view name, std::string_view otherwise) const noexcept;
-    [[nodiscard]] bool contains(std::string_view name) const noexcept { return get(name).has_value(); }
+    [[nodiscard]] std::string_view get_or(std::string_view name, std::string_view otherwise) const noexcept
+    {
+        find(name, otherwise);
+        return otherwise;
+    }
+    [[nodiscard]] bool contains(std::string_view name) const noexcept
+    {
+        std::string_view value;
+        return find(name, value);
+    }
     /// How many fields have that name.
     [[nodiscard]] KHIVE_DECL std::size_t count(std::string_view name) const noexcept;
 
@@ -88,6 +102,8 @@ public:
 
 private:
     explicit Headers(std::string&& lines) noexcept : lines_(std::move(lines)) {}
+    /// The first value of that name; where there is none it is left as it is.
+    KHIVE_DECL bool find(std::string_view name, std::string_view& value) const noexcept;
 
     std::string lines_;
 };
@@ -124,11 +140,6 @@ private:
     std::size_t line_ = 0;
     HeaderField field_;
 };
-
-inline std::string_view Headers::get_or(std::string_view name, std::string_view otherwise) const noexcept
-{
-    return get(name).value_or(otherwise);
-}
 
 inline Headers::iterator Headers::begin() const noexcept
 {

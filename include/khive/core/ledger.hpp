@@ -15,7 +15,6 @@
 #include <string>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
 namespace khive::inline KHIVE_ABI {
 
@@ -91,13 +90,13 @@ public:
     [[nodiscard]] Iterator end() const noexcept;
     [[nodiscard]] std::size_t size() const noexcept { return count_; }
     [[nodiscard]] bool empty() const noexcept { return count_ == 0; }
-    [[nodiscard]] const Attempt& operator[](std::size_t index) const { return index == 0 ? first_ : (*more_)[index - 1]; }
+    [[nodiscard]] const Attempt& operator[](std::size_t index) const { return index == 0 ? first_ : more_.get()[index - 1]; }
     /// The last, if there is one.
     [[nodiscard]] const Attempt& back() const { return (*this)[count_ - 1]; }
     /// Starts the record of a new attempt.
     KHIVE_DECL Attempt& begin_attempt(TimePoint now);
     /// The record being written.
-    [[nodiscard]] Attempt& current() { return count_ == 1 ? first_ : more_->back(); }
+    [[nodiscard]] Attempt& current() { return count_ == 1 ? first_ : more_.get()[count_ - 2]; }
     void clear() noexcept;
 
     /// Why the call stopped trying.
@@ -108,6 +107,11 @@ public:
     [[nodiscard]] KHIVE_COLD_DECL std::string summary() const;
 
 private:
+    struct DeleteAttempts {
+        void operator()(Attempt* attempts) const noexcept { delete[] attempts; }
+    };
+    /// The others of `other`, with room until there are as many attempts as the next power of two says.
+    KHIVE_COLD_DECL static Attempt* copy_more(const Ledger& other);
     void copy_first(const Ledger& other) noexcept
     {
         if (count_ != 0) std::construct_at(&first_, other.first_);
@@ -116,7 +120,7 @@ private:
     union {
         Attempt first_; ///< if there is one; most ledgers that are moved are empty
     };
-    Owned<std::vector<Attempt>> more_; ///< once there is a second: few calls have one
+    Owned<Attempt, DeleteAttempts> more_; ///< once there is a second: few calls have one
     std::uint32_t count_ = 0;
     StopReason stop_ = StopReason::done;
 };
@@ -154,9 +158,7 @@ private:
 };
 
 inline Ledger::Ledger(const Ledger& other)
-    : more_(other.more_ ? new std::vector<Attempt>(*other.more_) : nullptr),
-      count_(other.count_),
-      stop_(other.stop_)
+    : more_(other.more_ ? copy_more(other) : nullptr), count_(other.count_), stop_(other.stop_)
 {
     copy_first(other);
 }
@@ -193,7 +195,7 @@ inline Ledger::Iterator Ledger::end() const noexcept
 
 inline void Ledger::clear() noexcept
 {
-    if (more_) more_->clear();
+    more_.reset();
     count_ = 0;
     stop_ = StopReason::done;
 }

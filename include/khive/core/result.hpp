@@ -11,6 +11,15 @@ namespace khive::inline KHIVE_ABI {
 template <class T>
 using Result = boost::system::result<T, Error>;
 
+/// What a function that gives an `Error` has made, as a `Result`. Those with a `Result` in their signature are templates, so that
+/// only who calls them compiles it: each costs a megabyte of a compiler's memory and more.
+template <class T>
+[[nodiscard]] Result<T> result_of(Error error, T made)
+{
+    if (error.failed()) return error;
+    return made;
+}
+
 /// Lets `boost::system::result::value()` throw khive's classes.
 [[noreturn]] inline void throw_exception_from_error(const Error& error, const boost::source_location&)
 {

@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace khive::inline KHIVE_ABI {
 namespace detail {
@@ -37,7 +38,17 @@ struct Origin {
 /// - Source: RFC 3986; the host rules for numbers follow the WHATWG URL standard.
 class Url {
 public:
-    [[nodiscard]] KHIVE_COLD_DECL static Result<Url> parse(std::string_view text);
+    template <class Parsed = Url>
+    [[nodiscard]] static Result<Parsed> parse(std::string_view text)
+    {
+        Parsed url;
+        Error error = url.read(text);
+        return result_of(std::move(error), std::move(url));
+    }
+    /// The same into this one, which is as it was where it fails.
+    [[nodiscard]] KHIVE_COLD_DECL Error read(std::string_view text);
+    /// Becomes what a client with it as the base requests, see `join`; it is as it was where that fails.
+    [[nodiscard]] KHIVE_COLD_DECL Error follow(std::string_view reference);
 
     [[nodiscard]] const Origin& origin() const noexcept { return origin_; }
     /// Path and query as sent: bytes that a URL may not have are percent-encoded, others are as given.
@@ -54,8 +65,6 @@ public:
     [[nodiscard]] KHIVE_COLD_DECL std::string redacted() const;
 
 private:
-    friend KHIVE_DECL Result<Url> join(const Url& base, std::string_view reference);
-
     KHIVE_DECL void set_target(const detail::TargetParts& parts);
     KHIVE_DECL void append(const detail::TargetParts& parts);
 
@@ -77,7 +86,13 @@ private:
 /// keys that the reference has. Bytes that a URL may not have are percent-encoded, valid `%XX` are kept.
 ///
 /// - Errors: `invalid_url` for another scheme, control bytes, and `..` (also as `%2E%2E`) that climbs above the base.
-[[nodiscard]] KHIVE_DECL Result<Url> join(const Url& base, std::string_view reference);
+template <class Joined = Url>
+[[nodiscard]] Result<Joined> join(const Url& base, std::string_view reference)
+{
+    Joined url = base;
+    Error error = url.follow(reference);
+    return result_of(std::move(error), std::move(url));
+}
 
 /// One path segment from any text: only unreserved bytes stay, so that '/' becomes `%2F`; `.` and `..` become `%2E` and
 /// `%2E%2E`.
@@ -91,11 +106,20 @@ KHIVE_DECL void insert_query(std::string& reference, std::string_view query);
 /// Adds `key=value` to a body of type `application/x-www-form-urlencoded`: as `append_query`, with a space as '+'.
 KHIVE_DECL void append_form(std::string& form, std::string_view key, std::string_view value);
 
+/// Appends what `expand_path` gives; where it fails, a part of it.
+[[nodiscard]] KHIVE_DECL Error append_path(std::string& path, std::string_view pattern, std::span<const std::string> args);
+
 /// Replaces each `{}` of `pattern` by the next argument, encoded as a segment; `{{` and `}}` stand for braces.
 ///
 /// - Errors: `invalid_argument` where the number of arguments differs, a brace stands alone, or an argument makes a whole
 ///   path segment `.` or `..`, which a server would take for a step in the path even when it is encoded.
-[[nodiscard]] KHIVE_DECL Result<std::string> expand_path(std::string_view pattern, std::span<const std::string> args);
+template <class Path = std::string>
+[[nodiscard]] Result<Path> expand_path(std::string_view pattern, std::span<const std::string> args)
+{
+    Path path;
+    Error error = append_path(path, pattern, args);
+    return result_of(std::move(error), std::move(path));
+}
 
 } // namespace khive::inline KHIVE_ABI
 

@@ -8,8 +8,20 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 
 namespace khive::inline KHIVE_ABI::http {
+
+/// How long the body of a request is.
+struct BodyLength {
+    bool has_body = false;
+    std::size_t size = 0; ///< zero where there is none
+};
+
+/// Appends what `write_request_head` gives; nothing where it fails.
+[[nodiscard]] KHIVE_DECL Error append_request_head(std::string& head, std::string_view method, std::string_view target,
+                                                   std::string_view host_header, const Headers& fields, BodyLength body);
 
 /// The bytes of a request up to its body: request line, `Host`, the fields as given, `Content-Length`, empty line.
 ///
@@ -21,9 +33,16 @@ namespace khive::inline KHIVE_ABI::http {
 ///   transport's to decide: `Transfer-Encoding`, `TE`, `Trailer`, `Upgrade`, a `Connection` that says more than
 ///   `close` or `keep-alive`, a `Content-Length` other than the true one.
 /// - Complexity: linear, one allocation.
-[[nodiscard]] KHIVE_DECL Result<std::string> write_request_head(std::string_view method, std::string_view target,
-                                                                std::string_view host_header, const Headers& fields,
-                                                                const std::optional<std::size_t>& content_length);
+template <class Head = std::string, class Length = std::size_t>
+[[nodiscard]] Result<Head> write_request_head(std::string_view method, std::string_view target, std::string_view host_header,
+                                              const Headers& fields,
+                                              const std::optional<std::type_identity_t<Length>>& content_length)
+{
+    Head head;
+    const BodyLength body{content_length.has_value(), content_length.value_or(0)};
+    Error error = append_request_head(head, method, target, host_header, fields, body);
+    return result_of(std::move(error), std::move(head));
+}
 
 /// Does the request say that nothing follows it on its connection (`Connection: close`, RFC 9112 section 9.6)?
 [[nodiscard]] KHIVE_DECL bool says_close(const Headers& fields);

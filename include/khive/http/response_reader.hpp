@@ -134,10 +134,16 @@ public:
         return memory_ ? memory_->head.keep_alive_timeout : std::nullopt;
     }
     /// How many requests more it serves, from `Keep-Alive: max=`.
-    [[nodiscard]] std::optional<std::uint64_t> keep_alive_max() const noexcept
+    template <class Count = std::uint64_t>
+    [[nodiscard]] std::optional<Count> keep_alive_max() const noexcept
     {
         if (!memory_ || !memory_->head.has_keep_alive_max) return std::nullopt;
         return memory_->head.keep_alive_max;
+    }
+    /// Does it say that it serves none?
+    [[nodiscard]] bool serves_no_more() const noexcept
+    {
+        return memory_ && memory_->head.has_keep_alive_max && memory_->head.keep_alive_max == 0;
     }
     /// With the head that it compares the next one with, for another connection to the same server.
     [[nodiscard]] HeadMemoryPtr take_head_memory() noexcept;

@@ -9,6 +9,7 @@
 #include <khive/core/min_max.hpp>
 #include <khive/core/mutex.hpp>
 #include <khive/core/owned.hpp>
+#include <khive/core/shared.hpp>
 #include <khive/core/single_threaded.hpp>
 #include <khive/core/url.hpp>
 #include <khive/http/response_reader.hpp>
@@ -22,9 +23,7 @@
 #include <boost/smart_ptr/intrusive_ref_counter.hpp>
 
 #include <atomic>
-#include <memory>
 #include <mutex>
-#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -41,6 +40,7 @@ namespace detail {
 } // namespace detail
 
 class Connection;
+class IdleConnections;
 class Exchange;
 using ConnectionPtr = boost::intrusive_ptr<Connection>;
 
@@ -58,8 +58,8 @@ protected:
 
 /// What connections are made with; all to one origin share it.
 struct ConnectionSetup : boost::intrusive_ref_counter<ConnectionSetup, khive::detail::ThreadSafeCount> {
-    ConnectionSetup(Origin to, asio::any_io_executor on, std::shared_ptr<Network> by, TlsContext with,
-                    const http::ReaderLimits& within, std::weak_ptr<ConnectionKeeper> whose)
+    ConnectionSetup(Origin to, asio::any_io_executor on, Shared<Network> by, TlsContext with,
+                    const http::ReaderLimits& within, Weak<ConnectionKeeper> whose)
         : origin(std::move(to)),
           executor(std::move(on)),
           network(std::move(by)),
@@ -73,14 +73,14 @@ struct ConnectionSetup : boost::intrusive_ref_counter<ConnectionSetup, khive::de
 
     const Origin origin;
     const asio::any_io_executor executor;
-    const std::shared_ptr<Network> network;
+    const Shared<Network> network;
     const TlsContext tls; ///< used where `origin.tls`
     const http::ReaderLimits limits;
     Endpoint literal; ///< the address that the origin's host is, where it is one
     const bool is_literal;
     async::TimeService& time; ///< of the executor's context
     WriteBatch& writes;       ///< of the executor's context
-    const std::weak_ptr<ConnectionKeeper> keeper;
+    const Weak<ConnectionKeeper> keeper;
 };
 using ConnectionSetupPtr = boost::intrusive_ptr<const ConnectionSetup>;
 
@@ -104,10 +104,14 @@ struct DialTimes {
 /// - Lifetime: pending operations keep it alive; an exchange ends only after its last operation has, so the caller's buffers are
 ///   not touched afterwards.
 /// - Complexity: some 550 bytes while it waits for an answer: what only dialling needs goes with the first exchange.
-class Connection final : public WireListener, public async::TimerNode, private async::Postable, public ListHook<> {
+class Connection final : public WireListener,
+                         public async::TimerNode,
+                         private async::Postable,
+                         public ListHook<>,
+                         public ListHook<IdleConnections> {
 public:
-    KHIVE_DECL explicit Connection(ConnectionSetupPtr setup);
-    KHIVE_DECL ~Connection() override;
+    KHIVE_COLD_DECL explicit Connection(ConnectionSetupPtr setup);
+    KHIVE_COLD_DECL ~Connection() override;
 
     /// \name Life
     /// @{
@@ -161,6 +165,7 @@ public:
         bool watched = false;
     } idle;
     TimePoint retires = no_deadline; ///< not used again from then on
+    Connection* next_to_watch = nullptr; ///< while the pool is about to watch it, which keeps it
     void* pool_entry = nullptr; ///< the pool's record of its origin
     async::WaitRequest* made_for = nullptr; ///< the request of the caller it is dialled for, as long as that waits
     /// It keeps itself, as long as it is dialled, or has been given up and is to be closed.
@@ -205,21 +210,21 @@ private:
     }
     /// @}
 
-    KHIVE_DECL void on_resolved(boost::system::error_code error, Endpoints endpoints) override;
-    KHIVE_DECL void on_connected(boost::system::error_code error) override;
+    KHIVE_COLD_DECL void on_resolved(boost::system::error_code error, Endpoints endpoints) override;
+    KHIVE_COLD_DECL void on_connected(boost::system::error_code error) override;
     KHIVE_DECL void on_written(boost::system::error_code error, std::size_t bytes) override;
     [[nodiscard]] KHIVE_DECL std::span<char> read_buffer() override;
     KHIVE_DECL void on_read(boost::system::error_code error, std::size_t bytes) override;
     KHIVE_DECL void on_readable(boost::system::error_code error) override;
     KHIVE_DECL void on_turn(TimePoint now) override;
-    KHIVE_DECL void on_abandoned() noexcept override;
+    KHIVE_COLD_DECL void on_abandoned() noexcept override;
     KHIVE_DECL TimePoint on_time(TimePoint now) noexcept override;
 
-    void resolved(std::span<const Endpoint> endpoints, TimePoint now);
-    void connect_next();
-    void connected(TimePoint now);
-    void handshake();
-    void dialled();
+    KHIVE_COLD_DECL void resolved(std::span<const Endpoint> endpoints, TimePoint now);
+    KHIVE_COLD_DECL void connect_next();
+    KHIVE_COLD_DECL void connected(TimePoint now);
+    KHIVE_COLD_DECL void handshake();
+    KHIVE_COLD_DECL void dialled();
     void begin_exchange(bool in_turn);
     void begin_first();
     void queue_write() noexcept;
@@ -238,19 +243,19 @@ private:
     void read_more();
     void has_read(boost::system::error_code error, std::size_t bytes);
     void answer_read(boost::system::error_code error, std::size_t bytes);
-    void read_failed(boost::system::error_code error);
+    KHIVE_COLD_DECL void read_failed(boost::system::error_code error);
     void received(std::size_t bytes);
     void decrypt();
     void step_to(http::ReadStep step);
     void answered();
-    void watch_tls(boost::system::error_code error);
+    KHIVE_COLD_DECL void watch_tls(boost::system::error_code error);
     void end(Error error) noexcept;
-    void out_of_memory() noexcept;
+    KHIVE_COLD_DECL void out_of_memory() noexcept;
     void stage_deadline(Timer timer, TimePoint now) noexcept;
     /// What the setting of a stage's timer is.
     [[nodiscard]] Duration limit_of(Timer timer) const noexcept;
-    [[nodiscard]] Error lost(boost::system::error_code error) const;
-    [[nodiscard]] static Error lost_before_request();
+    [[nodiscard]] KHIVE_COLD_DECL Error lost(boost::system::error_code error) const;
+    [[nodiscard]] KHIVE_COLD_DECL static Error lost_before_request();
     /// Of the exchange or dial.
     [[nodiscard]] Deadline total() const noexcept;
     [[nodiscard]] Deadline nearest() const noexcept

@@ -5,16 +5,13 @@
 #include <khive/core/list.hpp>
 #include <khive/core/owned.hpp>
 #include <khive/core/random.hpp>
+#include <khive/core/shared.hpp>
 #include <khive/core/tree.hpp>
 #include <khive/net/connection.hpp>
 #include <khive/net/pool_machine.hpp>
 
-
-#include <memory>
-#include <optional>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
 namespace khive::inline KHIVE_ABI::net {
 
@@ -30,8 +27,8 @@ struct PoolOptions {
 };
 static_assert(std::is_trivially_destructible_v<PoolOptions>);
 
-/// The right to use one connection for one exchange. Destroyed, it gives the connection back if that has earned it, and closes
-/// it otherwise.
+/// The right to use one connection for one exchange, or none. Destroyed, it gives the connection back if that has earned it, and
+/// closes it otherwise.
 ///
 /// - Lifetime: its pool outlives it.
 class Lease {
@@ -55,6 +52,35 @@ private:
     ConnectionPtr connection_;
 };
 
+/// Idle connections, which it keeps, in the order in which they came.
+class IdleConnections {
+public:
+    IdleConnections() = default;
+    ~IdleConnections()
+    {
+        while (Connection* const oldest = list_.first()) (void)take(*oldest);
+    }
+
+    [[nodiscard]] bool empty() const noexcept { return list_.empty(); }
+    /// Null where there is none.
+    [[nodiscard]] Connection* oldest() const noexcept { return list_.first(); }
+    [[nodiscard]] Connection* latest() const noexcept { return list_.last(); }
+    [[nodiscard]] Connection* before(const Connection& one) const noexcept { return list_.before(one); }
+    [[nodiscard]] static bool has(const Connection& one) noexcept { return hook_of(one).is_linked(); }
+
+    void add(ConnectionPtr one) noexcept { list_.push_back(*one.detach()); }
+    [[nodiscard]] ConnectionPtr take(Connection& one) noexcept
+    {
+        list_.erase(one);
+        return ConnectionPtr(&one, false);
+    }
+
+private:
+    static const ListHook<IdleConnections>& hook_of(const Connection& one) noexcept { return one; }
+
+    List<Connection, IdleConnections> list_;
+};
+
 /// What a pool knows of one origin. Only the pool touches it.
 struct OriginEntry : TreeNode {
     OriginEntry(const Origin& which, ConnectionPool& whose) : origin(which), pool(whose) {}
@@ -68,7 +94,7 @@ struct OriginEntry : TreeNode {
     ConnectionSetupPtr setup; ///< made with the first connection
     PoolCounts counts;
     std::size_t holders = 0;         ///< who may name it in a call
-    std::vector<ConnectionPtr> idle; ///< the one used last at the back; has room for all that are open
+    IdleConnections idle;            ///< the one used last is the latest
     Connection* unpromised = nullptr; ///< dialled by `try_dial`, for the first who waits
     http::HeadMemoryPtr head_memory; ///< what a connection that is gone has left for the next one
 };
@@ -112,11 +138,11 @@ public:
     /// The same for the holder's time, which is to be longer than its waits and shorter than the pool's: for origins that come and
     /// go.
     [[nodiscard]] KHIVE_DECL HeldOrigin hold(const Origin& origin);
-    /// A connection that is idle and alive, without waiting. Nothing if others wait already.
-    [[nodiscard]] KHIVE_DECL std::optional<Lease> try_checkout(OriginEntry& entry, TimePoint now);
-    /// For a caller that found none: one that is dialled now and up at once, as to an address on the same machine. Nothing if that
+    /// A connection that is idle and alive, without waiting. None if others wait already.
+    [[nodiscard]] KHIVE_DECL Lease try_checkout(OriginEntry& entry, TimePoint now);
+    /// For a caller that found none: one that is dialled now and up at once, as to an address on the same machine. None if that
     /// takes its time, and goes on then for the first who waits, or if there cannot be one.
-    [[nodiscard]] KHIVE_DECL std::optional<Lease> try_dial(OriginEntry& entry, const DialTimeouts& timeouts, TimePoint now);
+    [[nodiscard]] KHIVE_DECL Lease try_dial(OriginEntry& entry, const DialTimeouts& timeouts, TimePoint now);
     /// Would a caller that comes now have to wait for somebody to give a connection back?
     [[nodiscard]] KHIVE_DECL bool is_exhausted(const OriginEntry& entry) const;
     /// A connection, dialled or waited for until `deadline`; `fresh` insists on one that nobody has used. `timeouts` are all > 0.
@@ -153,7 +179,7 @@ private:
     }
 
     KHIVE_DECL bool try_grant(const async::WaitRequest& head, TimePoint now) noexcept override;
-    KHIVE_DECL std::optional<Error> refuse(const async::WaitRequest& request, TimePoint now) override;
+    KHIVE_DECL Error refuse(const async::WaitRequest& request, TimePoint now) override;
     KHIVE_DECL bool blocks(const async::WaitRequest& head) const noexcept override;
     KHIVE_DECL bool has_to_queue(const async::WaitRequest& newcomer) const noexcept override;
     KHIVE_DECL bool is_full(const async::WaitRequest& newcomer) const noexcept override;
@@ -163,34 +189,30 @@ private:
     KHIVE_DECL void on_idle_ended(Connection& connection) noexcept override;
 
     [[nodiscard]] ConnectionPtr pop_idle(OriginEntry& entry, bool fresh, TimePoint now) noexcept;
-    [[nodiscard]] const ConnectionSetup& setup_of(OriginEntry& entry);
-    [[nodiscard]] ConnectionPtr new_connection(OriginEntry& entry);
-    void promise(Connection& connection, async::WaitRequest& request) noexcept;
-    void settle_dial(Connection& connection, Error error, TimePoint now) noexcept;
+    [[nodiscard]] KHIVE_COLD_DECL const ConnectionSetup& setup_of(OriginEntry& entry);
+    [[nodiscard]] KHIVE_COLD_DECL ConnectionPtr new_connection(OriginEntry& entry);
+    KHIVE_COLD_DECL void promise(Connection& connection, async::WaitRequest& request) noexcept;
+    KHIVE_COLD_DECL void settle_dial(Connection& connection, Error error, TimePoint now) noexcept;
     [[nodiscard]] TimePoint retirement(TimePoint now) noexcept;
-    [[nodiscard]] ConnectionPtr plan_dial(async::WaitRequest& request);
-    void let_go(OriginEntry& entry) noexcept;
+    [[nodiscard]] KHIVE_COLD_DECL ConnectionPtr plan_dial(async::WaitRequest& request);
+    KHIVE_COLD_DECL void let_go(OriginEntry& entry) noexcept;
     void drop_if_unused(OriginEntry& entry) noexcept;
-    void drop(OriginEntry& entry) noexcept;
+    KHIVE_COLD_DECL void drop(OriginEntry& entry) noexcept;
     void forget(Connection& connection) noexcept;
-    void forget_idle(OriginEntry& entry, std::size_t index) noexcept;
-    [[nodiscard]] OriginEntry* oldest_idle_but(const OriginEntry& entry) noexcept;
+    void forget_idle(OriginEntry& entry, Connection& idle) noexcept;
+    [[nodiscard]] KHIVE_COLD_DECL OriginEntry* oldest_idle_but(const OriginEntry& entry) noexcept;
     void dial_for_waiters() noexcept;
-    void dial_what_lacks() noexcept;
+    KHIVE_COLD_DECL void dial_what_lacks() noexcept;
     void serve_those_held_up() noexcept;
-    KHIVE_DECL void on_dialled(Connection& connection, Error error) noexcept override;
+    KHIVE_COLD_DECL void on_dialled(Connection& connection, Error error) noexcept override;
     void give_back(ConnectionPtr connection) noexcept;
     void make_idle(OriginEntry& entry, ConnectionPtr connection, TimePoint now) noexcept;
     void bury() noexcept;
     KHIVE_COLD_DECL TimePoint sweep(TimePoint now) noexcept;
-    [[nodiscard]] std::shared_ptr<ConnectionPool> self()
-    {
-        return std::static_pointer_cast<ConnectionPool>(shared_from_this());
-    }
 
     asio::any_io_executor executor_;
     async::TimeService& time_;
-    std::shared_ptr<Network> network_;
+    Shared<Network> network_;
     PoolOptions options_;
     http::ReaderLimits limits_;
     TlsContext tls_;

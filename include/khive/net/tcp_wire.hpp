@@ -13,13 +13,13 @@ class TcpNetwork final : public Network {
 public:
     /// For executors of that context.
     KHIVE_DECL explicit TcpNetwork(asio::execution_context& context);
-    KHIVE_DECL WirePtr open(const asio::any_io_executor& executor) override;
+    KHIVE_COLD_DECL WirePtr open(const asio::any_io_executor& executor) override;
     [[nodiscard]] KHIVE_DECL bool literal(const std::string& host, std::uint16_t port, Endpoint& endpoint) const override;
     KHIVE_DECL void resolve(const asio::any_io_executor& executor, const std::string& host, std::uint16_t port,
                             ListenerPtr listener) override;
 
 private:
-    std::shared_ptr<const void> home_; ///< what wires find in their context
+    std::shared_ptr<void> home_; ///< what wires find in their context
 };
 
 } // namespace khive::inline KHIVE_ABI::net

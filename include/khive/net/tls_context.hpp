@@ -4,10 +4,10 @@
 #include <khive/core/config.hpp>
 #include <khive/core/result.hpp>
 #include <khive/core/secret.hpp>
+#include <khive/core/shared.hpp>
 
 #include <boost/system/error_code.hpp>
 
-#include <memory>
 #include <string>
 
 using SSL_CTX = struct ssl_ctx_st;
@@ -60,11 +60,11 @@ public:
     [[nodiscard]] KHIVE_DECL bool verifies() const noexcept;
     /// The name to verify for `host`.
     [[nodiscard]] KHIVE_DECL std::string name_for(const std::string& host) const;
-    [[nodiscard]] const std::shared_ptr<detail::TlsState>& state() const noexcept { return state_; }
+    [[nodiscard]] const Shared<detail::TlsState>& state() const noexcept { return state_; }
     /// @}
 
 private:
-    std::shared_ptr<detail::TlsState> state_;
+    Shared<detail::TlsState> state_;
 };
 
 } // namespace khive::inline KHIVE_ABI::net

@@ -3,6 +3,7 @@
 
 #include <khive/async/asio.hpp>
 #include <khive/core/owned.hpp>
+#include <khive/core/shared.hpp>
 #include <khive/core/single_threaded.hpp>
 #include <khive/net/endpoint.hpp>
 
@@ -14,9 +15,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <mutex>
-#include <optional>
 #include <span>
 #include <string>
 
@@ -133,8 +132,8 @@ public:
 
     KHIVE_DECL explicit NetworkService(asio::execution_context& context);
     KHIVE_DECL ~NetworkService() override;
-    [[nodiscard]] std::shared_ptr<Network> network() const;
-    void install(std::shared_ptr<Network> network);
+    [[nodiscard]] Shared<Network> network() const;
+    void install(Shared<Network> network);
     /// Of the connections of the context, whatever the network.
     [[nodiscard]] WriteBatch& writes() noexcept { return *writes_; }
 
@@ -142,19 +141,19 @@ private:
     void shutdown() noexcept override {}
 
     mutable std::mutex mutex_;
-    std::shared_ptr<Network> network_;
+    Shared<Network> network_;
     Owned<WriteBatch> writes_;
 };
 
 [[nodiscard]] KHIVE_DECL NetworkService& network_service(const asio::any_io_executor& executor);
 
-inline std::shared_ptr<Network> NetworkService::network() const
+inline Shared<Network> NetworkService::network() const
 {
     const std::lock_guard lock(mutex_);
     return network_;
 }
 
-inline void NetworkService::install(std::shared_ptr<Network> network)
+inline void NetworkService::install(Shared<Network> network)
 {
     const std::lock_guard lock(mutex_);
     network_ = std::move(network);

@@ -5,7 +5,6 @@
 #include <khive/policy/concepts.hpp>
 
 #include <optional>
-#include <type_traits>
 
 namespace khive::inline KHIVE_ABI {
 
@@ -22,19 +21,36 @@ struct NullPermit {
 
 } // namespace detail
 
+// Their verbs are templates because a client without policies calls none of them, and need not compile what they give.
+
 /// Limits nothing. Every verb is empty, so an optimiser leaves nothing of it.
 struct NullRateLimiter {
     using Token = detail::NullPermit;
-    static constexpr std::optional<Token> try_take(double, TimePoint) noexcept { return Token{}; }
-    template <class Request = async::WaitRequest> // a template because GCC compiles every coroutine that it sees, used or not
-    static asio::awaitable<Result<Token>> take(Request) { co_return Token{}; }
-    static constexpr std::optional<Error> check_cost(double) noexcept { return std::nullopt; }
+    template <class Given = Token>
+    static constexpr std::optional<Given> try_take(double, TimePoint) noexcept
+    {
+        return Given{};
+    }
+    template <class Request = async::WaitRequest>
+    static asio::awaitable<Result<Token>> take(Request)
+    {
+        co_return Token{};
+    }
+    template <class Why = Error>
+    static constexpr std::optional<Why> check_cost(double) noexcept
+    {
+        return std::nullopt;
+    }
 };
 
 /// Does not limit concurrency.
 struct NullExecutor {
     using Slot = detail::NullPermit;
-    static constexpr std::optional<Slot> try_enter(TimePoint) noexcept { return Slot{}; }
+    template <class Given = Slot>
+    static constexpr std::optional<Given> try_enter(TimePoint) noexcept
+    {
+        return Given{};
+    }
     template <class Request = async::WaitRequest>
     static asio::awaitable<Result<Slot>> enter(Request) { co_return Slot{}; }
 };
@@ -42,8 +58,16 @@ struct NullExecutor {
 /// Never opens.
 struct NullCircuitBreaker {
     using Ticket = detail::NullPermit;
-    static constexpr std::optional<Error> refusal(TimePoint) noexcept { return std::nullopt; }
-    static Result<Ticket> try_admit(TimePoint) noexcept { return Ticket{}; }
+    template <class Why = Error>
+    static constexpr std::optional<Why> refusal(TimePoint) noexcept
+    {
+        return std::nullopt;
+    }
+    template <class Given = Ticket>
+    static Result<Given> try_admit(TimePoint) noexcept
+    {
+        return Given{};
+    }
 };
 
 /// One attempt, no time limit.
@@ -59,10 +83,5 @@ struct NullRetry {
     static constexpr Duration attempt_timeout() noexcept { return unlimited; }
     static constexpr Duration total_timeout() noexcept { return unlimited; }
 };
-
-static_assert(RateLimiterPolicy<NullRateLimiter> && std::is_empty_v<NullRateLimiter>);
-static_assert(ExecutorPolicy<NullExecutor> && std::is_empty_v<NullExecutor>);
-static_assert(CircuitBreakerPolicy<NullCircuitBreaker> && std::is_empty_v<NullCircuitBreaker>);
-static_assert(RetryPolicy<NullRetry> && std::is_empty_v<NullRetry>);
 
 } // namespace khive::inline KHIVE_ABI

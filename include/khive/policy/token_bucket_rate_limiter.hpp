@@ -99,7 +99,7 @@ private:
     KHIVE_DECL explicit TokenBucketState(const TokenBucketOptions& options);
     KHIVE_DECL bool try_grant(const async::WaitRequest& head, TimePoint now) noexcept override;
     KHIVE_DECL TimePoint next_grant(const async::WaitRequest& head, TimePoint now) noexcept override;
-    KHIVE_DECL std::optional<Error> refuse(const async::WaitRequest& request, TimePoint now) override;
+    KHIVE_DECL Error refuse(const async::WaitRequest& request, TimePoint now) override;
     KHIVE_DECL void without_handles() noexcept;
 
     /// Tokens keep the state alive without a count that both sides of the lock write: those issued are counted under `mutex_`,

@@ -40,7 +40,7 @@ TEST_CASE("Timeouts: what makes sense is accepted, also a total shorter than the
                                    Timeouts{.read_stall = 15min, .total = 20min}, Timeouts{.read_stall = unlimited, .total = 5s},
                                    Timeouts{.connect = 2min, .total = unlimited});
 
-    CHECK_FALSE(good.check());
+    CHECK_FALSE(good.check().failed());
 }
 
 TEST_CASE("Timeouts: contradictions are refused by name, and no timer is a hidden ceiling", "[client][timeout]")
@@ -66,9 +66,9 @@ TEST_CASE("Timeouts: contradictions are refused by name, and no timer is a hidde
 
     const auto error = bad.check();
 
-    REQUIRE(error);
-    CHECK(error->kind() == ErrorKind::configuration);
-    CHECK_THAT(error->message(), contains(name));
+    REQUIRE(error.failed());
+    CHECK(error.kind() == ErrorKind::configuration);
+    CHECK_THAT(error.message(), contains(name));
     CHECK_THROWS_AS(with(bad), ConfigurationError);
 }
 

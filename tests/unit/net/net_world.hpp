@@ -85,7 +85,7 @@ inline asio::awaitable<Result<net::Lease>> lease_from(PoolPtr pool, Entry* entry
     const auto executor = co_await asio::this_coro::executor;
     if (!fresh) {
         auto idle = pool->try_checkout(*entry, async::time_service(executor).now());
-        if (idle) co_return std::move(*idle);
+        if (idle) co_return std::move(idle);
     }
     net::Checkout waiting(pool, pool->checkout(*entry, deadline, timeouts, fresh));
     auto wait = async::suspend(waiting);

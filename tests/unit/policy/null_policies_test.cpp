@@ -32,6 +32,14 @@ TEST_CASE("Null policies: are empty and let everything through", "[policy]")
     STATIC_REQUIRE(std::is_empty_v<khive::NullRateLimiter::Token>);
 }
 
+TEST_CASE("Null policies: have their roles and no state", "[policy]")
+{
+    STATIC_REQUIRE(khive::RateLimiterPolicy<khive::NullRateLimiter> && std::is_empty_v<khive::NullRateLimiter>);
+    STATIC_REQUIRE(khive::ExecutorPolicy<khive::NullExecutor> && std::is_empty_v<khive::NullExecutor>);
+    STATIC_REQUIRE(khive::CircuitBreakerPolicy<khive::NullCircuitBreaker> && std::is_empty_v<khive::NullCircuitBreaker>);
+    STATIC_REQUIRE(khive::RetryPolicy<khive::NullRetry> && std::is_empty_v<khive::NullRetry>);
+}
+
 TEST_CASE("NullRetry: makes one attempt without a time limit and says why it stops", "[policy]")
 {
     const auto [outcome, reason] = GENERATE(table<Outcome, StopReason>({

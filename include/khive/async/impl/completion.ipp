@@ -2,6 +2,7 @@
 #pragma once
 
 #include <khive/async/completion.hpp>
+#include <khive/core/shared.hpp>
 #include <khive/core/yield_point.hpp>
 
 #include <boost/asio/execution/outstanding_work.hpp>
@@ -16,8 +17,8 @@ KHIVE_DECL void Completion::track()
 
 KHIVE_DECL void Completion::post() &&
 {
-    const auto resumption = std::make_shared<Resumption>();
-    resumption->post(std::move(*this), resumption);
+    const auto resumption = make_once<Resumption>();
+    resumption->post(std::move(*this), resumption.holder());
 }
 
 KHIVE_DECL void Resumption::post(Completion rest, std::shared_ptr<void> keeper, BeforeResume* first)

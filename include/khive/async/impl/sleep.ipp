@@ -87,7 +87,7 @@ KHIVE_DECL void Sleep::start(Completion& rest, asio::cancellation_slot slot)
     const TimePoint due = due_;
     // Before the executor is tracked: the time service keeps the first that it is shown.
     auto* const sleeper = new detail::Sleeper(rest.executor(), *this);
-    const std::shared_ptr<void> self(sleeper);
+    const std::shared_ptr<void> self = own_shared(sleeper).take_holder();
     rest.track();
     on_cancellation(slot, self, sleeper,
                     [](void* sleeping, asio::cancellation_type) { static_cast<detail::Sleeper*>(sleeping)->cancel(); });

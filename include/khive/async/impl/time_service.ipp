@@ -158,10 +158,10 @@ KHIVE_DECL void TimeService::use_virtual_time(TimePoint start)
     virtual_.store(true);
 }
 
-KHIVE_DECL std::optional<TimePoint> TimeService::next_due() const
+KHIVE_DECL TimePoint TimeService::first_due() const
 {
     const std::lock_guard lock(mutex_);
-    if (nodes_.empty() || nodes_.first()->due() == no_deadline) return std::nullopt;
+    if (nodes_.empty()) return no_deadline;
     return nodes_.first()->due();
 }
 

@@ -35,10 +35,8 @@ void drain(List& list, End end) noexcept
 
 } // namespace detail
 
-KHIVE_DECL Waiter::Waiter(std::shared_ptr<WaitQueue> queue, const WaitRequest& request)
-    : ScopedWait(request.scope != nullptr ? request.scope->shared_from_this() : nullptr),
-      queue_(std::move(queue)),
-      request_(request)
+KHIVE_DECL Waiter::Waiter(Shared<WaitQueue> queue, const WaitRequest& request)
+    : ScopedWait(request.scope != nullptr ? share(*request.scope) : nullptr), queue_(std::move(queue)), request_(request)
 {}
 
 KHIVE_DECL Waiter::~Waiter()
@@ -52,14 +50,14 @@ KHIVE_DECL void Waiter::cancel() noexcept
     end_wait(Error{ErrorKind::cancelled});
 }
 
-KHIVE_DECL void Waiter::deliver(std::shared_ptr<Waiter> self, std::optional<Error> refusal) noexcept
+KHIVE_DECL void Waiter::deliver(Shared<Waiter> self, Error refusal) noexcept
 {
     KHIVE_YIELD_POINT();
     Waiter& waiter = *self;
     waiter.refusal_ = std::move(refusal);
-    if (!waiter.refusal_) waiter.take_grant();
+    if (!waiter.refusal_.failed()) waiter.take_grant();
     KHIVE_YIELD_POINT();
-    waiter.resumption_.post(std::move(waiter.rest_), std::move(self), &waiter);
+    waiter.resumption_.post(std::move(waiter.rest_), std::move(self).take_holder(), &waiter);
 }
 
 KHIVE_DECL void Waiter::before_resume() noexcept
@@ -75,7 +73,7 @@ KHIVE_DECL bool Waiter::Rearming::prepare(Waiter& waiter, TimePoint due) noexcep
     due_.store(due.time_since_epoch().count());
     KHIVE_YIELD_POINT();
     if (posted_.exchange(true)) return false; // `run` clears it before it looks at `due_`
-    waiter_ = waiter.shared_from_this();
+    waiter_ = share(waiter);
     return true;
 }
 
@@ -120,9 +118,9 @@ KHIVE_DECL TimePoint WaitQueue::next_grant(const WaitRequest&, TimePoint) noexce
     return no_deadline;
 }
 
-KHIVE_DECL std::optional<Error> WaitQueue::refuse(const WaitRequest&, TimePoint)
+KHIVE_DECL Error WaitQueue::refuse(const WaitRequest&, TimePoint)
 {
-    return std::nullopt;
+    return {};
 }
 
 KHIVE_DECL bool WaitQueue::blocks(const WaitRequest&) const noexcept
@@ -156,23 +154,24 @@ KHIVE_DECL std::size_t WaitQueue::waiting() const
     return waiting_;
 }
 
-KHIVE_DECL std::optional<Error> WaitQueue::refusal(const WaitRequest& request, TimePoint now)
+KHIVE_DECL Error WaitQueue::refusal(const WaitRequest& request, TimePoint now)
 {
     if (closed_) return Error{ErrorKind::closed};
-    if (auto refused = refuse(request, now)) return refused;
+    if (auto refused = refuse(request, now); refused.failed()) return refused;
     if (is_full(request))
         return Error{ErrorKind::queue_full}.with_message(std::to_string(max_waiting_) + " callers wait already");
     if (request.deadline <= now) return detail::wait_timeout(request, now);
-    return std::nullopt;
+    return {};
 }
 
-KHIVE_DECL void WaitQueue::start(std::shared_ptr<Waiter> waiter, Completion& rest, asio::cancellation_slot slot)
+KHIVE_DECL void WaitQueue::start(Shared<Waiter> waiter, Completion& rest, asio::cancellation_slot slot)
 {
     waiter->time_ = &time_service(rest.executor()); // which keeps the first executor that it is shown: before it is tracked
     waiter->since_ = waiter->time_->now();
     if (waiter->request_.arrived == no_deadline) waiter->request_.arrived = waiter->since_;
     rest.track();
-    on_cancellation(slot, waiter, [](Waiter& waiting, asio::cancellation_type) { waiting.cancel(); });
+    on_cancellation(slot, waiter.holder(), waiter.get(),
+                    [](void* waiting, asio::cancellation_type) { static_cast<Waiter*>(waiting)->cancel(); });
     waiter->rest_ = std::move(rest);
     bool joined = false;
     try {
@@ -184,16 +183,16 @@ KHIVE_DECL void WaitQueue::start(std::shared_ptr<Waiter> waiter, Completion& res
     }
 }
 
-KHIVE_DECL void WaitQueue::admit(const std::shared_ptr<Waiter>& waiter, bool& joined)
+KHIVE_DECL void WaitQueue::admit(const Shared<Waiter>& waiter, bool& joined)
 {
     const TimePoint now = waiter->time().now();
     const WaitRequest& request = waiter->request();
     std::unique_lock lock(mutex_);
     if (!closed_ && !has_to_queue(request) && try_grant(request, now)) {
         lock.unlock();
-        return Waiter::deliver(waiter, std::nullopt);
+        return Waiter::deliver(waiter, Error{});
     }
-    if (auto refused = refusal(request, now)) {
+    if (auto refused = refusal(request, now); refused.failed()) {
         lock.unlock();
         return Waiter::deliver(waiter, std::move(refused));
     }
@@ -221,7 +220,7 @@ KHIVE_DECL double WaitQueue::cost_ahead_of(const WaitRequest& newcomer) const no
     return std::max(cost, 0.0);
 }
 
-KHIVE_DECL void WaitQueue::join(std::shared_ptr<Waiter> waiter) noexcept
+KHIVE_DECL void WaitQueue::join(Shared<Waiter> waiter) noexcept
 {
     Waiter* place = nullptr;
     Waiter* last = waiters_.last();
@@ -281,10 +280,10 @@ KHIVE_DECL void WaitQueue::finish(MutexLock lock, TimePoint now, TimeService* he
     // let go, since it is retired before it goes; another's is kept by its rearming.
     const bool elsewhere = held != nullptr && head != nullptr && held != head->time_;
     if (due == no_deadline || (elsewhere && !head->rearming_.prepare(*head, due))) head = nullptr;
-    const auto kept = head != nullptr && held == nullptr ? head->shared_from_this() : nullptr;
+    const auto kept = head != nullptr && held == nullptr ? share(*head) : nullptr;
     lock.unlock();
     KHIVE_YIELD_POINT();
-    detail::drain(granted, [](Waiter& waiter) { Waiter::deliver(std::move(waiter.self_), std::nullopt); });
+    detail::drain(granted, [](Waiter& waiter) { Waiter::deliver(std::move(waiter.self_), Error{}); });
     if (head == nullptr) return;
     KHIVE_YIELD_POINT();
     if (elsewhere) // two time services' locks taken in either order could deadlock
@@ -293,7 +292,7 @@ KHIVE_DECL void WaitQueue::finish(MutexLock lock, TimePoint now, TimeService* he
         head->time_->arm(*head, due);
 }
 
-KHIVE_DECL std::shared_ptr<Waiter> WaitQueue::leave(Waiter& waiter, TimePoint now, TimeService* held) noexcept
+KHIVE_DECL Shared<Waiter> WaitQueue::leave(Waiter& waiter, TimePoint now, TimeService* held) noexcept
 {
     std::unique_lock lock(mutex_);
     if (!waiter.queued_) return nullptr;

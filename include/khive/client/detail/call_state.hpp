@@ -8,10 +8,10 @@
 #include <khive/core/error.hpp>
 #include <khive/core/ledger.hpp>
 #include <khive/core/owned.hpp>
+#include <khive/core/shared.hpp>
 #include <khive/net/connection_pool.hpp>
 #include <khive/net/exchange.hpp>
 
-#include <memory>
 #include <string>
 #include <utility>
 
@@ -22,7 +22,7 @@ class ClientCore;
 /// All that a call holds besides its permits. The client keeps those of finished calls, so that the next one finds its memory
 /// ready, and coroutine frames stay small enough to be recycled.
 struct CallState {
-    std::shared_ptr<ClientCore> core; ///< set while in use: a call keeps its client's core
+    Shared<ClientCore> core; ///< set while in use: a call keeps its client's core
 
     // What the caller wants.
     RequestFields fields;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <khive/async/wait_queue.hpp>
+#include <khive/core/shared.hpp>
 
 #include <atomic>
 #include <cstddef>
@@ -23,7 +24,7 @@ private:
 
 /// Refuses new calls, waits up to `timeout` for those in flight, then ends them. True if none had to be ended.
 template <class Core>
-asio::awaitable<bool> close(std::shared_ptr<Core> core, Duration timeout)
+asio::awaitable<bool> close(Shared<Core> core, Duration timeout)
 {
     async::WaitRequest request;
     request.deadline = core->begin_closing(timeout);

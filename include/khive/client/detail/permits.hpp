@@ -13,6 +13,22 @@
 
 namespace khive::inline KHIVE_ABI::detail {
 
+/// Room for a permit for nothing, as `std::optional` is for others: there always is one.
+struct NullRoom {
+    constexpr void emplace() noexcept {}
+    constexpr void reset() noexcept {}
+    [[nodiscard]] static constexpr bool has_value() noexcept { return true; }
+    [[nodiscard]] explicit constexpr operator bool() const noexcept { return true; }
+    [[nodiscard]] constexpr NullPermit& operator*() noexcept { return permit; }
+    [[nodiscard]] constexpr NullPermit* operator->() noexcept { return &permit; }
+
+    NullPermit permit;
+};
+
+/// Room for a permit, or a breaker's ticket.
+template <class Permit>
+using RoomFor = std::conditional_t<std::is_same_v<Permit, NullPermit>, NullRoom, std::optional<Permit>>;
+
 /// Rate token and executor slot of one attempt.
 template <class Token, class Slot>
 struct Permits {
@@ -106,8 +122,7 @@ public:
 
     SeparateGate(NullRateLimiter, NullExecutor) noexcept {}
 
-    [[nodiscard]] static std::optional<Error> check_cost(double) noexcept { return std::nullopt; }
-    [[nodiscard]] static std::optional<NullPermit> try_take(double, TimePoint) noexcept { return NullPermit{}; }
+    [[nodiscard]] static NullRoom try_take(double, TimePoint) noexcept { return {}; }
 };
 
 /// The same from a policy that is both. Where it cannot charge a grant again, nothing is kept of it while waiting for a connection.

@@ -9,7 +9,6 @@
 #include <boost/asio/this_coro.hpp>
 
 #include <cstdint>
-#include <optional>
 #include <tuple>
 #include <utility>
 
@@ -33,14 +32,16 @@ class PolicyCore final : public ClientCore {
                                              std::type_identity<SeparateGate<Limiter, Executor>>>::type;
 
 public:
-    PolicyCore(asio::any_io_executor executor, const ClientOptions& options, const std::tuple<Policies...>& policies)
+    KHIVE_COLD_DECL PolicyCore(asio::any_io_executor executor, const ClientOptions& options,
+                               const std::tuple<Policies...>& policies)
         : ClientCore(std::move(executor), options),
           gate_(make_gate(policies)),
           breaker_(pick<Breaker>(policies)),
           retry_(pick<Retry>(policies))
     {
         const Timeouts& timeouts = settings().timeouts;
-        if (const auto bad = timeouts.check_retry(retry_.attempt_timeout(), retry_.total_timeout())) bad->raise();
+        const Error bad = timeouts.check_retry(retry_.attempt_timeout(), retry_.total_timeout());
+        if (bad.failed()) bad.raise();
     }
 
     // Thousands of calls may wait, each with its frame, and GCC gives every local of it a place of its own, also every
@@ -60,7 +61,7 @@ public:
                     if (!permit) co_await wait_for_permit(&state, &permit);
                     if (!permit) co_return state.end();
                 }
-                std::optional<Ticket> ticket;
+                RoomFor<Ticket> ticket;
                 if (!state.admit(ticket)) co_return state.end();
 
                 // A connection; then one exchange, or two where the first met one that had died while idle.
@@ -118,7 +119,7 @@ private:
     // What hardly any call needs has coroutines of its own. They are awaited at once, and work on the locals of the frame that does.
 
     /// Without one the call has ended.
-    asio::awaitable<void> wait_for_permit(Run* state, std::optional<Permit>* permit)
+    asio::awaitable<void> wait_for_permit(Run* state, RoomFor<Permit>* permit)
     {
         auto taking = gate_.take(state->wait_request(), &time(), &state->attempt());
         auto taken = co_await std::move(taking);
@@ -131,7 +132,7 @@ private:
 
     /// Who waits for a connection of a full pool keeps its slot only. Its token would be paid for now and used in a burst later.
     /// So everybody who waits for one thing while holding others holds them in this order: slot, connection, token.
-    asio::awaitable<void> wait_for_connection(Run* state, std::optional<Permit>* permit, std::optional<Ticket>* ticket,
+    asio::awaitable<void> wait_for_connection(Run* state, RoomFor<Permit>* permit, RoomFor<Ticket>* ticket,
                                               net::Lease* lease)
     {
         state->waited(Waited::refused);
@@ -140,8 +141,8 @@ private:
         permit->reset();
         auto checkout = async::suspend(state->checkout());
         co_await std::move(checkout);
-        auto opened = state->checked_out();
-        state->opened(opened);
+        net::Lease connection;
+        const bool opened = state->opened(connection);
         if (opened) *permit = gate_.try_take_token(slot, state->cost(), state->now);
         if (opened && !*permit) {
             auto charging = gate_.take_token(std::move(slot), state->wait_request(), &time(), &state->attempt());
@@ -152,7 +153,7 @@ private:
                 co_return;
             }
             permit->emplace(std::move(*charged));
-            if (!(**opened).wake(true)) opened->reset(); // nobody has watched it
+            if (!connection->wake(true)) connection.reset(); // nobody has watched it
         }
         if (!opened) {
             state->try_admit(*ticket);
@@ -160,8 +161,8 @@ private:
             co_return;
         }
         if (!state->admit(*ticket)) co_return;
-        state->waited(*opened ? Waited::connected : Waited::lost);
-        *lease = std::move(*opened);
+        state->waited(connection ? Waited::connected : Waited::lost);
+        *lease = std::move(connection);
     }
 
     asio::awaitable<void> back_off(Run* state)

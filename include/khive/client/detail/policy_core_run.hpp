@@ -12,7 +12,6 @@
 
 #include <boost/asio/cancellation_state.hpp>
 
-#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -21,6 +20,8 @@ namespace khive::inline KHIVE_ABI::detail {
 /// What one call knows while it runs; each step of the loop that neither waits nor takes a permit.
 template <class... Policies>
 class PolicyCore<Policies...>::Run {
+    static constexpr bool ever_refuses = !std::is_same_v<Breaker, NullCircuitBreaker>;
+
 public:
     Run(PolicyCore& core, CallState& call, bool handed_over)
         : now(core.now()),
@@ -48,9 +49,14 @@ public:
     /// Refuses the call where no attempt can be made.
     [[nodiscard]] bool may_begin()
     {
-        auto refused = open_ ? core_.gate_.check_cost(call_.fields.cost) : core_.closed_error();
-        if (refused) refuse(*std::move(refused));
-        return !refused;
+        if (!open_)
+            refuse(core_.closed_error());
+        else if constexpr (Gate::ever_waits) {
+            auto refused = core_.gate_.check_cost(call_.fields.cost);
+            if (refused) refuse(*std::move(refused));
+            return !refused;
+        }
+        return open_;
     }
 
     /// Starts the next attempt, unless the breaker would refuse it now.
@@ -58,9 +64,12 @@ public:
     {
         if (!call_.ledger().empty()) forget_last();
         call_.ledger().begin_attempt(now).backoff = backoff_;
-        auto refused = core_.breaker_.refusal(now);
-        if (refused) refuse(*std::move(refused));
-        return !refused;
+        if constexpr (ever_refuses) {
+            auto refused = core_.breaker_.refusal(now);
+            if (refused) refuse(*std::move(refused));
+            return !refused;
+        }
+        return true;
     }
 
     [[nodiscard]] async::WaitRequest wait_request() const
@@ -78,12 +87,12 @@ public:
     /// A connection without waiting: one that is idle, or that is dialled and up at once.
     [[nodiscard]] net::Lease try_checkout()
     {
-        if (auto idle = core_.pool().try_checkout(*call_.entry, now)) return std::move(*idle);
+        if (auto idle = core_.pool().try_checkout(*call_.entry, now)) return idle;
         auto dialled = core_.pool().try_dial(*call_.entry, call_.timeouts->checkout().dial, now);
-        if (!dialled) return {};
-        attempt().connect = (**dialled).dial_times().connect;
+        if (!dialled) return dialled;
+        attempt().connect = dialled->dial_times().connect;
         read_clock();
-        return std::move(*dialled);
+        return dialled;
     }
 
     [[nodiscard]] async::Suspension& checkout()
@@ -93,30 +102,33 @@ public:
     }
 
     /// A ticket if there is one, for an attempt that has failed by now.
-    void try_admit(std::optional<Ticket>& ticket)
+    void try_admit(RoomFor<Ticket>& ticket)
     {
         KHIVE_YIELD_POINT();
-        auto admitted = core_.breaker_.try_admit(now);
-        if (admitted) ticket.emplace(std::move(*admitted));
+        if constexpr (ever_refuses) {
+            auto admitted = core_.breaker_.try_admit(now);
+            if (admitted) ticket.emplace(std::move(*admitted));
+        } else {
+            ticket.emplace();
+        }
     }
     /// A ticket, or the call is refused.
-    [[nodiscard]] bool admit(std::optional<Ticket>& ticket)
+    [[nodiscard]] bool admit(RoomFor<Ticket>& ticket)
     {
         KHIVE_YIELD_POINT();
-        if constexpr (std::is_same_v<Breaker, NullCircuitBreaker>) {
-            ticket.emplace();
-        } else {
+        if constexpr (ever_refuses) {
             auto admitted = core_.breaker_.try_admit(now);
             if (admitted)
                 ticket.emplace(std::move(*admitted));
             else
                 refuse(admitted.error());
+        } else {
+            ticket.emplace();
         }
         return ticket.has_value();
     }
 
     [[nodiscard]] double cost() const noexcept { return call_.fields.cost; }
-    [[nodiscard]] Result<net::Lease> checked_out() { return call_.waiting.template as<net::Checkout>().result(); }
 
     /// After waiting for a connection: is there one?
     [[nodiscard]] bool opened(net::Lease& lease)
@@ -127,7 +139,6 @@ public:
         opened(granted ? &lease : nullptr);
         return granted;
     }
-    void opened(const Result<net::Lease>& lease) { opened(lease ? &*lease : nullptr); }
     void opened(const net::Lease* lease)
     {
         const TimePoint before = now;
@@ -219,7 +230,7 @@ public:
     }
 
     /// What the attempt means for everyone. Is there to be another, after `delay`?
-    [[nodiscard]] bool conclude(std::optional<Ticket>& ticket, std::optional<Permit>& permit)
+    [[nodiscard]] bool conclude(RoomFor<Ticket>& ticket, RoomFor<Permit>& permit)
     {
         attempt().elapsed = now - attempt().started;
         if (!has_failed()) {

@@ -2,8 +2,8 @@
 #pragma once
 
 #include <khive/client/client_core.hpp>
-#include <khive/core/make_once.hpp>
 #include <khive/core/min_max.hpp>
+#include <khive/core/shared.hpp>
 #include <khive/core/yield_point.hpp>
 #include <khive/http/classify.hpp>
 #include <khive/http/idempotency.hpp>
@@ -121,17 +121,18 @@ KHIVE_DECL ClientCore::ClientCore(asio::any_io_executor executor, const ClientOp
       settings_(options.settings()),
       timeouts_(settings_.timeouts),
       base_headers_(overlay(settings_.headers, settings_.origin_headers)),
-      pool_(make_once_as<net::ConnectionPool, async::WaitQueue>(executor_, settings_.pool, settings_.limits, settings_.tls)),
+      pool_(make_once<net::ConnectionPool>(executor_, settings_.pool, settings_.limits, settings_.tls)),
       base_entry_(&pool_->entry(settings_.base.origin())),
       base_host_(settings_.base.origin().host_header()),
       base_path_(settings_.base.path()),
-      drain_(make_once_as<CallDrain, async::WaitQueue>(in_flight_)),
+      drain_(make_once<CallDrain>(in_flight_)),
       closed_error_(Error{ErrorKind::closed}.with_message("the client is closed"))
 {
     if (base_path_.ends_with('/')) base_path_.pop_back();
-    auto head = http::write_request_head("GET", "/", base_host_, base_headers_, std::nullopt);
-    if (!head) head.error().raise();
-    head_fields_ = without_request_line(*head);
+    std::string head;
+    if (const Error bad = http::append_request_head(head, "GET", "/", base_host_, base_headers_, {}); bad.failed())
+        bad.raise();
+    head_fields_ = without_request_line(head);
     base_closes_ = http::says_close(base_headers_);
     base_has_key_ = http::is_replay_safe("POST", base_headers_);
     base_tells_of_body_ = base_headers_.contains("Content-Type") || base_headers_.contains("Content-Length");
@@ -143,7 +144,7 @@ KHIVE_DECL ClientCore::~ClientCore()
     while (CallState* const call = take_spare()) delete call;
 }
 
-KHIVE_DECL CallPtr ClientCore::new_call(const std::shared_ptr<ClientCore>& core)
+KHIVE_DECL CallPtr ClientCore::new_call(const Shared<ClientCore>& core)
 {
     CallState* call = exchange<CallState*>(core->last_spare_, nullptr, std::memory_order_acq_rel);
     KHIVE_YIELD_POINT();
@@ -192,14 +193,14 @@ KHIVE_DECL void ClientCore::keep(CallState* call) noexcept
     call->waiting.emplace<CallState*>(std::exchange(spare_, call));
 }
 
-KHIVE_DECL std::optional<Error> ClientCore::set_timeouts(CallState& call) const
+KHIVE_DECL Error ClientCore::set_timeouts(CallState& call) const
 {
     const RequestExtras& extras = call.fields.extras();
     call.timeouts = &timeouts_;
-    if (!extras.timeouts && !extras.total && !extras.attempt) return std::nullopt;
-    Timeouts timeouts = extras.timeouts.value_or(settings_.timeouts);
-    if (extras.timeouts)
-        if (auto contradiction = timeouts.check()) return contradiction;
+    if (!extras.has_timeouts && !extras.total && !extras.attempt) return {};
+    Timeouts timeouts = extras.has_timeouts ? extras.timeouts : settings_.timeouts;
+    if (extras.has_timeouts)
+        if (auto contradiction = timeouts.check(); contradiction.failed()) return contradiction;
     // A call's own limit beats the client's longer ones for what is inside of it; it does not contradict them.
     if (extras.total) timeouts.total = *extras.total;
     if (extras.attempt)
@@ -216,13 +217,13 @@ KHIVE_DECL bool ClientCore::prepare_anew(CallState& call)
     call.only_line = false;
     call.entry = nullptr;
     auto mistake = prepare_or_refuse(call);
-    if (!mistake) {
+    if (!mistake.failed()) {
         call.only_line = fields.only_line && fields.in_head;
         if (std::exchange(call.is_new, false) && call.only_line) remember_line(call);
         return true;
     }
     const std::string url = call.entry != nullptr ? call.redacted_url() : redacted_reference(fields.line().reference);
-    call.error = (*std::move(mistake)).with_request(escape_untrusted(fields.line().method), url);
+    call.error = std::move(mistake).with_request(escape_untrusted(fields.line().method), url);
     tell_failed(call.error);
     return false;
 }
@@ -231,20 +232,20 @@ KHIVE_DECL bool ClientCore::prepare_anew(CallState& call)
 KHIVE_DECL std::string ClientCore::redacted_reference(std::string_view reference) const
 {
     if (reference.find("//") != std::string_view::npos || reference.find('@') != std::string_view::npos) {
-        const auto url = Url::parse(reference);
-        return url ? url->redacted() : std::string{};
+        Url url;
+        return url.read(reference).failed() ? std::string{} : url.redacted();
     }
     const std::string_view path = reference.substr(0, reference.find_first_of("?#"));
     return settings_.base.origin().to_string() + base_path_ + escape_untrusted(path);
 }
 
-KHIVE_DECL std::optional<Error> ClientCore::prepare_or_refuse(CallState& call)
+KHIVE_DECL Error ClientCore::prepare_or_refuse(CallState& call)
 {
     const RequestExtras& extras = call.fields.extras();
-    if (extras.mistake) return std::exchange(call.fields.more().mistake, std::nullopt);
-    if (auto contradiction = set_timeouts(call)) return contradiction;
+    if (extras.mistake.failed()) return std::exchange(call.fields.more().mistake, Error{});
+    if (auto contradiction = set_timeouts(call); contradiction.failed()) return contradiction;
     call.raise_for_status = yes(extras.raise_for_status, settings_.raise_for_status);
-    if (prepare_plain(call)) return std::nullopt;
+    if (prepare_plain(call)) return {};
     return prepare_any(call);
 }
 
@@ -300,41 +301,42 @@ KHIVE_DECL void ClientCore::append_head_with_length(RequestLine& line, const Req
                            trim(extras.content_type), typed ? "\r\n" : "", "Content-Length: ", length, "\r\n\r\n"});
 }
 
-KHIVE_DECL std::optional<Error> ClientCore::prepare_any(CallState& call)
+KHIVE_DECL Error ClientCore::prepare_any(CallState& call)
 {
     RequestFields& fields = call.fields;
     RequestLine& line = fields.own_line();
     RequestExtras& extras = fields.more();
     insert_query(line.reference, extras.query);
-    const auto url = join(settings_.base, line.reference);
-    if (!url) return url.error();
-    const bool same_origin = url->origin() == settings_.base.origin();
+    Url url = settings_.base;
+    if (auto bad = url.follow(line.reference); bad.failed()) return bad;
+    const bool same_origin = url.origin() == settings_.base.origin();
     if (!same_origin && settings_.only_base_origin)
-        return Error{ErrorKind::invalid_url}.with_message("the URL is of another origin than the client's base: " + url->redacted());
-    if (!extras.headers.contains("Authorization") && has_own_user(*url, settings_.base))
-        extras.set_header("Authorization", detail::basic_credentials(url->user().reveal(), url->password()));
+        return Error{ErrorKind::invalid_url}.with_message("the URL is of another origin than the client's base: " +
+                                                          url.redacted());
+    if (!extras.headers.contains("Authorization") && has_own_user(url, settings_.base))
+        extras.set_header("Authorization", detail::basic_credentials(url.user().reveal(), url.password()));
     if (!extras.content_type.empty() && !extras.headers.contains("Content-Type"))
         extras.set_header("Content-Type", extras.content_type);
     const Headers headers = overlay(same_origin ? base_headers_ : settings_.headers, extras.headers);
-    std::optional<std::size_t> length = extras.body.size();
-    if (!extras.has_body) length.reset();
-    auto head = http::write_request_head(line.method, url->target(),
-                                         same_origin ? base_host_ : url->origin().host_header(), headers, length);
+    const http::BodyLength length{extras.has_body, extras.body.size()};
+    std::string head;
+    auto bad = http::append_request_head(head, line.method, url.target(),
+                                         same_origin ? base_host_ : url.origin().host_header(), headers, length);
     call.entry = base_entry_;
     if (!same_origin) {
-        auto held = pool_->hold(url->origin());
+        auto held = pool_->hold(url.origin());
         call.entry = held.get();
         void (*const let_go)(void*) = [](void* entry) { net::LetGoOfOrigin{}(static_cast<net::OriginEntry*>(entry)); };
         extras.other_origin = std::shared_ptr<void>(static_cast<void*>(held.release()), let_go);
     }
-    line.target = url->target();
-    if (!head) return head.error();
-    line.head = std::move(*head);
+    line.target = url.target();
+    if (bad.failed()) return bad;
+    line.head = std::move(head);
     call.closes = http::says_close(headers);
     line.head_method = line.method == "HEAD";
     line.idempotent = http::is_idempotent(line.method);
     call.replay_safe = yes(extras.replay_safe, http::is_replay_safe(line.method, headers));
-    return std::nullopt;
+    return {};
 }
 
 KHIVE_DECL bool ClientCore::enter() noexcept

@@ -8,9 +8,7 @@ namespace khive::inline KHIVE_ABI {
 
 KHIVE_DECL ClientOptions::ClientOptions(std::string_view base_url)
 {
-    auto base = Url::parse(base_url);
-    if (!base) base.error().raise();
-    settings_.base = std::move(*base);
+    if (const Error bad = settings_.base.read(base_url); bad.failed()) bad.raise();
     settings_.headers.set("User-Agent", "khive/" KHIVE_VERSION_STRING).set("Accept", "*/*");
     const Url& url = settings_.base;
     if (!url.user().empty() || !url.password().empty()) basic_auth(url.user().reveal(), url.password());
@@ -46,7 +44,7 @@ KHIVE_DECL ClientOptions& ClientOptions::user_agent(std::string_view agent)
 
 KHIVE_DECL ClientOptions& ClientOptions::timeouts(const Timeouts& timeouts)
 {
-    if (const auto contradiction = timeouts.check()) contradiction->raise();
+    if (const Error contradiction = timeouts.check(); contradiction.failed()) contradiction.raise();
     settings_.timeouts = timeouts;
     return *this;
 }

@@ -18,20 +18,20 @@ std::string shortest_text(Number value)
     return {text, std::to_chars(text, text + sizeof text, value).ptr};
 }
 
-inline void check_finite(double value, std::optional<Error>& mistake)
+inline void check_finite(double value, Error& mistake)
 {
     if (value - value == 0) return; // not by `<cmath>`, which takes 10 MB of the compiler
     mistake = Error{ErrorKind::invalid_argument}.with_message("a number in a path, query or form must be finite, not " +
                                                               shortest_text(value));
 }
 
-KHIVE_DECL std::string text_of_number(float value, std::optional<Error>& mistake)
+KHIVE_DECL std::string text_of_number(float value, Error& mistake)
 {
     check_finite(value, mistake);
     return shortest_text(value);
 }
 
-KHIVE_DECL std::string text_of_number(double value, std::optional<Error>& mistake)
+KHIVE_DECL std::string text_of_number(double value, Error& mistake)
 {
     check_finite(value, mistake);
     return shortest_text(value);
@@ -84,11 +84,11 @@ KHIVE_DECL void RequestExtras::clear() noexcept
     body.clear();
     content_type.clear();
     has_body = false;
-    timeouts.reset();
+    has_timeouts = false;
     total.reset();
     attempt.reset();
     raise_for_status = replay_safe = Said::nothing;
-    mistake.reset();
+    mistake = Error{};
 }
 
 KHIVE_DECL const RequestExtras& RequestExtras::none() noexcept
@@ -122,13 +122,13 @@ KHIVE_DECL RequestLine& RequestFields::own_line()
 }
 
 KHIVE_DECL void RequestFields::set_line(std::string_view new_method, std::string_view pattern, const std::string* arguments,
-                                        std::size_t count, std::optional<Error> mistake)
+                                        std::size_t count, Error mistake)
 {
-    only_line = !mistake;
+    only_line = !mistake.failed();
     // There are no braces in a head: what is equal to its path has none either.
     if (!in_head || count != 0 || pattern != line_->reference || new_method != line_->method)
         replace_line(new_method, pattern, arguments, count);
-    if (mistake) more().mistake = std::move(mistake);
+    if (mistake.failed()) more().mistake = std::move(mistake);
 }
 
 KHIVE_DECL void RequestFields::replace_line(std::string_view new_method, std::string_view pattern,
@@ -143,12 +143,13 @@ KHIVE_DECL void RequestFields::replace_line(std::string_view new_method, std::st
         line_->reference.append(pattern);
         return;
     }
-    auto expanded = expand_path(pattern, std::span<const std::string>(arguments, count));
-    only_line = only_line && expanded.has_value();
-    if (expanded)
-        line_->reference = std::move(*expanded);
+    std::string path;
+    auto bad = append_path(path, pattern, std::span<const std::string>(arguments, count));
+    only_line = only_line && !bad.failed();
+    if (!bad.failed())
+        line_->reference = std::move(path);
     else
-        more().mistake = expanded.error();
+        more().mistake = std::move(bad);
 }
 
 KHIVE_DECL void RequestFields::take(RequestFields other) noexcept

@@ -4,8 +4,8 @@
 #include <khive/client/response.hpp>
 #include <khive/core/sanitizer.hpp>
 
-#include <array>
 #include <cstddef>
+#include <iterator>
 
 namespace khive::inline KHIVE_ABI {
 
@@ -27,7 +27,7 @@ public:
     [[nodiscard]] Answer* take() noexcept { return count_ == 0 ? nullptr : answers_[--count_]; }
     void keep(Answer* answer) noexcept
     {
-        if (count_ == answers_.size()) return delete answer;
+        if (count_ == std::size(answers_)) return delete answer;
         answer->ledger.clear();
         answer->content.body.release();
         if (answer->content.headers.lines().capacity() > large) answer->content.headers = {};
@@ -47,7 +47,7 @@ public:
 
 private:
     static constexpr std::size_t large = 1u << 10;
-    std::array<Answer*, 16> answers_{};
+    Answer* answers_[16]{};
     std::size_t count_ = 0;
 };
 

@@ -4,7 +4,6 @@
 #include <khive/client/timeouts.hpp>
 #include <khive/core/min_max.hpp>
 
-#include <array>
 #include <string>
 
 namespace khive::inline KHIVE_ABI {
@@ -20,9 +19,9 @@ inline std::string in_seconds(const char* name, Duration value)
     return std::string(name) + ", " + std::to_string(to_seconds(value)) + " s";
 }
 
-inline std::optional<Error> never_runs_out(const char* name, Duration value, const char* outer_name, Duration outer)
+inline Error never_runs_out(const char* name, Duration value, const char* outer_name, Duration outer)
 {
-    if (value == unlimited || value <= outer) return std::nullopt;
+    if (value == unlimited || value <= outer) return {};
     return bad_timeouts(in_seconds(name, value) + ", is longer than " + in_seconds(outer_name, outer) +
                         ", and could never run out");
 }
@@ -32,48 +31,48 @@ struct NamedTimeout {
     Duration Timeouts::*value;
 };
 
-inline constexpr std::array<NamedTimeout, 7> stage_timeouts{{{"pool_wait", &Timeouts::pool_wait},
-                                                             {"resolve", &Timeouts::resolve},
-                                                             {"connect", &Timeouts::connect},
-                                                             {"tls_handshake", &Timeouts::tls_handshake},
-                                                             {"write_stall", &Timeouts::write_stall},
-                                                             {"first_byte", &Timeouts::first_byte},
-                                                             {"read_stall", &Timeouts::read_stall}}};
-inline constexpr std::array<NamedTimeout, 2> limit_timeouts{{{"attempt", &Timeouts::attempt}, {"total", &Timeouts::total}}};
+inline constexpr NamedTimeout stage_timeouts[] = {
+    {"pool_wait", &Timeouts::pool_wait},     {"resolve", &Timeouts::resolve},
+    {"connect", &Timeouts::connect},         {"tls_handshake", &Timeouts::tls_handshake},
+    {"write_stall", &Timeouts::write_stall}, {"first_byte", &Timeouts::first_byte},
+    {"read_stall", &Timeouts::read_stall}};
+inline constexpr NamedTimeout limit_timeouts[] = {{"attempt", &Timeouts::attempt}, {"total", &Timeouts::total}};
 
 template <class Named>
-std::optional<Error> not_positive(const Timeouts& timeouts, const Named& all)
+Error not_positive(const Timeouts& timeouts, const Named& all)
 {
     for (const auto& [name, value] : all)
         if (timeouts.*value <= Duration::zero())
             return bad_timeouts(std::string(name) + " is " + std::to_string(to_seconds(timeouts.*value)) + " s, must be > 0");
-    return std::nullopt;
+    return {};
 }
 
 } // namespace detail
 
-KHIVE_DECL std::optional<Error> Timeouts::check_limits() const
+KHIVE_DECL Error Timeouts::check_limits() const
 {
-    if (auto bad = detail::not_positive(*this, detail::limit_timeouts)) return bad;
+    if (auto bad = detail::not_positive(*this, detail::limit_timeouts); bad.failed()) return bad;
     return detail::never_runs_out("attempt", attempt, "total", total);
 }
 
-KHIVE_DECL std::optional<Error> Timeouts::check() const
+KHIVE_DECL Error Timeouts::check() const
 {
-    if (auto bad = detail::not_positive(*this, detail::stage_timeouts)) return bad;
-    if (auto bad = check_limits()) return bad;
+    if (auto bad = detail::not_positive(*this, detail::stage_timeouts); bad.failed()) return bad;
+    if (auto bad = check_limits(); bad.failed()) return bad;
     const Timeouts defaults;
     const char* shorter = attempt < total ? "attempt" : "total";
     for (const auto& [name, value] : detail::stage_timeouts) {
         if (this->*value == defaults.*value) continue;
-        if (auto bad = detail::never_runs_out(name, this->*value, shorter, std::min(attempt, total))) return bad;
+        auto bad = detail::never_runs_out(name, this->*value, shorter, std::min(attempt, total));
+        if (bad.failed()) return bad;
     }
-    return std::nullopt;
+    return {};
 }
 
-KHIVE_DECL std::optional<Error> Timeouts::check_retry(Duration attempt_timeout, Duration total_timeout) const
+KHIVE_DECL Error Timeouts::check_retry(Duration attempt_timeout, Duration total_timeout) const
 {
-    if (auto bad = detail::never_runs_out("total_timeout of the retry policy", total_timeout, "total", total)) return bad;
+    auto bad = detail::never_runs_out("total_timeout of the retry policy", total_timeout, "total", total);
+    if (bad.failed()) return bad;
     const char* shorter = attempt < total ? "attempt" : "total";
     return detail::never_runs_out("attempt_timeout of the retry policy", attempt_timeout, shorter, std::min(attempt, total));
 }

@@ -5,7 +5,6 @@
 #include <khive/core/sanitizer.hpp>
 #include <khive/core/min_max.hpp>
 
-#include <array>
 #include <cstring>
 #include <new>
 
@@ -67,7 +66,7 @@ private:
         char* bytes = nullptr;
         std::size_t capacity = 0;
     };
-    std::array<Block, 16> blocks_;
+    Block blocks_[16];
     std::size_t held_ = 0;
 };
 

@@ -97,11 +97,14 @@ KHIVE_DECL std::size_t Headers::erase(std::string_view name)
     return erased;
 }
 
-KHIVE_DECL std::optional<std::string_view> Headers::get(std::string_view name) const noexcept
+KHIVE_DECL bool Headers::find(std::string_view name, std::string_view& value) const noexcept
 {
-    for (const auto field : *this)
-        if (iequals(field.name, name)) return field.value;
-    return std::nullopt;
+    for (const auto field : *this) {
+        if (!iequals(field.name, name)) continue;
+        value = field.value;
+        return true;
+    }
+    return false;
 }
 
 KHIVE_DECL std::size_t Headers::count(std::string_view name) const noexcept

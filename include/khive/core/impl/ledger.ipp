@@ -5,8 +5,10 @@
 #include <khive/core/ledger.hpp>
 
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <cstdio>
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -87,11 +89,18 @@ KHIVE_DECL std::string_view to_string(StopReason reason) noexcept
 
 KHIVE_DECL Attempt& Ledger::begin_attempt(TimePoint now)
 {
-    if (count_ == 1 && !more_) more_.reset(new std::vector<Attempt>);
-    Attempt& attempt = count_ == 0 ? *std::construct_at(&first_) : more_->emplace_back();
+    if (std::has_single_bit(count_)) more_.reset(copy_more(*this));
+    Attempt& attempt = *std::construct_at(count_ == 0 ? &first_ : more_.get() + (count_ - 1));
     ++count_;
     attempt.started = now;
     return attempt;
+}
+
+KHIVE_DECL Attempt* Ledger::copy_more(const Ledger& other)
+{
+    auto* const attempts = new Attempt[std::bit_ceil(other.count_ + 1)];
+    for (std::uint32_t i = 1; i < other.count_; ++i) attempts[i - 1] = other[i];
+    return attempts;
 }
 
 KHIVE_DECL std::string Ledger::summary() const

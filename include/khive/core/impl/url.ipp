@@ -7,7 +7,6 @@
 
 #include <boost/system/system_error.hpp>
 
-#include <optional>
 #include <string>
 #include <utility>
 
@@ -91,9 +90,9 @@ inline Error bad_pattern(std::string_view rule, std::string_view pattern)
     return Error{ErrorKind::invalid_argument}.with_message(std::move(text));
 }
 
-inline std::optional<Error> check_count(std::string_view pattern, std::size_t places, std::size_t args)
+inline Error check_count(std::string_view pattern, std::size_t places, std::size_t args)
 {
-    if (places == args) return std::nullopt;
+    if (places == args) return {};
     return bad_pattern("the path has " + std::to_string(places) + " {} and " + std::to_string(args) + " arguments", pattern);
 }
 
@@ -123,7 +122,7 @@ KHIVE_DECL std::string Origin::to_string() const
     return (tls ? "https://" : "http://") + host_header();
 }
 
-KHIVE_DECL Result<Url> Url::parse(std::string_view text)
+KHIVE_DECL Error Url::read(std::string_view text)
 {
     if (detail::has_control(text)) return detail::bad_url("the URL has a control byte such as CR, LF or NUL");
     if (text.find(' ') != std::string_view::npos) return detail::bad_url("the URL has a space");
@@ -131,25 +130,24 @@ KHIVE_DECL Result<Url> Url::parse(std::string_view text)
     if (!scheme.found) return detail::bad_url("the URL does not start with http:// or https://");
 
     const auto authority = scheme.rest.substr(0, scheme.rest.find_first_of("/?#"));
-    if (auto error = detail::check_authority(authority)) return *std::move(error);
+    if (auto error = detail::check_authority(authority); error.failed()) return error;
     boost::urls::authority_view parsed;
     try {
         parsed = boost::urls::authority_view(authority);
     } catch (const boost::system::system_error&) {
         return detail::bad_url("user, host or port of the URL are malformed");
     }
-    auto host = detail::read_host(parsed);
-    if (!host) return host.error();
+    std::string host;
+    if (auto error = detail::read_host(host, parsed); error.failed()) return error;
     const std::string_view port_text{parsed.port().data(), parsed.port().size()};
     const auto port = detail::read_port(port_text, scheme.tls);
     if (port == 0) return detail::bad_url("the port is not in 1..65535", port_text);
 
-    Url url;
-    url.origin_ = Origin{scheme.tls, *std::move(host), port};
-    url.user_ = Secret{detail::decode(parsed.encoded_user())};
-    url.password_ = Secret{detail::decode(parsed.encoded_password())};
-    url.set_target(detail::split_target(scheme.rest.substr(authority.size())));
-    return url;
+    origin_ = Origin{scheme.tls, std::move(host), port};
+    user_ = Secret{detail::decode(parsed.encoded_user())};
+    password_ = Secret{detail::decode(parsed.encoded_password())};
+    set_target(detail::split_target(scheme.rest.substr(authority.size())));
+    return {};
 }
 
 KHIVE_DECL std::string_view Url::query() const noexcept
@@ -201,9 +199,9 @@ KHIVE_DECL void Url::append(const detail::TargetParts& parts)
     set_target({path, query, parts.has_query || !query.empty()});
 }
 
-KHIVE_DECL Result<Url> join(const Url& base, std::string_view reference)
+KHIVE_DECL Error Url::follow(std::string_view reference)
 {
-    if (detail::split_scheme(reference).found) return Url::parse(reference);
+    if (detail::split_scheme(reference).found) return read(reference);
     if (detail::has_control(reference)) return detail::bad_url("the path has a control byte such as CR, LF or NUL");
     const auto parts = detail::split_target(reference);
     const auto head = parts.path.substr(0, parts.path.find('/'));
@@ -211,10 +209,8 @@ KHIVE_DECL Result<Url> join(const Url& base, std::string_view reference)
     if (foreign || iequals(head, "http:") || iequals(head, "https:"))
         return detail::bad_url("only http:// and https:// URLs can be requested");
     if (detail::climbs(parts.path)) return detail::bad_url("'..' climbs above the base path", parts.path);
-
-    Url url = base;
-    url.append(parts);
-    return url;
+    append(parts);
+    return {};
 }
 
 KHIVE_DECL std::string encode_segment(std::string_view text)
@@ -259,9 +255,9 @@ KHIVE_DECL void append_form(std::string& form, std::string_view key, std::string
     detail::append_part(form, pair);
 }
 
-KHIVE_DECL Result<std::string> expand_path(std::string_view pattern, std::span<const std::string> args)
+KHIVE_DECL Error append_path(std::string& path, std::string_view pattern, std::span<const std::string> args)
 {
-    std::string path;
+    const std::size_t before = path.size();
     std::size_t places = 0;
     for (std::size_t i = 0; i < pattern.size(); ++i) {
         const auto two = pattern.substr(i, 2);
@@ -277,9 +273,10 @@ KHIVE_DECL Result<std::string> expand_path(std::string_view pattern, std::span<c
             path += encode_segment(args[places - 1]);
         ++i;
     }
-    if (auto error = detail::check_count(pattern, places, args.size())) return *std::move(error);
-    if (detail::dots_from_args(pattern, path)) return detail::bad_pattern("an argument makes a segment '.' or '..'", path);
-    return path;
+    if (auto error = detail::check_count(pattern, places, args.size()); error.failed()) return error;
+    const std::string_view made = std::string_view{path}.substr(before);
+    if (detail::dots_from_args(pattern, made)) return detail::bad_pattern("an argument makes a segment '.' or '..'", made);
+    return {};
 }
 
 } // namespace khive::inline KHIVE_ABI

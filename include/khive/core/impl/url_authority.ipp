@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
+#include <khive/core/error.hpp>
 #include <khive/core/impl/boost_url.ipp>
 #include <khive/core/impl/percent.ipp>
 #include <khive/core/min_max.hpp>
 #include <khive/core/number.hpp>
-#include <khive/core/result.hpp>
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -73,17 +72,18 @@ inline bool is_host_name(std::string_view host)
     return good;
 }
 
-inline Result<std::string> read_host(const boost::urls::authority_view& url)
+inline Error read_host(std::string& host, const boost::urls::authority_view& url)
 {
     const std::string_view encoded{url.encoded_host().data(), url.encoded_host().size()};
     switch (url.host_type()) {
-    case boost::urls::host_type::ipv4: return std::string{encoded};
+    case boost::urls::host_type::ipv4: host = encoded; return {};
     case boost::urls::host_type::ipv6: {
         // Boost after 1.81 takes zones, and leaves them out of the address.
         if (encoded.find('%') != std::string_view::npos) return bad_url("an IPv6 address in a URL has no zone", encoded);
         char text[boost::urls::ipv6_address::max_str_len];
         const auto canonical = url.host_ipv6_address().to_buffer(text, sizeof text);
-        return std::string{canonical.data(), canonical.size()};
+        host.assign(canonical.data(), canonical.size());
+        return {};
     }
     case boost::urls::host_type::name: break;
     default: return bad_url("the URL has no usable host", encoded);
@@ -91,26 +91,27 @@ inline Result<std::string> read_host(const boost::urls::authority_view& url)
     if (encoded.empty()) return bad_url("the URL has no host");
     if (!is_host_name(encoded)) return bad_url("not a host name (letters, digits, '-', '_' and '.')", encoded);
     if (ends_in_number(encoded)) return bad_url("the host ends in a number but is no IPv4 address", encoded);
-    std::string host{encoded};
+    host = encoded;
     for (char& c : host) c = lower(c);
-    return host;
+    return {};
 }
 
 /// An empty port is the default one (RFC 3986 section 3.2.3). Zero where it is none.
 inline std::uint16_t read_port(std::string_view text, bool tls) noexcept
 {
     if (text.empty()) return static_cast<std::uint16_t>(tls ? 443 : 80);
-    return static_cast<std::uint16_t>(text.size() <= 5 ? parse_number(text, 65535).value_or(0) : 0);
+    std::uint64_t port = 0;
+    return static_cast<std::uint16_t>(text.size() <= 5 && parse_number(text, port, 65535) ? port : 0);
 }
 
-inline std::optional<Error> check_authority(std::string_view authority)
+inline Error check_authority(std::string_view authority)
 {
     for (const char c : authority) {
         if (static_cast<unsigned char>(c) >= 0x80)
             return bad_url("the host is not ASCII: write international names in their xn-- form");
         if (c == '\\') return bad_url("a backslash stands before the path of the URL");
     }
-    return std::nullopt;
+    return {};
 }
 
 inline bool has_control(std::string_view text)

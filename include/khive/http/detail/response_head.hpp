@@ -15,7 +15,8 @@ struct ResponseHead {
     int status = 0;
     int version = 0; ///< 10 or 11
     std::size_t fields = 0;
-    std::optional<std::uint64_t> length;
+    std::uint64_t length = 0; ///< if `has_length`
+    bool has_length = false;
     bool chunked = false;
     bool says_close = false;
     bool says_keep_alive = false;

@@ -4,7 +4,6 @@
 #include <khive/http/classify.hpp>
 #include <khive/http/retry_after.hpp>
 
-#include <array>
 #include <utility>
 
 namespace khive::inline KHIVE_ABI::http {
@@ -15,7 +14,7 @@ struct StatusText {
     std::string_view text;
 };
 
-inline constexpr std::array<StatusText, 43> status_texts{{
+inline constexpr StatusText status_texts[] = {
     {200, "OK"},
     {201, "Created"},
     {202, "Accepted"},
@@ -59,7 +58,7 @@ inline constexpr std::array<StatusText, 43> status_texts{{
     {502, "Bad Gateway"},
     {503, "Service Unavailable"},
     {504, "Gateway Timeout"},
-}};
+};
 
 } // namespace detail
 
@@ -67,8 +66,8 @@ KHIVE_DECL std::string_view status_text(int status) noexcept
 {
     for (const auto& known : detail::status_texts)
         if (known.status == status) return known.text;
-    constexpr std::array<std::string_view, 6> classes{"unknown status", "interim answer", "success",
-                                                      "redirect",       "client error",   "server error"};
+    constexpr std::string_view classes[] = {"unknown status", "interim answer", "success",
+                                            "redirect",       "client error",   "server error"};
     return classes[status >= 100 && status < 600 ? static_cast<std::size_t>(status / 100) : 0];
 }
 

@@ -3,17 +3,17 @@
 
 #include <khive/http/date.hpp>
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 
 namespace khive::inline KHIVE_ABI::http {
 namespace detail {
 
-inline constexpr std::array<std::string_view, 12> month_names{"Jan", "Feb", "Mar", "Apr", "May", "Jun",
-                                                              "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-inline constexpr std::array<std::string_view, 7> day_names{"Sunday",   "Monday", "Tuesday", "Wednesday",
-                                                           "Thursday", "Friday", "Saturday"};
+inline constexpr std::string_view month_names[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                                   "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+inline constexpr std::string_view day_names[] = {"Sunday",   "Monday", "Tuesday", "Wednesday",
+                                                 "Thursday", "Friday", "Saturday"};
 
 /// Reads a date from left to right; after the first thing that is not as expected every answer is meaningless.
 class DateReader {
@@ -56,7 +56,7 @@ public:
             if (rest_.starts_with(name)) break;
             ++number;
         }
-        good_ = good_ && number <= month_names.size();
+        good_ = good_ && number <= std::size(month_names);
         if (good_) rest_.remove_prefix(3);
         return static_cast<int>(number);
     }
@@ -119,17 +119,17 @@ inline int year_of(std::chrono::system_clock::time_point now) noexcept
     return year;
 }
 
-inline std::optional<std::chrono::sys_seconds> point_of(int year, int month, int day, int time, bool good)
+inline std::chrono::sys_seconds point_of(int year, int month, int day, int time, bool good)
 {
-    if (!good || day < 1) return std::nullopt;
+    if (!good || day < 1) return no_date;
     const int before = days_before_month(year, month);
-    if (day > days_before_month(year, month + 1) - before) return std::nullopt;
+    if (day > days_before_month(year, month + 1) - before) return no_date;
     const std::int64_t days = days_before_year(year) - epoch + before + day - 1;
     return std::chrono::sys_seconds{std::chrono::seconds{days * seconds_per_day + time}};
 }
 
 /// `Sun, 06 Nov 1994 08:49:37 GMT`
-[[gnu::cold]] inline std::optional<std::chrono::sys_seconds> parse_imf_date(DateReader in)
+[[gnu::cold]] inline std::chrono::sys_seconds parse_imf_date(DateReader in)
 {
     in.day_name(3);
     in.literal(", ");
@@ -145,7 +145,7 @@ inline std::optional<std::chrono::sys_seconds> point_of(int year, int month, int
 }
 
 /// `Sunday, 06-Nov-94 08:49:37 GMT`
-[[gnu::cold]] inline std::optional<std::chrono::sys_seconds> parse_rfc850_date(DateReader in, int this_year)
+[[gnu::cold]] inline std::chrono::sys_seconds parse_rfc850_date(DateReader in, int this_year)
 {
     in.day_name(0);
     in.literal(", ");
@@ -162,7 +162,7 @@ inline std::optional<std::chrono::sys_seconds> point_of(int year, int month, int
 }
 
 /// `Sun Nov  6 08:49:37 1994`
-[[gnu::cold]] inline std::optional<std::chrono::sys_seconds> parse_asctime_date(DateReader in)
+[[gnu::cold]] inline std::chrono::sys_seconds parse_asctime_date(DateReader in)
 {
     in.day_name(3);
     in.literal(" ");
@@ -178,12 +178,11 @@ inline std::optional<std::chrono::sys_seconds> point_of(int year, int month, int
 
 } // namespace detail
 
-KHIVE_DECL std::optional<std::chrono::sys_seconds> parse_http_date(std::string_view text,
-                                                                   std::chrono::system_clock::time_point now)
+KHIVE_DECL std::chrono::sys_seconds read_http_date(std::string_view text, std::chrono::system_clock::time_point now)
 {
     const detail::DateReader in{text};
-    if (const auto date = detail::parse_imf_date(in)) return date;
-    if (const auto date = detail::parse_asctime_date(in)) return date;
+    if (const auto date = detail::parse_imf_date(in); date != no_date) return date;
+    if (const auto date = detail::parse_asctime_date(in); date != no_date) return date;
     return detail::parse_rfc850_date(in, detail::year_of(now));
 }
 

@@ -64,17 +64,16 @@ inline void append_others(std::string& out, const Headers& fields)
 
 } // namespace detail
 
-KHIVE_DECL Result<std::string> write_request_head(std::string_view method, std::string_view target,
-                                                  std::string_view host_header, const Headers& fields,
-                                                  const std::optional<std::size_t>& content_length)
+KHIVE_DECL Error append_request_head(std::string& head, std::string_view method, std::string_view target,
+                                     std::string_view host_header, const Headers& fields, BodyLength body)
 {
     if (!is_valid_method(method)) return detail::bad_request("method is not a token", method);
     if (!detail::is_visible_ascii(target))
         return detail::bad_request("target has a space, control or non-ASCII byte", target);
     if (!detail::is_visible_ascii(host_header))
         return detail::bad_request("host has a space, control or non-ASCII byte", host_header);
-    const bool tells_length = content_length.has_value() || expects_body(method);
-    const auto length = tells_length ? std::to_string(content_length.value_or(0)) : std::string{};
+    const bool tells_length = body.has_body || expects_body(method);
+    const auto length = tells_length ? std::to_string(body.size) : std::string{};
 
     std::size_t hosts = 0;
     bool has_length = false;
@@ -87,8 +86,7 @@ KHIVE_DECL Result<std::string> write_request_head(std::string_view method, std::
         if (++hosts > 1) return detail::bad_request("more than one Host", field.value);
     }
 
-    std::string head;
-    head.reserve(method.size() + target.size() + host_header.size() + fields.lines().size() + 64);
+    head.reserve(head.size() + method.size() + target.size() + host_header.size() + fields.lines().size() + 64);
     head.append(method).append(" ").append(target).append(" HTTP/1.1\r\n");
     detail::append_field(head, "Host", host_header);
     if (hosts == 0 && !has_length && fields.lines().ends_with("\r\n"))
@@ -97,7 +95,7 @@ KHIVE_DECL Result<std::string> write_request_head(std::string_view method, std::
         detail::append_others(head, fields);
     if (tells_length) detail::append_field(head, "Content-Length", length);
     head.append("\r\n");
-    return head;
+    return {};
 }
 
 KHIVE_DECL bool says_close(const Headers& fields)

@@ -11,7 +11,6 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
-#include <optional>
 #include <string_view>
 
 namespace khive::inline KHIVE_ABI::http::detail {
@@ -113,16 +112,17 @@ inline void HeadParser::use(std::string_view name, std::string_view value)
 inline void HeadParser::read_length(std::string_view value)
 {
     for (bool last = false; !last;) {
-        auto number = parse_number(value);
-        last = number.has_value();
+        std::uint64_t number = 0;
+        last = parse_number(value, number);
         if (!last) { // the same length more than once, perhaps
             const auto comma = std::min(value.find(','), value.size());
-            number = parse_number(trim(value.substr(0, comma)));
+            if (!parse_number(trim(value.substr(0, comma)), number))
+                return refuse("Content-Length is not a number that fits");
             last = comma == value.size();
             value = trim(value.substr(std::min(comma + 1, value.size())));
         }
-        if (!number) return refuse("Content-Length is not a number that fits");
-        if (head_.length && *head_.length != *number) return refuse("two different Content-Length");
+        if (head_.has_length && head_.length != number) return refuse("two different Content-Length");
+        head_.has_length = true;
         head_.length = number;
     }
 }
@@ -146,11 +146,12 @@ inline void HeadParser::read_keep_alive(std::string_view value)
         const auto sign = std::min(member.find('='), member.size());
         const auto name = trim(member.substr(0, sign));
         const auto text = trim(member.substr(std::min(sign + 1, member.size())));
-        const auto number = parse_number(text, std::numeric_limits<unsigned>::max());
-        if (iequals(name, "timeout") && number) head_.keep_alive_timeout = std::chrono::seconds{*number};
-        if (iequals(name, "max") && number) {
+        std::uint64_t number = 0;
+        if (!parse_number(text, number, std::numeric_limits<unsigned>::max())) return;
+        if (iequals(name, "timeout")) head_.keep_alive_timeout = std::chrono::seconds{number};
+        if (iequals(name, "max")) {
             head_.has_keep_alive_max = true;
-            head_.keep_alive_max = static_cast<unsigned>(*number);
+            head_.keep_alive_max = static_cast<unsigned>(number);
         }
     });
 }
@@ -158,7 +159,7 @@ inline void HeadParser::read_keep_alive(std::string_view value)
 inline void HeadParser::check_whole()
 {
     if (head_.status < 100) return refuse("status is below 100");
-    if (head_.chunked && head_.length) return refuse("Transfer-Encoding and Content-Length");
+    if (head_.chunked && head_.has_length) return refuse("Transfer-Encoding and Content-Length");
     if (head_.chunked && head_.version < 11) return refuse("Transfer-Encoding in HTTP/1.0");
 }
 

@@ -221,9 +221,9 @@ KHIVE_DECL void ResponseReader::use_head(std::string_view lines)
 KHIVE_DECL void ResponseReader::begin_body(const detail::ResponseHead& head)
 {
     // Some servers that announce a body where there is none send it all the same: the next answer would begin with it.
-    if (status_ == 204 && (head.chunked || head.length.value_or(0) != 0)) keep_alive_ = false;
+    if (status_ == 204 && (head.chunked || head.length != 0)) keep_alive_ = false;
     if (head_request_ || detail::is_bodiless(status_)) return finish();
-    if (head.length) return begin_length(*head.length);
+    if (head.has_length) return begin_length(head.length);
     if (head.chunked) {
         state_ = State::chunked;
         if (!memory_->chunks) memory_->chunks.reset(new ChunkDecoder);

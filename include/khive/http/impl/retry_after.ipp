@@ -40,26 +40,40 @@ inline std::optional<Duration> parse_amount(std::string_view text, std::int64_t 
 inline constexpr std::int64_t ticks_per_second = std::chrono::duration_cast<Duration>(std::chrono::seconds{1}).count();
 inline constexpr std::int64_t ticks_per_ms = std::chrono::duration_cast<Duration>(std::chrono::milliseconds{1}).count();
 
+// By numbers: each pair of units that std::chrono mixes costs a program that includes this some functions more.
+
+/// A moment in seconds since 1970, and ticks behind them.
+struct Moment {
+    std::int64_t seconds = 0;
+    std::int64_t ticks = 0; ///< from zero to less than a second
+};
+
+inline Moment to_moment(std::chrono::system_clock::time_point time) noexcept
+{
+    const std::int64_t ticks = std::chrono::duration_cast<Duration>(time.time_since_epoch()).count();
+    const std::int64_t behind = ticks % ticks_per_second;
+    return behind < 0 ? Moment{ticks / ticks_per_second - 1, behind + ticks_per_second}
+                      : Moment{ticks / ticks_per_second, behind};
+}
+
 /// From `from` to `date`; empty if it has passed.
-inline std::optional<Duration> time_until(std::chrono::sys_seconds date, std::chrono::system_clock::time_point from)
+inline std::optional<Duration> time_until(std::int64_t date, const Moment& from)
 {
     // In whole seconds first: dates of the years 1 and 9999 do not fit the clock's ticks.
-    const auto whole = std::chrono::floor<std::chrono::seconds>(from);
-    if (date <= whole) return std::nullopt;
-    if (date - whole > std::chrono::duration_cast<std::chrono::seconds>(unlimited)) return unlimited;
-    const auto left = std::chrono::ceil<Duration>(date - whole) - std::chrono::floor<Duration>(from - whole);
-    return left > Duration::zero() ? std::optional{left} : std::nullopt;
+    if (date <= from.seconds) return std::nullopt;
+    if (date - from.seconds > unlimited.count() / ticks_per_second) return unlimited;
+    return Duration{(date - from.seconds) * ticks_per_second - from.ticks};
 }
 
 inline std::optional<Duration> parse_retry_date(std::string_view text, const Headers& headers,
                                                 std::chrono::system_clock::time_point wall_now)
 {
-    const auto date = parse_http_date(text, wall_now);
-    if (!date) return std::nullopt;
-    const auto answered = parse_http_date(headers.get_or("Date", {}), wall_now);
-    const auto representable = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::time_point::max());
-    const bool trusted = answered && *answered < representable && answered->time_since_epoch().count() >= 0;
-    return time_until(*date, trusted ? std::chrono::system_clock::time_point{*answered} : wall_now);
+    const auto date = read_http_date(text, wall_now);
+    if (date == no_date) return std::nullopt;
+    const std::int64_t answered = read_http_date(headers.get_or("Date", {}), wall_now).time_since_epoch().count();
+    const std::int64_t representable = to_moment(std::chrono::system_clock::time_point::max()).seconds;
+    const bool trusted = answered < representable && answered >= 0; // which `no_date` is not
+    return time_until(date.time_since_epoch().count(), trusted ? Moment{answered} : to_moment(wall_now));
 }
 
 } // namespace detail

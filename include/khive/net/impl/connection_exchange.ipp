@@ -324,8 +324,8 @@ KHIVE_DECL void Connection::answered()
     Attempt& attempt = exchange_->attempt();
     attempt.status = static_cast<std::uint16_t>(reader_.status());
     attempt.body = last_byte_ - exchange_->began() - attempt.write - attempt.first_byte;
-    bool clean = reader_.reusable() && reader_.keep_alive_max() != 0u && request_sent() && !write_failure_ && !writing_ &&
-                 !closes_;
+    bool clean =
+        reader_.reusable() && !reader_.serves_no_more() && request_sent() && !write_failure_ && !writing_ && !closes_;
     if (tls_ && clean && !tls_->at_rest()) {
         // Session tickets may follow the answer; anything else does not belong there.
         char unasked = 0;

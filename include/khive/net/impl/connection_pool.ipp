@@ -73,7 +73,7 @@ KHIVE_DECL void ConnectionPool::shut_down() noexcept
         for (OriginEntry* at = entries_.first(); at != nullptr;) {
             OriginEntry& entry = *at;
             at = entries_.after(entry);
-            while (!entry.idle.empty()) forget_idle(entry, entry.idle.size() - 1);
+            while (!entry.idle.empty()) forget_idle(entry, *entry.idle.latest());
             drop_if_unused(entry);
         }
         for (const Connection* each = live_.first(); each != nullptr; each = live_.after(*each)) ++left;

@@ -6,7 +6,6 @@
 #include <khive/net/impl/connection_pool_idle.ipp>
 
 #include <mutex>
-#include <optional>
 #include <utility>
 
 namespace khive::inline KHIVE_ABI::net {
@@ -42,7 +41,7 @@ KHIVE_DECL void ConnectionPool::give_back(ConnectionPtr connection) noexcept
     if (connection->reusable() && !is_closed()) {
         const TimePoint now = connection->result().any_answer ? connection->last_byte() : time_.now();
         machine_.returned(entry.counts);
-        if (entry.idle.size() >= detail::with_buffers) connection->reader().release_buffer();
+        if (entry.counts.idle > detail::with_buffers) connection->reader().release_buffer();
         make_idle(entry, std::move(connection), now);
         const bool wanted = has_waiters();
         if (wanted)
@@ -66,25 +65,25 @@ KHIVE_DECL void ConnectionPool::give_back(ConnectionPtr connection) noexcept
 
 // --- Checkout --------------------------------------------------------------------------------------------------------
 
-KHIVE_DECL std::optional<Lease> ConnectionPool::try_checkout(OriginEntry& entry, TimePoint now)
+KHIVE_DECL Lease ConnectionPool::try_checkout(OriginEntry& entry, TimePoint now)
 {
     ConnectionPtr connection;
     bool graves = false;
     {
         const std::lock_guard lock(mutex_);
-        if (is_closed() || entry.counts.waiting != 0) return std::nullopt;
+        if (is_closed() || entry.counts.waiting != 0) return {};
         connection = pop_idle(entry, false, now);
         graves = !graves_.empty();
     }
     KHIVE_YIELD_POINT();
     if (graves) bury();
-    if (!connection) return std::nullopt;
-    return Lease(*this, std::move(connection));
+    if (!connection) return {};
+    return {*this, std::move(connection)};
 }
 
-KHIVE_DECL std::optional<Error> ConnectionPool::refuse(const async::WaitRequest& request, TimePoint)
+KHIVE_DECL Error ConnectionPool::refuse(const async::WaitRequest& request, TimePoint)
 {
-    if (!entry_of(request).origin.tls || tls_.has_trust_anchors()) return std::nullopt;
+    if (!entry_of(request).origin.tls || tls_.has_trust_anchors()) return {};
     return Error{ErrorKind::no_trust_anchors}.with_message(
         "no trust anchors: no certificate authority is loaded, so no server can be verified; install ca-certificates, set "
         "SSL_CERT_FILE, or add one to the TlsContext");

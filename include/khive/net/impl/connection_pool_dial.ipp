@@ -5,23 +5,21 @@
 #include <khive/net/connection_pool.hpp>
 #include <khive/net/impl/connection_pool_idle.ipp>
 
-#include <array>
+#include <iterator>
 #include <mutex>
 #include <new>
-#include <optional>
 #include <utility>
 
 namespace khive::inline KHIVE_ABI::net {
 
 KHIVE_DECL const ConnectionSetup& ConnectionPool::setup_of(OriginEntry& entry)
 {
-    if (!entry.setup) entry.setup.reset(new ConnectionSetup(entry.origin, executor_, network_, tls_, limits_, self()));
+    if (!entry.setup) entry.setup.reset(new ConnectionSetup(entry.origin, executor_, network_, tls_, limits_, share(*this)));
     return *entry.setup;
 }
 
 KHIVE_DECL ConnectionPtr ConnectionPool::new_connection(OriginEntry& entry)
 {
-    if (entry.idle.capacity() <= entry.counts.open()) entry.idle.reserve(2 * entry.counts.open() + 1);
     (void)setup_of(entry);
     ConnectionPtr connection(new Connection(entry.setup));
     connection->reader().use_head_memory(std::move(entry.head_memory));
@@ -48,7 +46,7 @@ KHIVE_DECL ConnectionPool::OriginEntry* ConnectionPool::oldest_idle_but(const Or
     OriginEntry* oldest = nullptr;
     for (OriginEntry* other = entries_.first(); other != nullptr; other = entries_.after(*other)) {
         if (other == &entry || other->idle.empty()) continue;
-        if (oldest == nullptr || other->idle.front()->idle.since < oldest->idle.front()->idle.since) oldest = other;
+        if (oldest == nullptr || other->idle.oldest()->idle.since < oldest->idle.oldest()->idle.since) oldest = other;
     }
     return oldest;
 }
@@ -64,12 +62,12 @@ KHIVE_DECL ConnectionPtr ConnectionPool::plan_dial(async::WaitRequest& request)
     }
     DialPlan plan = machine_.plan(entry.counts);
     if (plan == DialPlan::wait && request.fresh && !entry.idle.empty() && entry.counts.lacking() != 0) {
-        forget_idle(entry, 0); // a used one does not help, and is in the way
+        forget_idle(entry, *entry.idle.oldest()); // a used one does not help, and is in the way
         plan = machine_.plan(entry.counts);
     }
     if (plan == DialPlan::make_room) {
         OriginEntry& other = *oldest_idle_but(entry);
-        forget_idle(other, 0);
+        forget_idle(other, *other.idle.oldest());
         drop_if_unused(other);
     }
     if (plan == DialPlan::wait) return nullptr;
@@ -92,7 +90,10 @@ KHIVE_DECL void ConnectionPool::dial_for_waiters() noexcept
 
 KHIVE_DECL void ConnectionPool::dial_what_lacks() noexcept
 {
-    std::array<std::pair<ConnectionPtr, DialTimeouts>, 16> dials;
+    struct {
+        ConnectionPtr connection;
+        DialTimeouts timeouts;
+    } dials[16];
     for (bool more = true; more;) {
         std::size_t planned = 0;
         const async::WaitRequest* starved = nullptr; // there is no memory for its connection
@@ -104,17 +105,17 @@ KHIVE_DECL void ConnectionPool::dial_what_lacks() noexcept
                 starved = &request;
                 return false;
             }
-            return planned < dials.size() && machine_.lacking() != 0 && machine_.has_room();
+            return planned < std::size(dials) && machine_.lacking() != 0 && machine_.has_room();
         });
-        more = starved != nullptr || planned == dials.size();
+        more = starved != nullptr || planned == std::size(dials);
         if (starved != nullptr)
             end_wait(std::move(lock), *starved, detail::no_memory(ErrorKind::connect));
         else
             lock.unlock();
         bury();
         for (std::size_t i = 0; i < planned; ++i) {
-            const ConnectionPtr dial = std::move(dials[i].first);
-            if (dial->dial(dials[i].second)) settle_dial(*dial, Error{}, time_.now());
+            const ConnectionPtr dial = std::move(dials[i].connection);
+            if (dial->dial(dials[i].timeouts)) settle_dial(*dial, Error{}, time_.now());
         }
     }
 }
@@ -160,19 +161,19 @@ KHIVE_DECL void ConnectionPool::settle_dial(Connection& dialled, Error error, Ti
     connection->close();
 }
 
-KHIVE_DECL std::optional<Lease> ConnectionPool::try_dial(OriginEntry& entry, const DialTimeouts& timeouts, TimePoint now)
+KHIVE_DECL Lease ConnectionPool::try_dial(OriginEntry& entry, const DialTimeouts& timeouts, TimePoint now)
 {
     ConnectionPtr connection;
     try {
         const std::lock_guard lock(mutex_);
-        if (is_closed() || entry.origin.tls || entry.unpromised != nullptr || entry.counts.waiting != 0) return std::nullopt;
-        if (!machine_.newcomer_dials(entry.counts) || !setup_of(entry).is_literal) return std::nullopt;
+        if (is_closed() || entry.origin.tls || entry.unpromised != nullptr || entry.counts.waiting != 0) return {};
+        if (!machine_.newcomer_dials(entry.counts) || !setup_of(entry).is_literal) return {};
         connection = new_connection(entry);
         entry.unpromised = connection.get();
     } catch (const std::bad_alloc&) { // NOLINT: as without it, the caller waits, and hears of it then
-        return std::nullopt;
+        return {};
     }
-    if (!connection->dial(timeouts)) return std::nullopt;
+    if (!connection->dial(timeouts)) return {};
     {
         const std::lock_guard lock(mutex_);
         const bool still_mine = entry.unpromised == connection.get() && !is_closed();
@@ -182,11 +183,11 @@ KHIVE_DECL std::optional<Lease> ConnectionPool::try_dial(OriginEntry& entry, con
             connection->retires = retirement(now);
             machine_.dialled(entry.counts);
             machine_.leased(entry.counts);
-            return Lease(*this, std::move(connection));
+            return {*this, std::move(connection)};
         }
     }
     on_dialled(*connection, Error{});
-    return std::nullopt;
+    return {};
 }
 
 KHIVE_DECL TimePoint ConnectionPool::retirement(TimePoint now) noexcept

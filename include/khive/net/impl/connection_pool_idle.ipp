@@ -6,7 +6,6 @@
 #include <khive/net/connection_pool.hpp>
 
 #include <utility>
-#include <vector>
 
 namespace khive::inline KHIVE_ABI::net {
 namespace detail {
@@ -45,32 +44,33 @@ private:
 KHIVE_DECL TimePoint ConnectionPool::sweep(TimePoint now) noexcept
 {
     TimePoint next = no_deadline;
-    std::vector<ConnectionPtr> to_watch;
+    Connection* to_watch = nullptr;
     {
         const std::lock_guard lock(mutex_);
-        try {
-            to_watch.reserve(machine_.total().idle);
-        } catch (...) {
-            return now + detail::watch_after;
-        }
         for (OriginEntry* at = entries_.first(); at != nullptr;) {
             OriginEntry& entry = *at;
             at = entries_.after(entry);
-            for (std::size_t i = entry.idle.size(); i-- > 0;) {
-                Connection& connection = *entry.idle[i];
+            for (Connection* each = entry.idle.latest(); each != nullptr;) {
+                Connection& connection = *each;
+                each = entry.idle.before(connection);
                 if (connection.idle.expires <= now) {
-                    forget_idle(entry, i);
+                    forget_idle(entry, connection);
                     continue;
                 }
                 const bool old = connection.idle.since + detail::watch_after <= now;
-                if (old && !std::exchange(connection.idle.watched, true)) to_watch.push_back(&connection);
+                if (old && !std::exchange(connection.idle.watched, true))
+                    connection.next_to_watch = std::exchange(to_watch, ConnectionPtr(&connection).detach());
                 next = std::min(next, connection.idle.expires);
                 if (!old) next = std::min(next, connection.idle.since + detail::watch_after);
             }
             drop_if_unused(entry);
         }
     }
-    for (const auto& connection : to_watch) connection->watch();
+    while (to_watch != nullptr) {
+        const ConnectionPtr connection(to_watch, false);
+        to_watch = std::exchange(connection->next_to_watch, nullptr);
+        connection->watch();
+    }
     bury();
     return next;
 }
@@ -81,20 +81,17 @@ KHIVE_DECL void ConnectionPool::on_idle_ended(Connection& connection) noexcept
         const std::lock_guard lock(mutex_);
         if (connection.pool_entry == nullptr) return; // forgotten meanwhile
         auto& entry = entry_of(connection);
-        std::size_t at = 0;
-        while (at != entry.idle.size() && entry.idle[at].get() != &connection) ++at;
-        if (at == entry.idle.size()) return; // leased meanwhile: the exchange will find out
-        forget_idle(entry, at);
+        if (!IdleConnections::has(connection)) return; // leased meanwhile: the exchange will find out
+        forget_idle(entry, connection);
         drop_if_unused(entry);
     }
     bury();
     dial_for_waiters();
 }
 
-KHIVE_DECL void ConnectionPool::forget_idle(OriginEntry& entry, std::size_t index) noexcept
+KHIVE_DECL void ConnectionPool::forget_idle(OriginEntry& entry, Connection& idle) noexcept
 {
-    ConnectionPtr connection = std::move(entry.idle[index]);
-    entry.idle.erase(entry.idle.begin() + static_cast<std::ptrdiff_t>(index));
+    const ConnectionPtr connection = entry.idle.take(idle);
     machine_.idle_closed(entry.counts);
     forget(*connection);
     graves_.push_back(*connection);
@@ -130,25 +127,24 @@ KHIVE_DECL void ConnectionPool::make_idle(OriginEntry& entry, ConnectionPtr conn
         keep = std::min(keep, detail::trusted_keep_alive(*hint));
     const auto uses = static_cast<std::uint32_t>(connection->uses());
     connection->idle = {now, std::min(saturating_add(now, keep), connection->retires), uses, uses != connection->idle.uses, false};
-    entry.idle.push_back(std::move(connection));
+    entry.idle.add(std::move(connection));
 }
 
 KHIVE_DECL ConnectionPtr ConnectionPool::pop_idle(OriginEntry& entry, bool fresh, TimePoint now) noexcept
 {
-    for (std::size_t i = entry.idle.size(); i-- > 0;) {
-        Connection& connection = *entry.idle[i];
+    for (Connection* each = entry.idle.latest(); each != nullptr;) {
+        Connection& connection = *each;
+        each = entry.idle.before(connection);
         if (fresh && connection.uses() != 0) continue;
         const bool probe = now - connection.idle.since >= detail::trusted_for;
         const bool is_sure = connection.idle.proven && !connection.idle.watched && !probe;
         if (connection.idle.expires <= now || (!is_sure && !connection.wake(probe))) {
-            forget_idle(entry, i);
+            forget_idle(entry, connection);
             continue;
         }
-        ConnectionPtr taken = std::move(entry.idle[i]);
-        taken->idle.uses = static_cast<std::uint32_t>(taken->uses());
-        entry.idle.erase(entry.idle.begin() + static_cast<std::ptrdiff_t>(i));
+        connection.idle.uses = static_cast<std::uint32_t>(connection.uses());
         machine_.leased(entry.counts);
-        return taken;
+        return entry.idle.take(connection);
     }
     return nullptr;
 }
@@ -157,7 +153,7 @@ KHIVE_DECL void ConnectionPool::discard_idle(OriginEntry& entry) noexcept
 {
     {
         const std::lock_guard lock(mutex_);
-        while (!entry.idle.empty()) forget_idle(entry, entry.idle.size() - 1);
+        while (!entry.idle.empty()) forget_idle(entry, *entry.idle.latest());
         drop_if_unused(entry);
     }
     bury();

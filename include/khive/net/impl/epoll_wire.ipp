@@ -19,10 +19,10 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include <array>
 #include <atomic>
 #include <cerrno>
 #include <cstddef>
+#include <iterator>
 #include <new>
 #include <utility>
 
@@ -94,7 +94,7 @@ public:
     }
     ~EpollWire() override { EpollWire::close(); }
 
-    bool connect(const Endpoint& endpoint, ListenerPtr listener) override
+    KHIVE_COLD_DECL bool connect(const Endpoint& endpoint, ListenerPtr listener) override
     {
         close();
         const int error = open_and_connect(endpoint); // throws before the listener is taken
@@ -201,7 +201,7 @@ private:
     struct Told {
         explicit Told(const asio::any_io_executor& by_way_of) : executor(by_way_of) {}
         const asio::any_io_executor& executor;
-        std::array<ToldByPost, 4> by; ///< of each event
+        ToldByPost by[4]; ///< of each event
     };
 
     /// Waits in the reactor, one at a time.
@@ -343,7 +343,7 @@ private:
     }
 
     /// The event may have been meant for a socket before this one.
-    Status perform_connect() noexcept
+    KHIVE_COLD_DECL Status perform_connect() noexcept
     {
         ::pollfd writable{socket_, POLLOUT, 0};
         if (::poll(&writable, 1, 0) == 0) return Operation::not_done;
@@ -356,16 +356,16 @@ private:
 
     ::ssize_t send_both(const WriteBuffers& from) noexcept
     {
-        std::array<::iovec, 2> pieces{{{const_cast<char*>(from[0].data()), from[0].size()}, // NOLINT: only read
-                                       {const_cast<char*>(from[1].data()), from[1].size()}}};
+        ::iovec pieces[] = {{const_cast<char*>(from[0].data()), from[0].size()}, // NOLINT: only read
+                            {const_cast<char*>(from[1].data()), from[1].size()}};
         ::msghdr message{};
-        message.msg_iov = pieces.data();
-        message.msg_iovlen = pieces.size();
+        message.msg_iov = pieces;
+        message.msg_iovlen = std::size(pieces);
         return ::sendmsg(socket_, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
     }
 
     /// An error of the system; `EINPROGRESS` where it goes on by itself.
-    int open_and_connect(const Endpoint& endpoint)
+    KHIVE_COLD_DECL int open_and_connect(const Endpoint& endpoint)
     {
         const int type = SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK;
         const int socket = ::socket(endpoint.family(), type, IPPROTO_TCP);

@@ -37,8 +37,8 @@ public:
 
     explicit Resolver(asio::execution_context& context) : asio::execution_context::service(context) {}
 
-    static void look_up(const asio::any_io_executor& executor, const std::string& host, std::uint16_t port,
-                        ListenerPtr listener)
+    KHIVE_COLD_DECL static void look_up(const asio::any_io_executor& executor, const std::string& host, std::uint16_t port,
+                                        ListenerPtr listener)
     {
         Owned<Question> question(new Question(executor, host, port, std::move(listener)));
         const async::Home* const home = async::home_of(executor);
@@ -61,7 +61,7 @@ private:
               listener(std::move(whom))
         {}
 
-        void answer() noexcept
+        KHIVE_COLD_DECL void answer() noexcept
         {
             ::addrinfo hints{};
             hints.ai_flags = AI_NUMERICSERV;
@@ -78,7 +78,7 @@ private:
             if (first != nullptr) ::freeaddrinfo(first);
         }
         /// It owns itself then.
-        void tell()
+        KHIVE_COLD_DECL void tell()
         {
             const asio::any_io_executor where = std::move(executor);
             async::post(where, *this);
@@ -93,7 +93,7 @@ private:
         Question* next = nullptr; ///< in the queue
 
     private:
-        void add(const ::addrinfo& address)
+        KHIVE_COLD_DECL void add(const ::addrinfo& address)
         {
             if (address.ai_family == AF_INET || address.ai_family == AF_INET6) found.emplace_back(*address.ai_addr);
         }
@@ -129,7 +129,7 @@ private:
     };
 
     /// Owns it then.
-    void ask(Question& question)
+    KHIVE_COLD_DECL void ask(Question& question)
     {
         const std::lock_guard lock(mutex_);
         start();
@@ -138,7 +138,7 @@ private:
         ::pthread_cond_signal(&asked_);
     }
 
-    void start()
+    KHIVE_COLD_DECL void start()
     {
         if (runs_) return;
         const int error = ::pthread_create(&thread_, nullptr, &Resolver::work, this);
@@ -147,7 +147,7 @@ private:
     }
 
     /// Waits for the question that it is at; what else was asked is kept.
-    void stop() noexcept
+    KHIVE_COLD_DECL void stop() noexcept
     {
         {
             const std::lock_guard lock(mutex_);

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <khive/async/has_epoll.hpp>
-#include <khive/core/make_once.hpp>
+#include <khive/core/shared.hpp>
 #include <khive/net/tcp_wire.hpp>
 
 #include <arpa/inet.h>
@@ -30,7 +30,9 @@ using TcpWire = AsioWire;
 
 } // namespace detail
 
-KHIVE_DECL TcpNetwork::TcpNetwork(asio::execution_context& context) : home_(make_once<detail::TcpWire::Home>(context)) {}
+KHIVE_DECL TcpNetwork::TcpNetwork(asio::execution_context& context)
+    : home_(make_once<detail::TcpWire::Home>(context).take_holder())
+{}
 
 KHIVE_DECL WirePtr TcpNetwork::open(const asio::any_io_executor& executor)
 {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <khive/core/make_once.hpp>
 #include <khive/core/min_max.hpp>
 #include <khive/core/owned.hpp>
+#include <khive/core/shared.hpp>
 #include <khive/core/url.hpp>
 #include <khive/net/tls_context.hpp>
 
@@ -12,7 +12,6 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
-#include <array>
 #include <atomic>
 #include <cstdlib>
 #include <mutex>
@@ -80,8 +79,8 @@ private:
 
         std::string name;
         Owned<OfOrigin> next;
-        std::array<SslPtr<SSL_SESSION>, max_of_origin> sessions{}; ///< oldest first
-        std::size_t count = 0;                                     ///< one at least, outside of `store`
+        SslPtr<SSL_SESSION> sessions[max_of_origin]; ///< oldest first
+        std::size_t count = 0;                       ///< one at least, outside of `store`
 
         [[nodiscard]] const SslPtr<SSL_SESSION>& newest() const noexcept { return sessions[count - 1]; }
         void drop_newest() noexcept { sessions[--count].reset(); }
@@ -301,12 +300,13 @@ KHIVE_DECL TlsContext& TlsContext::client_certificate_pem(const std::string& cha
 KHIVE_DECL TlsContext& TlsContext::server_name(const std::string& name)
 {
     const bool v6 = name.find(':') != std::string::npos;
-    const auto url = Url::parse(v6 ? "https://[" + name + "]" : "https://" + name);
-    if (!url || !iequals(url->origin().host, name))
+    Url url;
+    const Error bad = url.read(v6 ? "https://[" + name + "]" : "https://" + name);
+    if (bad.failed() || !iequals(url.origin().host, name))
         Error{ErrorKind::configuration}
             .with_message("TlsContext: the server name '" + escape_untrusted(name) + "' is not a host name")
             .raise();
-    state_->server_name = url->origin().host;
+    state_->server_name = url.origin().host;
     return *this;
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 #pragma once
 
-#include <khive/core/make_once.hpp>
+#include <khive/core/shared.hpp>
 #include <khive/net/tcp_wire.hpp>
 #include <khive/net/wire.hpp>
 #include <khive/net/write_batch.hpp>

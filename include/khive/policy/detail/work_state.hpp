@@ -255,7 +255,7 @@ private:
     KHIVE_DECL void release_slowly(MutexLock lock) noexcept;
     KHIVE_DECL bool try_grant(const async::WaitRequest& head, TimePoint now) noexcept override;
     KHIVE_DECL TimePoint next_grant(const async::WaitRequest& head, TimePoint now) noexcept override;
-    KHIVE_DECL std::optional<Error> refuse(const async::WaitRequest& request, TimePoint now) override;
+    KHIVE_DECL Error refuse(const async::WaitRequest& request, TimePoint now) override;
     KHIVE_DECL bool has_to_queue(const async::WaitRequest& newcomer) const noexcept override;
     KHIVE_DECL void on_join(const async::WaitRequest& request) noexcept override;
     KHIVE_DECL void on_leave(const async::WaitRequest& request) noexcept override;

@@ -93,11 +93,11 @@ KHIVE_DECL TimePoint TokenBucketState::next_grant(const async::WaitRequest& head
     return bucket_.ready_at(head.cost, now);
 }
 
-KHIVE_DECL std::optional<Error> TokenBucketState::refuse(const async::WaitRequest& request, TimePoint now)
+KHIVE_DECL Error TokenBucketState::refuse(const async::WaitRequest& request, TimePoint now)
 {
     const Duration wait = bucket_.time_until(cost_ahead_of(request) + request.cost, now);
     const bool too_late = saturating_add(now, wait) > request.deadline;
-    if (!too_late && waiting_locked() < max_waiting()) return std::nullopt;
+    if (!too_late && waiting_locked() < max_waiting()) return {};
     return Error{too_late ? ErrorKind::rate_limited : ErrorKind::queue_full}.with_retry_after(wait).with_retryable(true);
 }
 

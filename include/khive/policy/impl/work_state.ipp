@@ -176,15 +176,15 @@ KHIVE_DECL bool WorkState::has_to_queue(const async::WaitRequest& newcomer) cons
     return has_waiters() || (closing_ && newcomer.key == nullptr);
 }
 
-KHIVE_DECL std::optional<Error> WorkState::refuse(const async::WaitRequest& request, TimePoint now)
+KHIVE_DECL Error WorkState::refuse(const async::WaitRequest& request, TimePoint now)
 {
-    if (request.key != nullptr) return std::nullopt; // a task: accepted before
+    if (request.key != nullptr) return {}; // a task: accepted before
     if (closing_ && !request.has_slot) return Error{ErrorKind::closed};
     const Duration wait = bucket_ ? bucket_->time_until(cost_ahead_of(request) + request.cost, now) : Duration::zero();
     if (saturating_add(now, wait) > request.deadline)
         return Error{ErrorKind::rate_limited}.with_retry_after(wait).with_retryable(true);
     if (!request.has_slot && queued_locked() >= max_queue_) return Error{ErrorKind::queue_full}.with_retryable(true);
-    return std::nullopt;
+    return {};
 }
 
 KHIVE_DECL void WorkState::on_join(const async::WaitRequest& request) noexcept
