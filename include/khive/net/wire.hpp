@@ -4,12 +4,10 @@
 #include <khive/async/asio.hpp>
 #include <khive/core/owned.hpp>
 #include <khive/core/shared.hpp>
-#include <khive/core/single_threaded.hpp>
-#include <khive/net/endpoint.hpp>
+#include <khive/net/wire_listener.hpp>
+#include <khive/net/write_batch.hpp>
 
 #include <boost/asio/execution_context.hpp>
-#include <boost/smart_ptr/intrusive_ptr.hpp>
-#include <boost/smart_ptr/intrusive_ref_counter.hpp>
 #include <boost/system/error_code.hpp>
 
 #include <array>
@@ -20,28 +18,6 @@
 #include <string>
 
 namespace khive::inline KHIVE_ABI::net {
-
-/// Who is told how operations on a wire ended. Kept alive by every pending operation.
-class WireListener : public boost::intrusive_ref_counter<WireListener, khive::detail::ThreadSafeCount> {
-public:
-    virtual ~WireListener() = default;
-    /// Of a look-up by `Network::resolve`.
-    virtual void on_resolved(boost::system::error_code, Endpoints) {}
-    virtual void on_connected(boost::system::error_code error) = 0;
-    virtual void on_written(boost::system::error_code error, std::size_t bytes) = 0;
-    /// Where a read puts what comes; never empty. Asked when the read begins or when there is something to read, as the wire
-    /// likes, so that who waits long need not hold a buffer; from any thread, but not while the listener runs the wire. May throw
-    /// `std::bad_alloc`, with which the read then ends.
-    virtual std::span<char> read_buffer() = 0;
-    virtual void on_read(boost::system::error_code error, std::size_t bytes) = 0;
-    virtual void on_readable(boost::system::error_code error) = 0;
-    /// Of a `WriteBatch`: it may write.
-    virtual void on_turn(TimePoint) {}
-    /// The execution context ends: the operation's handler was destroyed, not called.
-    virtual void on_abandoned() noexcept = 0;
-};
-
-using ListenerPtr = boost::intrusive_ptr<WireListener>;
 
 /// What to write: at most two pieces, sent as one.
 using WriteBuffers = std::array<std::span<const char>, 2>;
@@ -123,26 +99,23 @@ public:
                          ListenerPtr listener) = 0;
 };
 
-class WriteBatch;
-
 /// Holds the network of an execution context: TCP unless a test installs another before the first connection.
 class NetworkService final : public asio::execution_context::service {
 public:
     inline static asio::execution_context::id id;
 
     KHIVE_DECL explicit NetworkService(asio::execution_context& context);
-    KHIVE_DECL ~NetworkService() override;
     [[nodiscard]] Shared<Network> network() const;
     void install(Shared<Network> network);
     /// Of the connections of the context, whatever the network.
-    [[nodiscard]] WriteBatch& writes() noexcept { return *writes_; }
+    [[nodiscard]] WriteBatch& writes() noexcept { return writes_; }
 
 private:
     void shutdown() noexcept override {}
 
     mutable std::mutex mutex_;
     Shared<Network> network_;
-    Owned<WriteBatch> writes_;
+    WriteBatch writes_;
 };
 
 [[nodiscard]] KHIVE_DECL NetworkService& network_service(const asio::any_io_executor& executor);

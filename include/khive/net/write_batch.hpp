@@ -4,7 +4,7 @@
 #include <khive/async/post.hpp>
 #include <khive/async/time_service.hpp>
 #include <khive/core/time.hpp>
-#include <khive/net/wire.hpp>
+#include <khive/net/wire_listener.hpp>
 
 #include <array>
 #include <chrono>

@@ -4,16 +4,13 @@
 #include <khive/core/shared.hpp>
 #include <khive/net/tcp_wire.hpp>
 #include <khive/net/wire.hpp>
-#include <khive/net/write_batch.hpp>
 
 namespace khive::inline KHIVE_ABI::net {
 
 KHIVE_DECL NetworkService::NetworkService(asio::execution_context& context)
-    : asio::execution_context::service(context), network_(make_once<TcpNetwork>(context)), writes_(new WriteBatch)
+    : asio::execution_context::service(context), network_(make_once<TcpNetwork>(context))
 {
 }
-
-KHIVE_DECL NetworkService::~NetworkService() = default;
 
 KHIVE_DECL NetworkService& network_service(const asio::any_io_executor& executor)
 {
