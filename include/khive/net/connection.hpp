@@ -192,8 +192,8 @@ private:
         Deadline total;    ///< of all addresses
         TimePoint began{}; ///< the present stage
         DialTimes times;
-        Endpoints looked_up;
-        std::span<const Endpoint> left; ///< of those, or of the setup's one; not tried yet
+        Endpoints looked_up;  ///< none where the setup has the one
+        std::size_t left = 0; ///< not tried yet
         std::string failures;
         boost::system::error_code last_failure;
     };
@@ -220,7 +220,7 @@ private:
     KHIVE_COLD_DECL void on_abandoned() noexcept override;
     KHIVE_DECL TimePoint on_time(TimePoint now) noexcept override;
 
-    KHIVE_COLD_DECL void resolved(std::span<const Endpoint> endpoints, TimePoint now);
+    KHIVE_COLD_DECL void resolved(TimePoint now);
     KHIVE_COLD_DECL void connect_next();
     KHIVE_COLD_DECL void connected(TimePoint now);
     KHIVE_COLD_DECL void handshake();

@@ -8,7 +8,8 @@
 #include <sys/socket.h>
 
 #include <cstddef>
-#include <vector>
+#include <string>
+#include <type_traits>
 
 namespace khive::inline KHIVE_ABI::net {
 
@@ -42,7 +43,18 @@ private:
     };
 };
 
-using Endpoints = std::vector<Endpoint>;
+/// Some of them, in a string, which programs have anyhow: a vector of them takes sixty functions.
+class Endpoints {
+public:
+    void push_back(const Endpoint& endpoint) { bytes_.append(reinterpret_cast<const char*>(&endpoint), sizeof endpoint); }
+    [[nodiscard]] bool empty() const noexcept { return bytes_.empty(); }
+    [[nodiscard]] std::size_t size() const noexcept { return bytes_.size() / sizeof(Endpoint); }
+    [[nodiscard]] KHIVE_DECL Endpoint operator[](std::size_t index) const noexcept;
+
+private:
+    static_assert(std::is_trivially_copyable_v<Endpoint>);
+    std::string bytes_;
+};
 
 } // namespace khive::inline KHIVE_ABI::net
 

@@ -31,7 +31,7 @@ public:
     void on_resolved(boost::system::error_code error, net::Endpoints found) override
     {
         std::string text = error ? "error" : "";
-        for (const auto& endpoint : found) text += endpoint.peer().to_string() + " ";
+        for (std::size_t i = 0; i < found.size(); ++i) text += found[i].peer().to_string() + " ";
         events_.record(text);
     }
     void on_connected(boost::system::error_code error) override { note("connected", error); }

@@ -25,7 +25,7 @@ public:
                                   boost::system::error_code error, const asio::ip::tcp::resolver::results_type& results) {
                                   Endpoints found;
                                   try {
-                                      for (const auto& entry : results) found.emplace_back(*entry.endpoint().data());
+                                      for (const auto& entry : results) found.push_back(Endpoint(*entry.endpoint().data()));
                                   } catch (const std::bad_alloc&) {
                                       error = make_error_code(boost::system::errc::not_enough_memory);
                                   }

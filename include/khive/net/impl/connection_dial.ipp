@@ -26,7 +26,7 @@ KHIVE_DECL bool Connection::dial(const DialTimeouts& timeouts)
     step.act([&] {
         if (closed_by_owner_) return end(Error{ErrorKind::closed}); // between its making and now, by another thread
         if (setup_->is_literal) {
-            resolved({&setup_->literal, 1}, dial_->began);
+            resolved(dial_->began);
         } else {
             setup_->network->resolve(setup_->executor, origin.host, origin.port, self());
         }
@@ -82,17 +82,17 @@ KHIVE_DECL void Connection::on_resolved(boost::system::error_code error, Endpoin
                     .with_retryable(true));
         } else {
             dial_->looked_up = std::move(endpoints);
-            resolved(dial_->looked_up, now);
+            resolved(now);
         }
     });
     step.finish(true);
 }
 
-KHIVE_DECL void Connection::resolved(std::span<const Endpoint> endpoints, TimePoint now)
+KHIVE_DECL void Connection::resolved(TimePoint now)
 {
     const Duration limit = dial_->timeouts.connect;
     now_in_ = Stage::connecting;
-    dial_->left = endpoints;
+    dial_->left = dial_->looked_up.empty() ? 1 : dial_->looked_up.size();
     dial_->began = now;
     dial_->total = {saturating_add(now, limit), Timer::connect, limit};
     connect_next();
@@ -100,18 +100,19 @@ KHIVE_DECL void Connection::resolved(std::span<const Endpoint> endpoints, TimePo
 
 KHIVE_DECL void Connection::connect_next()
 {
-    if (dial_->left.empty())
+    if (dial_->left == 0)
         return end(Error{ErrorKind::connect}
                        .with_message("cannot connect to " + setup_->origin.to_string() + ": " + dial_->failures)
                        .with_cause(dial_->last_failure)
                        .with_retryable(true));
     // Every address gets its share of what is left, so that one black hole does not use up all of it.
     const TimePoint now = setup_->time.now();
-    const Duration share = time_left(dial_->total.at, now) / static_cast<Duration::rep>(dial_->left.size());
+    const Duration share = time_left(dial_->total.at, now) / static_cast<Duration::rep>(dial_->left);
     stage_timer_ = Timer::connect;
     stage_ends_ = saturating_add(now, share);
-    const Endpoint& next = dial_->left.front();
-    dial_->left = dial_->left.subspan(1);
+    const Endpoints& all = dial_->looked_up;
+    const Endpoint next = all.empty() ? setup_->literal : all[all.size() - dial_->left];
+    --dial_->left;
     peer_ = next.peer();
     if (wire_->connect(next, self()))
         connected(setup_->time.now());

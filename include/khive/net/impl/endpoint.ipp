@@ -29,4 +29,11 @@ KHIVE_DECL PeerAddress Endpoint::peer() const noexcept
     return peer;
 }
 
+KHIVE_DECL Endpoint Endpoints::operator[](std::size_t index) const noexcept
+{
+    Endpoint endpoint;
+    std::memcpy(static_cast<void*>(&endpoint), bytes_.data() + index * sizeof endpoint, sizeof endpoint);
+    return endpoint;
+}
+
 } // namespace khive::inline KHIVE_ABI::net

@@ -95,7 +95,7 @@ private:
     private:
         KHIVE_COLD_DECL void add(const ::addrinfo& address)
         {
-            if (address.ai_family == AF_INET || address.ai_family == AF_INET6) found.emplace_back(*address.ai_addr);
+            if (address.ai_family == AF_INET || address.ai_family == AF_INET6) found.push_back(Endpoint(*address.ai_addr));
         }
         /// Of what `getaddrinfo` returns.
         static boost::system::error_code to_error(int code) noexcept
