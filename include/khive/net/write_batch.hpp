@@ -6,7 +6,6 @@
 #include <khive/core/time.hpp>
 #include <khive/net/wire_listener.hpp>
 
-#include <array>
 #include <chrono>
 #include <cstddef>
 
@@ -34,17 +33,20 @@ public:
     KHIVE_DECL void join(ListenerPtr listener, TimePoint now, async::TimeService& time) noexcept;
 
 private:
+    static constexpr std::size_t most = 8; // more gain nothing
+
+    /// All who wait, who wait no more.
+    KHIVE_DECL std::size_t take(ListenerPtr (&into)[most]) noexcept;
     KHIVE_DECL void give_turns(TimePoint now);
     KHIVE_DECL void run() override;
     KHIVE_DECL void abandon() noexcept override;
 
-    static constexpr std::size_t most = 8; // more gain nothing
     static constexpr Duration longest = std::chrono::microseconds{100};
     static constexpr Duration thick = std::chrono::microseconds{50}; ///< from one to the next
     static constexpr unsigned enough = 4;                            ///< of those in a row
     static constexpr unsigned longest_pause = 128;
 
-    std::array<ListenerPtr, most> waiting_;
+    ListenerPtr waiting_[most];
     std::size_t size_ = 0;
     std::size_t joined_ = 0; ///< since it was posted
     async::TimeService* time_ = nullptr;

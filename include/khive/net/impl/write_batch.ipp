@@ -34,12 +34,18 @@ KHIVE_DECL void WriteBatch::join(ListenerPtr listener, TimePoint now, async::Tim
     async::post(*time.home(), *this);
 }
 
+KHIVE_DECL std::size_t WriteBatch::take(ListenerPtr (&into)[most]) noexcept
+{
+    for (std::size_t i = 0; i < size_; ++i) into[i].swap(waiting_[i]);
+    return std::exchange(size_, 0);
+}
+
 KHIVE_DECL void WriteBatch::give_turns(TimePoint now)
 {
     joined_ += size_;
-    const auto waiting = std::move(waiting_);
-    const std::size_t size = std::exchange(size_, 0);
-    for (std::size_t i = 0; i < size; ++i) waiting[i]->on_turn(now);
+    ListenerPtr first[most];
+    const std::size_t size = take(first);
+    for (std::size_t i = 0; i < size; ++i) first[i]->on_turn(now);
 }
 
 KHIVE_DECL void WriteBatch::run()
@@ -57,9 +63,9 @@ KHIVE_DECL void WriteBatch::run()
 KHIVE_DECL void WriteBatch::abandon() noexcept
 {
     posted_ = false;
-    const auto waiting = std::move(waiting_);
-    const std::size_t size = std::exchange(size_, 0);
-    for (std::size_t i = 0; i < size; ++i) waiting[i]->on_abandoned();
+    ListenerPtr last[most];
+    const std::size_t size = take(last);
+    for (std::size_t i = 0; i < size; ++i) last[i]->on_abandoned();
 }
 
 } // namespace khive::inline KHIVE_ABI::net
