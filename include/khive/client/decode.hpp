@@ -53,14 +53,6 @@ template <class T>
     co_return std::move(*value);
 }
 
-/// Throws when awaited.
-template <class T>
-[[nodiscard]] asio::awaitable<T> refuse_to_send()
-{
-    sent_error().raise();
-    co_return T{};
-}
-
 [[nodiscard]] inline asio::awaitable<Response> performing(const CallPtr& call)
 {
     return call ? call->core->perform(*call, nullptr) : asio::awaitable<Response>{};
@@ -78,7 +70,7 @@ template <class T>
 [[nodiscard]] asio::awaitable<T> send_as(CallPtr&& call)
 {
     if constexpr (std::is_same_v<T, Response>) {
-        if (!call) return refuse_to_send<T>();
+        if (!call) sent_error().raise(); // at once: a coroutine that did it when awaited would be every program's to compile
         CallState& state = *call;
         return state.core->perform(state, std::move(call));
     } else {
