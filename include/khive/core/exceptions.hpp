@@ -14,7 +14,11 @@ namespace khive::inline KHIVE_ABI {
 /// `catch (const khive::APIStatusError& e) { e.error().status(); }`
 class APIClientError : public std::exception {
 public:
-    explicit APIClientError(Error error) : error_(std::move(error)), what_(error_.message()) {}
+    KHIVE_COLD_DECL explicit APIClientError(Error error);
+    APIClientError(const APIClientError&) = default;
+    APIClientError& operator=(const APIClientError&) = default;
+    KHIVE_COLD_DECL ~APIClientError() override;
+
     [[nodiscard]] const Error& error() const noexcept { return error_; }
     [[nodiscard]] const char* what() const noexcept override { return what_.c_str(); }
 

@@ -56,7 +56,7 @@ inline const ErrorDetails& details_of(const boost::intrusive_ptr<ErrorDetails>& 
     return details ? *details : no_details();
 }
 
-[[noreturn]] inline void raise_status(const Error& error)
+[[noreturn]] KHIVE_COLD_DECL void raise_status(const Error& error)
 {
     switch (error.status()) {
     case 400: throw BadRequestError(error);
@@ -263,6 +263,10 @@ KHIVE_DECL Error&& Error::with_ledger(Ledger ledger) &&
     details().ledger = std::move(ledger);
     return std::move(*this);
 }
+
+KHIVE_DECL APIClientError::APIClientError(Error error) : error_(std::move(error)), what_(error_.message()) {}
+
+KHIVE_DECL APIClientError::~APIClientError() = default;
 
 KHIVE_DECL void Error::raise() const
 {
