@@ -34,7 +34,7 @@ public:
 
 private:
     friend class detail::Sleeper;
-    KHIVE_DECL void start(Completion& rest, asio::cancellation_slot slot) override;
+    KHIVE_COLD_DECL void start(Completion& rest, asio::cancellation_slot slot) override;
     void failed(std::exception_ptr why) noexcept override { failure_ = std::move(why); }
 
     TimePoint due_;

@@ -97,7 +97,7 @@ public:
     /// \name Virtual time
     /// @{
     /// From now on time stands still at `start` and moves only by `advance_to`.
-    KHIVE_DECL void use_virtual_time(TimePoint start);
+    KHIVE_COLD_DECL void use_virtual_time(TimePoint start);
     /// When the next node is due.
     template <class Time = TimePoint>
     [[nodiscard]] std::optional<Time> next_due() const
@@ -109,7 +109,7 @@ public:
     /// The same; `no_deadline` if there is none.
     [[nodiscard]] KHIVE_DECL TimePoint first_due() const;
     /// Moves virtual time forward and calls whatever is due by then, in order.
-    KHIVE_DECL void advance_to(TimePoint now);
+    KHIVE_COLD_DECL void advance_to(TimePoint now);
     /// @}
 
 private:
@@ -117,8 +117,8 @@ private:
 
     KHIVE_DECL void attach(const asio::any_io_executor& executor);
     KHIVE_DECL void arm_earlier(TimerNode& node, TimePoint due);
-    KHIVE_DECL void shutdown() noexcept override;
-    KHIVE_DECL void notify_fork(asio::execution_context::fork_event event) override;
+    KHIVE_COLD_DECL void shutdown() noexcept override;
+    KHIVE_COLD_DECL void notify_fork(asio::execution_context::fork_event event) override;
     KHIVE_DECL void insert(TimerNode& node, TimePoint due);
     KHIVE_DECL void erase(TimerNode& node) noexcept;
     KHIVE_DECL void run_due(TimePoint now);

@@ -39,7 +39,7 @@ private:
 class WaitScope final : public FindsItself {
 public:
     /// Ends every wait with `why` and refuses later ones.
-    KHIVE_DECL void close(const Error& why) noexcept;
+    KHIVE_COLD_DECL void close(const Error& why) noexcept;
     /// Without a lock: each call asks, right before it sends.
     [[nodiscard]] bool closed() const noexcept { return closed_.load(std::memory_order_acquire); }
 

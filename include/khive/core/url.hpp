@@ -25,7 +25,7 @@ struct Origin {
 
     [[nodiscard]] bool operator==(const Origin&) const = default;
     /// What travels in `Host`: without the default port, IPv6 in brackets.
-    [[nodiscard]] KHIVE_DECL std::string host_header() const;
+    [[nodiscard]] KHIVE_COLD_DECL std::string host_header() const;
     /// `https://example.com:8443`
     [[nodiscard]] KHIVE_COLD_DECL std::string to_string() const;
 };
@@ -66,7 +66,7 @@ public:
 
 private:
     KHIVE_DECL void set_target(const detail::TargetParts& parts);
-    KHIVE_DECL void append(const detail::TargetParts& parts);
+    KHIVE_COLD_DECL void append(const detail::TargetParts& parts);
 
     Origin origin_;
     std::string target_ = "/";

@@ -36,7 +36,7 @@ namespace khive::inline KHIVE_ABI::net {
 
 namespace detail {
 /// Of an operation that could not go on; without its cause where there is no memory even for that.
-[[nodiscard]] KHIVE_DECL Error no_memory(ErrorKind kind) noexcept;
+[[nodiscard]] KHIVE_COLD_DECL Error no_memory(ErrorKind kind) noexcept;
 } // namespace detail
 
 class Connection;
@@ -119,9 +119,9 @@ public:
     /// request that follows at once, as one that follows another within moments does, goes out without a look at the socket.
     [[nodiscard]] KHIVE_DECL bool dial(const DialTimeouts& timeouts);
     /// Says goodbye if that takes no waiting, and closes. Ends a running dial or exchange with `why`.
-    KHIVE_DECL void close(const Error& why = Error{ErrorKind::closed});
+    KHIVE_COLD_DECL void close(const Error& why = Error{ErrorKind::closed});
     /// Watches for an end of the stream or unasked bytes while idle; the keeper is told once.
-    KHIVE_DECL void watch();
+    KHIVE_COLD_DECL void watch();
     /// Leaves idleness; false if it has died meanwhile, and is not to be used again. `probe` looks at the socket when nobody has watched it.
     [[nodiscard]] KHIVE_DECL bool wake(bool probe);
     /// @}
@@ -138,7 +138,7 @@ public:
     /// When the last byte of the last answer came.
     [[nodiscard]] TimePoint last_byte() const noexcept { return last_byte_; }
     /// Ends the running exchange as cancelled if it is still the one that began as number `serial`.
-    KHIVE_DECL void cancel_exchange(std::uint64_t serial);
+    KHIVE_COLD_DECL void cancel_exchange(std::uint64_t serial);
     /// The number that the next exchange will have.
     [[nodiscard]] std::uint64_t next_serial() const noexcept { return serial_.load(std::memory_order_relaxed) + 1; }
     /// Takes memory for the next answer, and gives the answer after an exchange that went well.
@@ -215,7 +215,7 @@ private:
     KHIVE_DECL void on_written(boost::system::error_code error, std::size_t bytes) override;
     [[nodiscard]] KHIVE_DECL std::span<char> read_buffer() override;
     KHIVE_DECL void on_read(boost::system::error_code error, std::size_t bytes) override;
-    KHIVE_DECL void on_readable(boost::system::error_code error) override;
+    KHIVE_COLD_DECL void on_readable(boost::system::error_code error) override;
     KHIVE_DECL void on_turn(TimePoint now) override;
     KHIVE_COLD_DECL void on_abandoned() noexcept override;
     KHIVE_DECL TimePoint on_time(TimePoint now) noexcept override;

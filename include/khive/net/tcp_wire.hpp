@@ -12,10 +12,10 @@ namespace khive::inline KHIVE_ABI::net {
 class TcpNetwork final : public Network {
 public:
     /// For executors of that context.
-    KHIVE_DECL explicit TcpNetwork(asio::execution_context& context);
+    KHIVE_COLD_DECL explicit TcpNetwork(asio::execution_context& context);
     KHIVE_COLD_DECL WirePtr open(const asio::any_io_executor& executor) override;
-    [[nodiscard]] KHIVE_DECL bool literal(const std::string& host, std::uint16_t port, Endpoint& endpoint) const override;
-    KHIVE_DECL void resolve(const asio::any_io_executor& executor, const std::string& host, std::uint16_t port,
+    [[nodiscard]] KHIVE_COLD_DECL bool literal(const std::string& host, std::uint16_t port, Endpoint& endpoint) const override;
+    KHIVE_COLD_DECL void resolve(const asio::any_io_executor& executor, const std::string& host, std::uint16_t port,
                             ListenerPtr listener) override;
 
 private:

@@ -9,17 +9,17 @@
 namespace khive::inline KHIVE_ABI {
 namespace detail {
 
-inline Error bad_timeouts(const std::string& rule)
+KHIVE_COLD_DECL Error bad_timeouts(const std::string& rule)
 {
     return Error{ErrorKind::configuration}.with_message("Timeouts: " + rule);
 }
 
-inline std::string in_seconds(const char* name, Duration value)
+KHIVE_COLD_DECL std::string in_seconds(const char* name, Duration value)
 {
     return std::string(name) + ", " + std::to_string(to_seconds(value)) + " s";
 }
 
-inline Error never_runs_out(const char* name, Duration value, const char* outer_name, Duration outer)
+KHIVE_COLD_DECL Error never_runs_out(const char* name, Duration value, const char* outer_name, Duration outer)
 {
     if (value == unlimited || value <= outer) return {};
     return bad_timeouts(in_seconds(name, value) + ", is longer than " + in_seconds(outer_name, outer) +

@@ -39,7 +39,7 @@ inline std::string format_ip6(const std::array<std::uint8_t, 16>& bytes)
     return text;
 }
 
-inline std::string format_ip(const PeerAddress& peer)
+KHIVE_COLD_DECL std::string format_ip(const PeerAddress& peer)
 {
     if (peer.family == 4) {
         char text[48];
@@ -51,7 +51,7 @@ inline std::string format_ip(const PeerAddress& peer)
 }
 
 /// ` (rate 1200.0ms, pool 3.0ms)`: what it waited for, if anything.
-inline std::string format_waits(const Attempt& attempt)
+KHIVE_COLD_DECL std::string format_waits(const Attempt& attempt)
 {
     std::string text;
     const auto add = [&text](const char* name, Duration wait) {

@@ -29,7 +29,7 @@ inline TargetParts split_target(std::string_view text)
 }
 
 /// How a segment looks to a server that decodes it.
-inline bool is_dots(std::string_view segment, std::size_t how_many)
+KHIVE_COLD_DECL bool is_dots(std::string_view segment, std::size_t how_many)
 {
     if (segment.size() > 6) return false;
     const auto plain = decode(segment);
@@ -37,7 +37,7 @@ inline bool is_dots(std::string_view segment, std::size_t how_many)
 }
 
 /// Empty segments do not count: servers that merge slashes do not see them.
-inline bool climbs(std::string_view path)
+KHIVE_COLD_DECL bool climbs(std::string_view path)
 {
     int depth = 0;
     bool below = false;
@@ -56,7 +56,7 @@ inline std::string_view key_of(std::string_view pair)
     return pair.substr(0, pair.find('='));
 }
 
-inline bool has_key(std::string_view query, std::string_view key)
+KHIVE_COLD_DECL bool has_key(std::string_view query, std::string_view key)
 {
     bool found = false;
     split(query, '&', [&](std::string_view pair) { found = found || decode(key_of(pair)) == key; });
@@ -70,7 +70,7 @@ inline void append_part(std::string& query, std::string_view part)
 }
 
 /// The pairs of the base whose keys the request does not have, then those of the request.
-inline std::string merge_queries(std::string_view base, std::string_view request)
+KHIVE_COLD_DECL std::string merge_queries(std::string_view base, std::string_view request)
 {
     if (base.empty()) return std::string{request};
     std::string merged;
@@ -81,7 +81,7 @@ inline std::string merge_queries(std::string_view base, std::string_view request
     return merged;
 }
 
-inline Error bad_pattern(std::string_view rule, std::string_view pattern)
+KHIVE_COLD_DECL Error bad_pattern(std::string_view rule, std::string_view pattern)
 {
     // Neither the query nor a user before an '@' may reach a log.
     const auto shown = pattern.substr(0, pattern.find_first_of("?#"));
@@ -90,7 +90,7 @@ inline Error bad_pattern(std::string_view rule, std::string_view pattern)
     return Error{ErrorKind::invalid_argument}.with_message(std::move(text));
 }
 
-inline Error check_count(std::string_view pattern, std::size_t places, std::size_t args)
+KHIVE_COLD_DECL Error check_count(std::string_view pattern, std::size_t places, std::size_t args)
 {
     if (places == args) return {};
     return bad_pattern("the path has " + std::to_string(places) + " {} and " + std::to_string(args) + " arguments", pattern);

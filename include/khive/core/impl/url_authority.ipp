@@ -14,13 +14,13 @@
 
 namespace khive::inline KHIVE_ABI::detail {
 
-inline Error bad_url(std::string_view rule, std::string_view text)
+KHIVE_COLD_DECL Error bad_url(std::string_view rule, std::string_view text)
 {
     return Error{ErrorKind::invalid_url}.with_message(std::string{rule} + ": '" + escape_untrusted(text) + "'");
 }
 
 /// The userinfo of a URL that is refused must not reach a log.
-inline Error bad_url(std::string_view rule)
+KHIVE_COLD_DECL Error bad_url(std::string_view rule)
 {
     return Error{ErrorKind::invalid_url}.with_message(std::string{rule});
 }
@@ -53,14 +53,14 @@ inline SchemeAndRest split_scheme(std::string_view text)
 }
 
 /// Would a resolver take the name for a number in one of the old forms (127.1, 0x7f.1, 2130706433)?
-inline bool ends_in_number(std::string_view host)
+KHIVE_COLD_DECL bool ends_in_number(std::string_view host)
 {
     if (host.ends_with('.')) host.remove_suffix(1);
     const auto last = host.substr(host.rfind('.') + 1);
     return last.find_first_not_of("0123456789") == std::string_view::npos || iequals(last.substr(0, 2), "0x");
 }
 
-inline bool is_host_name(std::string_view host)
+KHIVE_COLD_DECL bool is_host_name(std::string_view host)
 {
     if (host.ends_with('.')) host.remove_suffix(1);
     if (host.empty() || host.size() > 253 || host.ends_with('.')) return false;
@@ -72,7 +72,7 @@ inline bool is_host_name(std::string_view host)
     return good;
 }
 
-inline Error read_host(std::string& host, const boost::urls::authority_view& url)
+KHIVE_COLD_DECL Error read_host(std::string& host, const boost::urls::authority_view& url)
 {
     const std::string_view encoded{url.encoded_host().data(), url.encoded_host().size()};
     switch (url.host_type()) {
@@ -104,7 +104,7 @@ inline std::uint16_t read_port(std::string_view text, bool tls) noexcept
     return static_cast<std::uint16_t>(text.size() <= 5 && parse_number(text, port, 65535) ? port : 0);
 }
 
-inline Error check_authority(std::string_view authority)
+KHIVE_COLD_DECL Error check_authority(std::string_view authority)
 {
     for (const char c : authority) {
         if (static_cast<unsigned char>(c) >= 0x80)
