@@ -29,7 +29,7 @@ inline TargetParts split_target(std::string_view text)
 }
 
 /// How a segment looks to a server that decodes it.
-KHIVE_COLD_DECL bool is_dots(std::string_view segment, std::size_t how_many)
+KHIVE_DECL bool is_dots(std::string_view segment, std::size_t how_many)
 {
     if (segment.size() > 6) return false;
     const auto plain = decode(segment);
@@ -40,15 +40,13 @@ KHIVE_COLD_DECL bool is_dots(std::string_view segment, std::size_t how_many)
 KHIVE_COLD_DECL bool climbs(std::string_view path)
 {
     int depth = 0;
-    bool below = false;
-    split(path, '/', [&](std::string_view segment) {
+    for (std::string_view segment; depth >= 0 && next_part(path, '/', segment);) {
         if (is_dots(segment, 2))
             --depth;
         else if (!segment.empty() && !is_dots(segment, 1))
             ++depth;
-        below = below || depth < 0;
-    });
-    return below;
+    }
+    return depth < 0;
 }
 
 inline std::string_view key_of(std::string_view pair)
@@ -58,9 +56,9 @@ inline std::string_view key_of(std::string_view pair)
 
 KHIVE_COLD_DECL bool has_key(std::string_view query, std::string_view key)
 {
-    bool found = false;
-    split(query, '&', [&](std::string_view pair) { found = found || decode(key_of(pair)) == key; });
-    return found;
+    for (std::string_view pair; next_part(query, '&', pair);)
+        if (decode(key_of(pair)) == key) return true;
+    return false;
 }
 
 inline void append_part(std::string& query, std::string_view part)
@@ -74,9 +72,8 @@ KHIVE_COLD_DECL std::string merge_queries(std::string_view base, std::string_vie
 {
     if (base.empty()) return std::string{request};
     std::string merged;
-    split(base, '&', [&](std::string_view pair) {
+    for (std::string_view pair; next_part(base, '&', pair);)
         if (!has_key(request, decode(key_of(pair)))) append_part(merged, pair);
-    });
     if (!request.empty()) append_part(merged, request);
     return merged;
 }
@@ -96,16 +93,14 @@ KHIVE_COLD_DECL Error check_count(std::string_view pattern, std::size_t places, 
     return bad_pattern("the path has " + std::to_string(places) + " {} and " + std::to_string(args) + " arguments", pattern);
 }
 
-/// Was a segment that is only dots made by arguments? One that the pattern spells out is meant.
-inline bool dots_from_args(std::string_view pattern, std::string_view path)
+/// How many segments of a path are only dots.
+KHIVE_DECL std::size_t count_dots(std::string_view reference)
 {
-    const auto count_dots = [](std::string_view text) {
-        std::size_t found = 0;
-        split(text.substr(0, text.find_first_of("?#")), '/',
-              [&found](std::string_view segment) { found += is_dots(segment, 1) || is_dots(segment, 2) ? 1u : 0u; });
-        return found;
-    };
-    return count_dots(path) != count_dots(pattern);
+    std::size_t found = 0;
+    auto path = reference.substr(0, reference.find_first_of("?#"));
+    for (std::string_view segment; next_part(path, '/', segment);)
+        if (is_dots(segment, 1) || is_dots(segment, 2)) ++found;
+    return found;
 }
 
 } // namespace detail
@@ -161,13 +156,13 @@ KHIVE_DECL std::string redact_url(const Origin& origin, std::string_view target)
     std::string text = origin.to_string().append(target.substr(0, mark));
     if (mark == std::string_view::npos) return text;
     char separator = '?';
-    detail::split(target.substr(mark + 1), '&', [&](std::string_view pair) {
+    auto query = target.substr(mark + 1);
+    for (std::string_view pair; detail::next_part(query, '&', pair);) {
         const auto key = detail::key_of(pair);
-        text += separator;
+        text += std::exchange(separator, '&');
         if (key.size() != pair.size()) text.append(key).append("=");
         text += "***";
-        separator = '&';
-    });
+    }
     return text;
 }
 
@@ -275,7 +270,8 @@ KHIVE_DECL Error append_path(std::string& path, std::string_view pattern, std::s
     }
     if (auto error = detail::check_count(pattern, places, args.size()); error.failed()) return error;
     const std::string_view made = std::string_view{path}.substr(before);
-    if (detail::dots_from_args(pattern, made)) return detail::bad_pattern("an argument makes a segment '.' or '..'", made);
+    // One that the pattern spells out is meant.
+    if (detail::count_dots(made) != detail::count_dots(pattern)) return detail::bad_pattern("an argument makes a segment '.' or '..'", made);
     return {};
 }
 

@@ -25,15 +25,14 @@ KHIVE_COLD_DECL Error bad_url(std::string_view rule)
     return Error{ErrorKind::invalid_url}.with_message(std::string{rule});
 }
 
-/// Calls `each(part)` for the parts of `text` between separators; none for an empty text.
-template <class F>
-void split(std::string_view text, char separator, F each)
+/// Takes the next of the parts of `text` between separators from it; false where none is left.
+KHIVE_DECL bool next_part(std::string_view& text, char separator, std::string_view& part)
 {
-    while (!text.empty()) {
-        const auto end = std::min(text.find(separator), text.size());
-        each(text.substr(0, end));
-        text.remove_prefix(std::min(end + 1, text.size()));
-    }
+    if (text.empty()) return false;
+    const auto end = std::min(text.find(separator), text.size());
+    part = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    return true;
 }
 
 /// `http` and `https` in any case, with what follows the two slashes.
@@ -64,12 +63,12 @@ KHIVE_COLD_DECL bool is_host_name(std::string_view host)
 {
     if (host.ends_with('.')) host.remove_suffix(1);
     if (host.empty() || host.size() > 253 || host.ends_with('.')) return false;
-    bool good = true;
-    split(host, '.', [&good](std::string_view label) {
-        good = good && !label.empty() && label.size() <= 63;
-        for (const char c : label) good = good && c != '~' && unreserved_bytes[static_cast<unsigned char>(c)];
-    });
-    return good;
+    for (std::string_view label; next_part(host, '.', label);) {
+        if (label.empty() || label.size() > 63) return false;
+        for (const char c : label)
+            if (c == '~' || !unreserved_bytes[static_cast<unsigned char>(c)]) return false;
+    }
+    return true;
 }
 
 KHIVE_COLD_DECL Error read_host(std::string& host, const boost::urls::authority_view& url)

@@ -8,24 +8,24 @@
 
 namespace khive::inline KHIVE_ABI::http::detail {
 
-/// Calls `each(member)` for the members of a comma-separated list, empty ones left out.
-template <class F>
-void for_each_member(std::string_view list, F each)
+/// Takes the next of the members of a comma-separated list from it, empty ones left out; false where none is left.
+[[nodiscard]] inline bool next_member(std::string_view& list, std::string_view& member)
 {
     while (!list.empty()) {
         const auto end = std::min(list.find(','), list.size());
-        const auto member = trim(list.substr(0, end));
-        if (!member.empty()) each(member);
+        member = trim(list.substr(0, end));
         list.remove_prefix(std::min(end + 1, list.size()));
+        if (!member.empty()) return true;
     }
+    return false;
 }
 
 /// Does the list have the member, ignoring case?
 [[nodiscard]] inline bool has_member(std::string_view list, std::string_view wanted)
 {
-    bool found = false;
-    for_each_member(list, [&](std::string_view member) { found = found || iequals(member, wanted); });
-    return found;
+    for (std::string_view member; next_member(list, member);)
+        if (iequals(member, wanted)) return true;
+    return false;
 }
 
 } // namespace khive::inline KHIVE_ABI::http::detail

@@ -23,11 +23,9 @@ inline bool is_visible_ascii(std::string_view text) noexcept
 
 inline bool says_only_persistence(std::string_view connection)
 {
-    bool good = true;
-    for_each_member(connection, [&good](std::string_view option) {
-        good = good && (iequals(option, "close") || iequals(option, "keep-alive"));
-    });
-    return good;
+    for (std::string_view option; next_member(connection, option);)
+        if (!iequals(option, "close") && !iequals(option, "keep-alive")) return false;
+    return true;
 }
 
 inline bool is_framing(std::string_view name) noexcept

@@ -142,18 +142,18 @@ inline void HeadParser::read_connection(std::string_view value)
 
 inline void HeadParser::read_keep_alive(std::string_view value)
 {
-    for_each_member(value, [this](std::string_view member) {
+    for (std::string_view member; next_member(value, member);) {
         const auto sign = std::min(member.find('='), member.size());
         const auto name = trim(member.substr(0, sign));
         const auto text = trim(member.substr(std::min(sign + 1, member.size())));
         std::uint64_t number = 0;
-        if (!parse_number(text, number, std::numeric_limits<unsigned>::max())) return;
+        if (!parse_number(text, number, std::numeric_limits<unsigned>::max())) continue;
         if (iequals(name, "timeout")) head_.keep_alive_timeout = std::chrono::seconds{number};
         if (iequals(name, "max")) {
             head_.has_keep_alive_max = true;
             head_.keep_alive_max = static_cast<unsigned>(number);
         }
-    });
+    }
 }
 
 inline void HeadParser::check_whole()
