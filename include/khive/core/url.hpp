@@ -106,8 +106,9 @@ KHIVE_DECL void insert_query(std::string& reference, std::string_view query);
 /// Adds `key=value` to a body of type `application/x-www-form-urlencoded`: as `append_query`, with a space as '+'.
 KHIVE_DECL void append_form(std::string& form, std::string_view key, std::string_view value);
 
-/// Appends what `expand_path` gives; where it fails, a part of it.
-[[nodiscard]] KHIVE_DECL Error append_path(std::string& path, std::string_view pattern, std::span<const std::string> args);
+/// Appends what `expand_path` gives; where it fails, a part of it. No span: what that takes of every compilation.
+[[nodiscard]] KHIVE_DECL Error append_path(std::string& path, std::string_view pattern, const std::string* args,
+                                           std::size_t count);
 
 /// Replaces each `{}` of `pattern` by the next argument, encoded as a segment; `{{` and `}}` stand for braces.
 ///
@@ -117,7 +118,7 @@ template <class Path = std::string>
 [[nodiscard]] Result<Path> expand_path(std::string_view pattern, std::span<const std::string> args)
 {
     Path path;
-    Error error = append_path(path, pattern, args);
+    Error error = append_path(path, pattern, args.data(), args.size());
     return result_of(std::move(error), std::move(path));
 }
 

@@ -5,7 +5,6 @@
 #include <khive/client/request.hpp>
 
 #include <charconv>
-#include <span>
 
 namespace khive::inline KHIVE_ABI::detail {
 
@@ -144,7 +143,7 @@ KHIVE_DECL void RequestFields::replace_line(std::string_view new_method, std::st
         return;
     }
     std::string path;
-    auto bad = append_path(path, pattern, std::span<const std::string>(arguments, count));
+    auto bad = append_path(path, pattern, arguments, count);
     only_line = only_line && !bad.failed();
     if (!bad.failed())
         line_->reference = std::move(path);

@@ -250,7 +250,7 @@ KHIVE_DECL void append_form(std::string& form, std::string_view key, std::string
     detail::append_part(form, pair);
 }
 
-KHIVE_DECL Error append_path(std::string& path, std::string_view pattern, std::span<const std::string> args)
+KHIVE_DECL Error append_path(std::string& path, std::string_view pattern, const std::string* args, std::size_t count)
 {
     const std::size_t before = path.size();
     std::size_t places = 0;
@@ -264,11 +264,11 @@ KHIVE_DECL Error append_path(std::string& path, std::string_view pattern, std::s
             return detail::bad_pattern("a brace stands alone in the path", pattern);
         if (two != "{}")
             path += pattern[i];
-        else if (++places <= args.size())
+        else if (++places <= count)
             path += encode_segment(args[places - 1]);
         ++i;
     }
-    if (auto error = detail::check_count(pattern, places, args.size()); error.failed()) return error;
+    if (auto error = detail::check_count(pattern, places, count); error.failed()) return error;
     const std::string_view made = std::string_view{path}.substr(before);
     // One that the pattern spells out is meant.
     if (detail::count_dots(made) != detail::count_dots(pattern)) return detail::bad_pattern("an argument makes a segment '.' or '..'", made);
