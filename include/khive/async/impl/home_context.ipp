@@ -39,6 +39,7 @@ bool is_plain(const std::type_info& type) noexcept
 {
     return type == typeid(Executor) || type == typeid(Tracked<Executor>);
 }
+
 /// Of an executor that does; null where it is of another kind.
 inline Home* plain_home_of(const asio::any_io_executor& executor)
 {
