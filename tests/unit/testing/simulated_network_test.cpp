@@ -120,7 +120,7 @@ struct World {
 
 TEST_CASE_METHOD(World, "SimulatedNetwork: is the network of the context that it was installed in", "[testing]")
 {
-    CHECK(net::network_service(time.executor()).network() == network);
+    CHECK(net::network_service(time.executor()).network().get() == network.get());
 }
 
 TEST_CASE_METHOD(World, "SimulatedNetwork: bytes go to the server and back after the latency of both ways", "[testing]")
