@@ -91,7 +91,11 @@ public:
     void resolve(const asio::any_io_executor& executor, const std::string&, std::uint16_t port, net::ListenerPtr listener) override
     {
         const net::Endpoint here(*asio::ip::tcp::endpoint(asio::ip::address_v4::loopback(), port).data());
-        asio::post(executor, [listener = std::move(listener), here] { listener->on_resolved({}, {here}); });
+        asio::post(executor, [listener = std::move(listener), here] {
+            khive::net::Endpoints found;
+            found.push_back(here);
+            listener->on_resolved({}, std::move(found));
+        });
     }
 };
 
