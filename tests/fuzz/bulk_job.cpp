@@ -106,8 +106,8 @@ std::string describe(const Lines& lines)
 void check_request(khive::detail::RequestFields fields, const khive::Url& base)
 {
     const khive::detail::RequestExtras& extras = fields.extras();
-    if (extras.mistake) {
-        require_loggable(extras.mistake->message());
+    if (extras.mistake.failed()) {
+        require_loggable(extras.mistake.message());
         return;
     }
     for (const auto field : extras.headers)
