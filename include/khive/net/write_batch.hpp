@@ -3,6 +3,7 @@
 
 #include <khive/async/post.hpp>
 #include <khive/async/time_service.hpp>
+#include <khive/core/cache_line.hpp>
 #include <khive/core/time.hpp>
 #include <khive/net/wire_listener.hpp>
 
@@ -19,10 +20,12 @@ namespace khive::inline KHIVE_ABI::net {
 /// are together or one is made `longest` after the first. It does so only where that is soon: where the requests before came
 /// thick, and others came with those that waited before.
 ///
+/// On cache lines of its own: every request writes into it, and its neighbour in memory may be another thread's.
+///
 /// - Thread safety: none. It refuses wherever more than the thread of its context may make requests.
 /// - Lifetime: that of its context, whose end abandons those that wait.
 /// - Source: the same is known as flush consolidation (Netty) and as writing before the event loop sleeps (Redis).
-class WriteBatch final : private async::PostedTask {
+class alignas(cache_line) WriteBatch final : private async::PostedTask {
 public:
     WriteBatch() = default;
     ~WriteBatch() = default;
