@@ -249,7 +249,7 @@ TEST_CASE("Connection: the context ends before a request's turn", "[net][write_b
     BusyWorld world;
     world.start_and([] {});
     for (int i = 0; i < 8; ++i) world.time.context().run_one();
-    SUCCEED("nothing leaked");
+    for (auto& call : world.calls) CHECK_FALSE(call.done()); // and what they hold goes with the context, as a sanitizer sees
 }
 
 } // namespace khive_tests::write_batch_test

@@ -271,7 +271,8 @@ KHIVE_DECL Error append_path(std::string& path, std::string_view pattern, const 
     if (auto error = detail::check_count(pattern, places, count); error.failed()) return error;
     const std::string_view made = std::string_view{path}.substr(before);
     // One that the pattern spells out is meant.
-    if (detail::count_dots(made) != detail::count_dots(pattern)) return detail::bad_pattern("an argument makes a segment '.' or '..'", made);
+    if (detail::count_dots(made) != detail::count_dots(pattern))
+        return detail::bad_pattern("an argument makes a segment '.' or '..'", made);
     return {};
 }
 

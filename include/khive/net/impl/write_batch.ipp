@@ -19,7 +19,7 @@ KHIVE_DECL bool WriteBatch::expects(TimePoint now, async::Home* home)
     const bool soon = now - std::exchange(last_, now) <= thick;
     in_a_row_ = soon ? std::min(in_a_row_ + 1, enough) : 0;
     if (in_a_row_ < enough) return false;
-    if (pause_ == 0) return true;
+    if (pause_ == 0) return size_ != most;
     --pause_;
     return false;
 }
